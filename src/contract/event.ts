@@ -1,0 +1,141 @@
+/**
+ * The event catalogue: every event a chapter can have, and its payload.
+ * Logged events carry `seq` and `at`; `progress_update` is never logged and carries neither.
+ * Socket.IO, SSE, `GET …/events` and the client all derive from here.
+ */
+import { type Static, type TObject, type TProperties, Type } from '@sinclair/typebox'
+import { FAILURE_REASONS, JOB_KINDS, type JobKind } from './job.js'
+import { Id, Instant, Percent, Seq, stringEnum } from './scalar.js'
+
+function logged<T extends TProperties, S extends string>(status: S, fields: T) {
+  return Type.Object({
+    chapter_id: Id,
+    ...fields,
+    status: Type.Literal(status),
+    message: Type.String({
+      description: 'For people, in the chapter’s language',
+    }),
+    seq: Type.Integer({
+      minimum: 1,
+      description: 'Counts this chapter’s events 1, 2, 3, … without a gap',
+    }),
+    at: Instant,
+  })
+}
+
+const attempt = Type.Integer({ minimum: 1 })
+const failure = {
+  reason: stringEnum(FAILURE_REASONS),
+  error: Type.Optional(Type.String()),
+}
+
+const started = () => logged('started', { attempt })
+const timeout = () => logged('timeout', { attempt, max_attempts: attempt })
+const retrying = () =>
+  logged('retrying', {
+    attempt,
+    max_attempts: attempt,
+    retry_at: Instant,
+    ...failure,
+  })
+const failed = () => logged('failed', { attempt, ...failure })
+
+/** Every logged event, in the order a chapter usually has them. */
+export const EVENTS = {
+  chapter_processing_started: logged('processing_started', {
+    title: Type.String(),
+  }),
+  concept_processing: logged('processing', { concept_id: Id }),
+  exercise_processing: logged('processing', { exercise_id: Id }),
+  quiz_processing: logged('processing', { quiz_count: Type.Integer() }),
+  concept_started: started(),
+  exercise_started: started(),
+  quiz_started: started(),
+  concept_completed: logged('completed', { concept_id: Id }),
+  exercise_completed: logged('completed', { exercise_id: Id }),
+  quiz_completed: logged('completed', { quiz_count: Type.Integer() }),
+  all_completed: logged('all_completed', {}),
+  concept_timeout: timeout(),
+  exercise_timeout: timeout(),
+  quiz_timeout: timeout(),
+  concept_retrying: retrying(),
+  exercise_retrying: retrying(),
+  quiz_retrying: retrying(),
+  concept_failed: failed(),
+  exercise_failed: failed(),
+  quiz_failed: failed(),
+  chapter_failed: logged('failed', {
+    failed: Type.Array(stringEnum(JOB_KINDS)),
+  }),
+  chapter_retrying: logged('retrying', {}),
+  chapter_cancelled: logged('cancelled', {}),
+} as const satisfies Record<string, TObject>
+
+export type EventName = keyof typeof EVENTS
+export const EVENT_NAMES = Object.keys(EVENTS) as EventName[]
+export type EventPayload<Name extends EventName = EventName> = Static<(typeof EVENTS)[Name]>
+
+/** One logged event: its name beside its payload, discriminated by `name`. */
+export type ChapterEvent = {
+  [Name in EventName]: { name: Name; payload: EventPayload<Name> }
+}[EventName]
+
+/** The events after which nothing of a run follows. A late finish or a retry may still continue the log. */
+export const END_EVENTS = [
+  'all_completed',
+  'chapter_failed',
+  'chapter_cancelled',
+] as const satisfies EventName[]
+
+export function isEndEvent(name: string): boolean {
+  return (END_EVENTS as readonly string[]).includes(name)
+}
+
+export const ProgressUpdate = Type.Object({
+  chapter_id: Id,
+  progress: Percent,
+  message: Type.String(),
+  kind: Type.Optional(stringEnum(JOB_KINDS)),
+  kind_progress: Type.Optional(Percent),
+})
+export type ProgressUpdate = Static<typeof ProgressUpdate>
+
+/** An event as `GET …/events` lists it: what SSE calls `event` and `data`. */
+export const LoggedEvent = Type.Object(
+  {
+    event: stringEnum(EVENT_NAMES),
+    data: Type.Object({ chapter_id: Id, seq: Type.Integer(), at: Instant }, { additionalProperties: true }),
+  },
+  {
+    examples: [
+      {
+        event: 'concept_completed',
+        data: {
+          chapter_id: 1,
+          concept_id: 1,
+          status: 'completed',
+          message: '개념 설명이 완성되었습니다.',
+          seq: 5,
+          at: '2026-01-31T09:00:12.345Z',
+        },
+      },
+    ],
+  },
+)
+
+export const EventList = Type.Object({
+  events: Type.Array(LoggedEvent),
+  last_seq: Seq,
+  expired: Type.Optional(
+    Type.Boolean({
+      description: 'True when the log was deleted after its retention',
+    }),
+  ),
+})
+export type EventList = Static<typeof EventList>
+
+export const EventsQuery = Type.Object({ after: Type.Optional(Seq) })
+
+export type KindEvent<
+  Suffix extends 'processing' | 'started' | 'completed' | 'timeout' | 'retrying' | 'failed',
+> = `${JobKind}_${Suffix}`

@@ -1,0 +1,49 @@
+/**
+ * The message that asks a worker for one generation: topics, headers, value.
+ * It may be delivered more than once; `job_id` and `attempt` identify the work.
+ */
+import { type Static, Type } from '@sinclair/typebox'
+import { Metadata } from './chapter.js'
+import { FAILURE_REASONS, JOB_KINDS, type JobKind } from './job.js'
+import { Id, Instant, LocaleSchema, nullable, stringEnum } from './scalar.js'
+
+export const TOPICS: Record<JobKind, string> = {
+  concept: 'concept-generation',
+  exercise: 'exercise-generation',
+  quiz: 'quiz-generation',
+}
+export const DEAD_LETTER_TOPIC = 'generation-dead-letter'
+
+const messageFields = {
+  job_id: Type.String({ format: 'uuid' }),
+  kind: stringEnum(JOB_KINDS),
+  attempt: Type.Integer({ minimum: 1 }),
+  max_attempts: Type.Integer({ minimum: 1 }),
+  chapter_id: Id,
+  course_id: Id,
+  owner_id: Id,
+  title: Type.String(),
+  description: Type.String(),
+  locale: LocaleSchema,
+  quiz_count: Type.Integer({ minimum: 1 }),
+  metadata: Metadata,
+  requested_at: Instant,
+  deadline_at: Instant,
+  callback: Type.Object({
+    start_url: Type.String(),
+    finish_url: Type.String(),
+    fail_url: Type.String(),
+    progress_url: Type.String(),
+  }),
+}
+
+export const GenerationMessage = Type.Object(messageFields)
+export type GenerationMessage = Static<typeof GenerationMessage>
+
+export const DeadLetter = Type.Object({
+  ...messageFields,
+  reason: stringEnum(FAILURE_REASONS),
+  error: nullable(Type.String()),
+  failed_at: Instant,
+})
+export type DeadLetter = Static<typeof DeadLetter>

@@ -1,0 +1,106 @@
+/**
+ * Jobs: what is generated for a chapter, where one stands, and what a finished one holds.
+ */
+import { type Static, Type } from '@sinclair/typebox'
+import { Id, Instant, nullable, Percent, stringEnum } from './scalar.js'
+
+export const JOB_KINDS = ['concept', 'exercise', 'quiz'] as const
+export type JobKind = (typeof JOB_KINDS)[number]
+
+export const JOB_STATUSES = ['queued', 'published', 'completed', 'failed', 'cancelled'] as const
+export type JobStatus = (typeof JOB_STATUSES)[number]
+
+export const FAILURE_REASONS = [
+  'timeout',
+  'rate_limited',
+  'unavailable',
+  'model_error',
+  'invalid_result',
+  'refused',
+] as const
+export type FailureReason = (typeof FAILURE_REASONS)[number]
+
+export const DIFFICULTIES = ['easy', 'medium', 'hard'] as const
+export const QUIZ_TYPES = ['multiple', 'short', 'boolean'] as const
+export const MAX_QUIZZES = 20
+
+/** Longest `title` of a concept, in characters. Bodies have a limit of their own. */
+const RESULT_TITLE_MAX = 1000
+
+export const ConceptResult = Type.Object({
+  title: Type.String({ minLength: 1, maxLength: RESULT_TITLE_MAX }),
+  content: Type.String({ minLength: 1, description: 'Markdown' }),
+})
+export type ConceptResult = Static<typeof ConceptResult>
+
+export const ExerciseResult = Type.Object({
+  question: Type.String({ minLength: 1 }),
+  answer: Type.String({ minLength: 1 }),
+  difficulty: Type.Optional(stringEnum(DIFFICULTIES, 'Default `medium`')),
+})
+export type ExerciseResult = Static<typeof ExerciseResult>
+
+export const QuizItem = Type.Object({
+  question: Type.String({ minLength: 1 }),
+  correct_answer: Type.String({
+    minLength: 1,
+    description: 'For `multiple`, one of the options',
+  }),
+  options: Type.Optional(nullable(Type.Array(Type.String({ minLength: 1 }), { maxItems: 50 }))),
+  type: Type.Optional(stringEnum(QUIZ_TYPES, 'Default `multiple`')),
+})
+export type QuizItem = Static<typeof QuizItem>
+
+export const QuizResult = Type.Object({
+  quizzes: Type.Array(QuizItem, { minItems: 1, maxItems: MAX_QUIZZES }),
+})
+export type QuizResult = Static<typeof QuizResult>
+
+/** One result per kind, as a worker sends it. */
+export const RESULTS = {
+  concept: ConceptResult,
+  exercise: ExerciseResult,
+  quiz: QuizResult,
+} as const
+export type JobResults = { [K in JobKind]: Static<(typeof RESULTS)[K]> }
+
+export const JobError = Type.Object({
+  reason: stringEnum(FAILURE_REASONS),
+  message: nullable(Type.String()),
+})
+
+export const JobView = Type.Object({
+  kind: stringEnum(JOB_KINDS),
+  job_id: Type.String({ format: 'uuid' }),
+  status: stringEnum(JOB_STATUSES),
+  attempt: Type.Integer({ minimum: 1 }),
+  max_attempts: Type.Integer({ minimum: 1 }),
+  progress: Percent,
+  deadline_at: nullable(Instant),
+  error: nullable(JobError),
+})
+export type JobView = Static<typeof JobView>
+
+export const ConceptView = Type.Object({
+  id: Id,
+  title: nullable(Type.String()),
+  content: nullable(Type.String()),
+  is_complete: Type.Boolean(),
+})
+
+export const ExerciseView = Type.Object({
+  id: Id,
+  question: nullable(Type.String()),
+  answer: Type.Optional(nullable(Type.String({ description: 'Only with `?answers=true`' }))),
+  difficulty: nullable(stringEnum(DIFFICULTIES)),
+  is_complete: Type.Boolean(),
+})
+
+export const QuizView = Type.Object({
+  id: Id,
+  question: nullable(Type.String()),
+  correct_answer: Type.Optional(nullable(Type.String({ description: 'Only with `?answers=true`' }))),
+  options: nullable(Type.Array(Type.String())),
+  type: nullable(stringEnum(QUIZ_TYPES)),
+  is_complete: Type.Boolean(),
+})

@@ -1,0 +1,78 @@
+/**
+ * Errors as callers see them: RFC 9457 problem details with a stable `code`.
+ * One table maps each code to its HTTP status and title; HTTP, socket acks and OpenAPI read it.
+ */
+import { type Static, Type } from '@sinclair/typebox'
+import { stringEnum } from './scalar.js'
+
+export const ERRORS = {
+  invalid_request: { status: 400, title: 'The request is not valid' },
+  invalid_json: { status: 400, title: 'The body is not valid JSON' },
+  chapter_not_found: { status: 404, title: 'There is no such chapter' },
+  route_not_found: { status: 404, title: 'There is nothing at this address' },
+  request_timeout: {
+    status: 408,
+    title: 'The request took too long to arrive',
+  },
+  wrong_state: {
+    status: 409,
+    title: 'The chapter’s state does not allow this',
+  },
+  too_large: { status: 413, title: 'The body is too large' },
+  unsupported_media_type: {
+    status: 415,
+    title: 'The body is not application/json',
+  },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'The idempotency key belongs to another request',
+  },
+  too_many_rooms: { status: 429, title: 'Too many chapters on one connection' },
+  too_many_requests: { status: 429, title: 'Too many requests at once' },
+  headers_too_large: { status: 431, title: 'The headers are too large' },
+  internal: { status: 500, title: 'The server failed' },
+  unavailable: { status: 503, title: 'The server cannot do this right now' },
+} as const satisfies Record<string, { status: number; title: string }>
+
+export type ErrorCode = keyof typeof ERRORS
+export const ERROR_CODES = Object.keys(ERRORS) as ErrorCode[]
+
+export const Violation = Type.Object({
+  path: Type.String({
+    description: 'JSON Pointer from the part of the request, e.g. `/body/title`',
+  }),
+  message: Type.String(),
+})
+export type Violation = Static<typeof Violation>
+
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: stringEnum(ERROR_CODES),
+    detail: Type.String(),
+    errors: Type.Optional(Type.Array(Violation)),
+    request_id: Type.String(),
+  },
+  {
+    $id: 'Problem',
+    examples: [
+      {
+        type: 'about:blank',
+        title: 'The request is not valid',
+        status: 400,
+        code: 'invalid_request',
+        detail: '/body/title must NOT have fewer than 1 characters',
+        errors: [
+          {
+            path: '/body/title',
+            message: 'must NOT have fewer than 1 characters',
+          },
+        ],
+        request_id: 'b3c1…',
+      },
+    ],
+  },
+)
+export type Problem = Static<typeof Problem>

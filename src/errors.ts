@@ -1,0 +1,86 @@
+/**
+ * Every error class. Each has a stable `code` from the table in `contract/problem.ts`; branch on class or
+ * code, never on message text. A message says what was refused, which value, and what to do next.
+ */
+import { ERRORS, type ErrorCode, type Violation } from './contract/problem.js'
+
+/** An error that a caller may see. `retryable`: the same request may succeed later. */
+export class AppError extends Error {
+  override readonly name: string = 'AppError'
+  readonly code: ErrorCode
+  readonly retryable: boolean
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryable?: boolean } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.code = code
+    this.retryable = options.retryable ?? false
+  }
+
+  get statusCode(): number {
+    return ERRORS[this.code].status
+  }
+}
+
+export class InvalidRequestError extends AppError {
+  override readonly name = 'InvalidRequestError'
+  readonly violations: Violation[]
+
+  constructor(violations: Violation[], code: 'invalid_request' | 'invalid_json' = 'invalid_request') {
+    super(code, violations.map(({ path, message }) => `${path} ${message}`).join('; '))
+    this.violations = violations
+  }
+}
+
+export class ChapterNotFoundError extends AppError {
+  override readonly name = 'ChapterNotFoundError'
+
+  constructor(chapterId: number) {
+    super('chapter_not_found', `There is no chapter ${chapterId}`)
+  }
+}
+
+export class WrongStateError extends AppError {
+  override readonly name = 'WrongStateError'
+
+  constructor(message: string) {
+    super('wrong_state', message)
+  }
+}
+
+export class IdempotencyKeyReusedError extends AppError {
+  override readonly name = 'IdempotencyKeyReusedError'
+
+  constructor() {
+    super(
+      'idempotency_key_reused',
+      'This Idempotency-Key was used with another body; use a new key for a new chapter',
+    )
+  }
+}
+
+/** The store cannot be reached, or more waits than can be served: come back after `retryAfterS` seconds. */
+export class UnavailableError extends AppError {
+  override readonly name = 'UnavailableError'
+  readonly retryAfterS: number
+
+  constructor(message: string, options: { cause?: unknown; retryAfterS?: number } = {}) {
+    super('unavailable', message, { ...options, retryable: true })
+    this.retryAfterS = options.retryAfterS ?? 1
+  }
+}
+
+/** The configuration cannot be used; the message lists every problem. Only at start. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: string[]
+
+  constructor(problems: string[]) {
+    super(`The configuration cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.problems = problems
+  }
+}
+
+/** Another process has the data directory. Only at start. */
+export class DataDirLockedError extends Error {
+  override readonly name = 'DataDirLockedError'
+}
