@@ -1,0 +1,75 @@
+/**
+ * A chapter as decisions see it: its row and its three jobs, as plain values.
+ * Instants are milliseconds since the epoch. What decisions never read (leases, content) is not here.
+ */
+import type { ChapterStatus } from '../contract/chapter.js'
+import type { ProgressUpdate } from '../contract/event.js'
+import { type FailureReason, JOB_KINDS, type JobKind, type JobStatus } from '../contract/job.js'
+import type { Locale } from '../contract/scalar.js'
+
+export interface JobState {
+  kind: JobKind
+  jobId: string
+  status: JobStatus
+  /** The try under way, or the next one while it waits in `queued`; from 1. */
+  attempt: number
+  maxAttempts: number
+  /** 0 to 100, of this attempt. */
+  progress: number
+  /** When this job (not this attempt) was asked for. */
+  requestedAt: number
+  /** While `queued`: publish it then, not before. */
+  dueAt: number
+  /** While `published`: it timed out then, unless a sign of life moves it. */
+  deadlineAt: number | null
+  /** This attempt's first sign of life, once `{kind}_started` was logged for it. */
+  startedAt: number | null
+  /** This attempt's last sign of life; null also after the process that worked on it died. */
+  lastSignAt: number | null
+  /** Why the last attempt failed; kept while the next one runs. */
+  failure: { reason: FailureReason; error: string | null } | null
+}
+
+export interface ChapterState {
+  id: number
+  /** Raised by every write; a write wins only against the version it was decided on. */
+  version: number
+  lastSeq: number
+  courseId: number
+  ownerId: number
+  title: string
+  description: string
+  locale: Locale
+  metadata: Record<string, unknown>
+  quizCount: number
+  conceptId: number
+  exerciseId: number
+  status: ChapterStatus
+  /** 0 to 100; never falls within a run. */
+  progress: number
+  /** The version whose write set `latestProgress`; 0 while there was none. */
+  progressVersion: number
+  latestProgress: ProgressUpdate | null
+  createdAt: number
+  updatedAt: number
+  completedAt: number | null
+  jobs: Record<JobKind, JobState>
+}
+
+export function jobsOf(chapter: ChapterState): JobState[] {
+  return JOB_KINDS.map((kind) => chapter.jobs[kind])
+}
+
+/** Whether someone works on the job, or will. */
+export function isRunning(job: JobState): boolean {
+  return job.status === 'queued' || job.status === 'published'
+}
+
+/** Whether a queued job is to be published at once; later ones wait for their time. */
+export function isDue(job: JobState, now: number): boolean {
+  return job.status === 'queued' && job.dueAt <= now
+}
+
+export function toInstant(ms: number): string {
+  return new Date(ms).toISOString()
+}
