@@ -1,0 +1,110 @@
+/**
+ * A PostgreSQL database behind Drizzle, with this program’s migrations applied. Here: PGlite, the embedded
+ * one, in a directory or in memory. It has one connection and belongs to one process at a time, which
+ * `data-dir-lock.ts` sees to.
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { PGlite } from '@electric-sql/pglite'
+import { DrizzleQueryError } from 'drizzle-orm/errors'
+import { type PgDatabase, PgDialect, type PgQueryResultHKT } from 'drizzle-orm/pg-core'
+import { drizzle } from 'drizzle-orm/pglite'
+import { migrate } from 'drizzle-orm/pglite/migrator'
+import { type SQL, sql } from 'drizzle-orm/sql'
+import { lockDataDir } from './data-dir-lock.js'
+
+/** Any Drizzle PostgreSQL database. */
+export type Db = PgDatabase<PgQueryResultHKT, Record<string, unknown>>
+
+export interface Database {
+  readonly db: Db
+  /** For people: what it is and where. */
+  readonly description: string
+  /** No other process can be using it, so whatever says otherwise is left over from one that died. */
+  readonly isExclusive: boolean
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export const MIGRATIONS_DIR = fileURLToPath(new URL('../../drizzle', import.meta.url))
+
+/**
+ * Opens the embedded database, creating it when there is none.
+ * @param dataDir its directory, or `memory`
+ * @throws {DataDirLockedError} while another process has the directory
+ */
+export async function openEmbeddedDatabase(dataDir: string): Promise<Database> {
+  if (dataDir === 'memory') return startPglite(await PGlite.create(), 'PGlite in memory', async () => {})
+  await mkdir(dataDir, { recursive: true })
+  const unlock = await lockDataDir(dataDir)
+  try {
+    const directory = join(dataDir, 'pglite')
+    if (!existsSync(directory)) await initialise(dataDir, directory)
+    return await startPglite(await PGlite.create(directory), `PGlite in ${dataDir}`, unlock)
+  } catch (error) {
+    await unlock()
+    throw error
+  }
+}
+
+/** Under another name until it is whole: a kill in the middle must not leave half a database to be opened. */
+async function initialise(dataDir: string, directory: string): Promise<void> {
+  const unfinished = join(dataDir, 'pglite.new')
+  await rm(unfinished, { recursive: true, force: true })
+  await (await PGlite.create(unfinished)).close()
+  await rename(unfinished, directory)
+}
+
+async function startPglite(
+  pglite: PGlite,
+  description: string,
+  unlock: () => Promise<void>,
+): Promise<Database> {
+  const db = drizzle(pglite)
+  await migrate(db, { migrationsFolder: MIGRATIONS_DIR })
+  return {
+    db: db as unknown as Db,
+    description,
+    isExclusive: true,
+    async ping() {
+      await pglite.query('select 1')
+    },
+    async close() {
+      try {
+        await pglite.close()
+      } finally {
+        await unlock()
+      }
+    },
+  }
+}
+
+const dialect = new PgDialect()
+
+/**
+ * A statement prepared by name: parsed and planned once a connection, not at every call.
+ * `statement` takes its values from `sql.placeholder(name)`.
+ */
+export function prepare<Row>(
+  db: Db,
+  name: string,
+  statement: SQL,
+): (values: Record<string, unknown>) => Promise<Row[]> {
+  const query = db._.session.prepareQuery(dialect.sqlToQuery(statement), undefined, name, false)
+  return async (values) => {
+    try {
+      const result = (await query.execute(values)) as Row[] | { rows: Row[] }
+      return Array.isArray(result) ? result : result.rows
+    } catch (error) {
+      // Drizzle’s own error repeats every parameter in its message: whole chapters, in every log line.
+      throw error instanceof DrizzleQueryError && error.cause !== undefined ? error.cause : error
+    }
+  }
+}
+
+/** A placeholder for a JSON value; give it `JSON.stringify`ed. */
+export function jsonParameter(name: string): SQL {
+  return sql`${sql.placeholder(name)}::json`
+}

@@ -1,0 +1,135 @@
+/**
+ * The event log: read from a cursor for many chapters in one query, and deleted whole after its retention.
+ */
+import { sql } from 'drizzle-orm'
+import type { ChapterStatus } from '../contract/chapter.js'
+import type { ChapterEvent, ProgressUpdate } from '../contract/event.js'
+import { toInstant } from '../domain/chapter.js'
+import { type Db, jsonParameter, prepare } from './database.js'
+
+/** One chapter and what the reader has of it. */
+export interface LogCursor {
+  chapterId: number
+  /** Events up to here are not wanted; beyond the end of the log it means 0. */
+  after: number
+}
+
+/** A chapter’s log from a cursor to its end, and where the chapter stood at that moment. */
+export interface LogPage {
+  chapterId: number
+  status: ChapterStatus
+  progress: number
+  /** 0 while there is none. */
+  progressVersion: number
+  latestProgress: ProgressUpdate | null
+  lastSeq: number
+  /** The first seq that the log still has; `lastSeq + 1` once it was deleted. */
+  logFrom: number
+  /** In order, without a gap from `max(after + 1, logFrom)` on. */
+  events: ChapterEvent[]
+}
+
+export interface EventStore {
+  /** One page per chapter that exists, by chapter id; of one snapshot. */
+  readPages(cursors: LogCursor[]): Promise<Map<number, LogPage>>
+  /** As `readPages`, but only of chapters that have an event or a progress that the reader lacks. */
+  readNews(cursors: (LogCursor & { progressVersion: number })[]): Promise<Map<number, LogPage>>
+  /** Deletes the logs of chapters that ended before. @returns how many chapters; call again while it is `limit` */
+  deleteLogsEndedBefore(before: number, limit: number): Promise<number>
+  /** Forgets idempotency keys older than that. @returns how many */
+  deleteKeysBefore(before: number): Promise<number>
+}
+
+export function createEventStore(db: Db): EventStore {
+  const pages = prepare<{ page: PageRow }>(db, 'read_pages', readPages(sql`true`))
+  const news = prepare<{ page: PageRow }>(
+    db,
+    'read_news',
+    readPages(sql`(c.last_seq > wanted.after or c.progress_version > wanted.progress_version)`),
+  )
+  const deleteLogs = prepare(db, 'delete_logs', DELETE_LOGS)
+  const deleteKeys = prepare(db, 'delete_keys', DELETE_KEYS)
+  const toMap = (rows: { page: PageRow }[]) =>
+    new Map(rows.map(({ page }) => [page.chapter_id, pageFrom(page)]))
+
+  return {
+    async readPages(cursors) {
+      if (cursors.length === 0) return new Map()
+      const wanted = cursors.map(({ chapterId, after }) => ({
+        id: chapterId,
+        after,
+        progress_version: 0,
+      }))
+      return toMap(await pages({ cursors: JSON.stringify(wanted) }))
+    },
+    async readNews(cursors) {
+      if (cursors.length === 0) return new Map()
+      const wanted = cursors.map(({ chapterId, after, progressVersion }) => ({
+        id: chapterId,
+        after,
+        progress_version: progressVersion,
+      }))
+      return toMap(await news({ cursors: JSON.stringify(wanted) }))
+    },
+    async deleteLogsEndedBefore(before, limit) {
+      return (await deleteLogs({ before: toInstant(before), limit })).length
+    },
+    async deleteKeysBefore(before) {
+      return (await deleteKeys({ before: toInstant(before) })).length
+    },
+  }
+}
+
+const readPages = (condition: ReturnType<typeof sql>) => sql`
+select json_build_object(
+  'chapter_id', c.id, 'status', c.status, 'progress', c.progress, 'progress_version', c.progress_version,
+  'latest_progress', c.latest_progress, 'last_seq', c.last_seq, 'log_from', c.log_from,
+  'events', (
+    select coalesce(json_agg(json_build_object('name', e.name, 'payload', e.payload) order by e.seq), '[]')
+    from event e
+    where e.chapter_id = c.id
+      and e.seq > case when wanted.after > c.last_seq then 0 else wanted.after end)) as page
+from json_to_recordset(${jsonParameter('cursors')}) as wanted(id bigint, after bigint, progress_version bigint)
+  join chapter c on c.id = wanted.id
+where ${condition}`
+
+/** Like every write it raises the version, so that no decision made before it is written after it. */
+const DELETE_LOGS = sql`
+with ended as materialized (
+  select id, last_seq from chapter
+  where log_ended_at < ${sql.placeholder('before')}::timestamptz
+  order by log_ended_at limit ${sql.placeholder('limit')}::int for update skip locked
+), emptied as (
+  update chapter set log_from = chapter.last_seq + 1, log_ended_at = null, version = version + 1
+  from ended where chapter.id = ended.id
+), deleted as (
+  delete from event using ended where event.chapter_id = ended.id
+)
+select id from ended`
+
+const DELETE_KEYS = sql`
+delete from idempotency_key where created_at < ${sql.placeholder('before')}::timestamptz returning chapter_id`
+
+interface PageRow {
+  chapter_id: number
+  status: ChapterStatus
+  progress: number
+  progress_version: number
+  latest_progress: ProgressUpdate | null
+  last_seq: number
+  log_from: number
+  events: ChapterEvent[]
+}
+
+function pageFrom(row: PageRow): LogPage {
+  return {
+    chapterId: row.chapter_id,
+    status: row.status,
+    progress: row.progress,
+    progressVersion: row.progress_version,
+    latestProgress: row.latest_progress,
+    lastSeq: row.last_seq,
+    logFrom: row.log_from,
+    events: row.events,
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * Tables, indexes and constraints, for PostgreSQL and PGlite alike. `npm run generate` writes the SQL in
+ * `drizzle/` from here. Constraints hold what the code promises: one job a kind, one event a seq, and
+ * statuses and progress within their bounds.
+ */
+import { sql } from 'drizzle-orm'
+import {
+  bigint,
+  boolean,
+  check,
+  doublePrecision,
+  foreignKey,
+  index,
+  integer,
+  json,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  unique,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
+import { CHAPTER_STATUSES } from '../contract/chapter.js'
+import type { ProgressUpdate } from '../contract/event.js'
+import { DIFFICULTIES, FAILURE_REASONS, JOB_KINDS, JOB_STATUSES, QUIZ_TYPES } from '../contract/job.js'
+import { LOCALES } from '../contract/scalar.js'
+
+const id = () => bigint('id', { mode: 'number' }).generatedByDefaultAsIdentity().primaryKey()
+const chapterId = () => bigint('chapter_id', { mode: 'number' }).notNull()
+const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'string' })
+const percent = (name: string) => doublePrecision(name).notNull().default(0)
+const isOneOf = (column: string, values: readonly string[]) =>
+  sql.raw(`"${column}" in (${values.map((value) => `'${value}'`).join(', ')})`)
+const isPercent = (column: string) => sql.raw(`"${column}" between 0 and 100`)
+
+export const chapter = pgTable(
+  'chapter',
+  {
+    id: id(),
+    /** Raised by every write; a write wins only against the version it was decided on. */
+    version: bigint('version', { mode: 'number' }).notNull(),
+    /** The write that made this version: tells a writer whose connection broke whether it won. */
+    writeId: uuid('write_id').notNull(),
+    /** The request that created it: the same for every try, so that it exists once. */
+    createId: uuid('create_id').notNull(),
+    lastSeq: bigint('last_seq', { mode: 'number' }).notNull(),
+    /** The first seq that the log still has; above `last_seq` once the log was deleted. */
+    logFrom: bigint('log_from', { mode: 'number' }).notNull().default(1),
+    courseId: bigint('course_id', { mode: 'number' }).notNull(),
+    ownerId: bigint('owner_id', { mode: 'number' }).notNull(),
+    title: text('title').notNull(),
+    description: text('description').notNull(),
+    locale: text('locale', { enum: LOCALES }).notNull(),
+    metadata: json('metadata').$type<Record<string, unknown>>().notNull(),
+    quizCount: integer('quiz_count').notNull(),
+    status: text('status', { enum: CHAPTER_STATUSES }).notNull(),
+    progress: percent('progress'),
+    progressVersion: bigint('progress_version', { mode: 'number' }).notNull().default(0),
+    latestProgress: json('latest_progress').$type<ProgressUpdate>(),
+    createdAt: instant('created_at').notNull(),
+    updatedAt: instant('updated_at').notNull(),
+    /** The last write of a chapter that has ended; null while it runs, and once its log was deleted. */
+    logEndedAt: instant('log_ended_at'),
+    completedAt: instant('completed_at'),
+  },
+  (t) => [
+    unique('chapter_create_id').on(t.createId),
+    index('chapter_by_owner').on(t.ownerId, t.id),
+    index('chapter_by_course').on(t.courseId, t.id),
+    index('chapter_by_status').on(t.status, t.id),
+    index('chapter_log_ended').on(t.logEndedAt).where(sql`log_ended_at is not null`),
+    check('chapter_status', isOneOf('status', CHAPTER_STATUSES)),
+    check('chapter_locale', isOneOf('locale', LOCALES)),
+    check('chapter_progress', isPercent('progress')),
+    check('chapter_completed', sql`(status = 'completed') = (completed_at is not null)`),
+  ],
+)
+
+const ofChapter = (column: ReturnType<typeof chapterId>) =>
+  column.references(() => chapter.id, { onDelete: 'cascade' })
+
+export const concept = pgTable(
+  'concept',
+  {
+    id: id(),
+    chapterId: ofChapter(chapterId()),
+    title: text('title'),
+    content: text('content'),
+    isComplete: boolean('is_complete').notNull().default(false),
+  },
+  (t) => [unique('concept_of_chapter').on(t.chapterId)],
+)
+
+export const exercise = pgTable(
+  'exercise',
+  {
+    id: id(),
+    chapterId: ofChapter(chapterId()),
+    question: text('question'),
+    answer: text('answer'),
+    difficulty: text('difficulty', { enum: DIFFICULTIES }),
+    isComplete: boolean('is_complete').notNull().default(false),
+  },
+  (t) => [
+    unique('exercise_of_chapter').on(t.chapterId),
+    check('exercise_difficulty', isOneOf('difficulty', DIFFICULTIES)),
+  ],
+)
+
+export const quiz = pgTable(
+  'quiz',
+  {
+    id: id(),
+    chapterId: ofChapter(chapterId()),
+    /** From 1, in the order of the questions. */
+    position: integer('position').notNull(),
+    question: text('question'),
+    correctAnswer: text('correct_answer'),
+    options: json('options').$type<string[]>(),
+    type: text('type', { enum: QUIZ_TYPES }),
+    isComplete: boolean('is_complete').notNull().default(false),
+  },
+  (t) => [
+    unique('quiz_of_chapter').on(t.chapterId, t.position),
+    check('quiz_type', isOneOf('type', QUIZ_TYPES)),
+  ],
+)
+
+export const job = pgTable(
+  'job',
+  {
+    chapterId: ofChapter(chapterId()),
+    kind: text('kind', { enum: JOB_KINDS }).notNull(),
+    jobId: uuid('job_id').notNull(),
+    status: text('status', { enum: JOB_STATUSES }).notNull(),
+    attempt: integer('attempt').notNull(),
+    maxAttempts: integer('max_attempts').notNull(),
+    progress: percent('progress'),
+    requestedAt: instant('requested_at').notNull(),
+    /** While queued: to be published then. */
+    dueAt: instant('due_at').notNull(),
+    /** While published: overdue then. */
+    deadlineAt: instant('deadline_at'),
+    startedAt: instant('started_at'),
+    lastSignAt: instant('last_sign_at'),
+    reason: text('reason', { enum: FAILURE_REASONS }),
+    error: text('error'),
+    /** Until then a node is publishing it, or expiring it. No decision reads it, claiming raises no version. */
+    leasedUntil: instant('leased_until'),
+    /** Until then a process holds it in a queue that would not survive it; null in a durable queue. */
+    heldUntil: instant('held_until'),
+  },
+  (t) => [
+    primaryKey({ name: 'job_of_chapter', columns: [t.chapterId, t.kind] }),
+    unique('job_job_id').on(t.jobId),
+    index('job_to_publish').on(t.dueAt).where(sql`status = 'queued'`),
+    index('job_to_expire').on(t.deadlineAt).where(sql`status = 'published'`),
+    index('job_held').on(t.heldUntil).where(sql`status = 'published' and held_until is not null`),
+    check('job_kind', isOneOf('kind', JOB_KINDS)),
+    check('job_status', isOneOf('status', JOB_STATUSES)),
+    check('job_progress', isPercent('progress')),
+    check('job_attempt', sql`attempt between 1 and max_attempts`),
+    check('job_reason', isOneOf('reason', FAILURE_REASONS)),
+    check('job_deadline', sql`(status = 'published') = (deadline_at is not null)`),
+  ],
+)
+
+export const event = pgTable(
+  'event',
+  {
+    chapterId: ofChapter(chapterId()),
+    seq: bigint('seq', { mode: 'number' }).notNull(),
+    name: text('name').notNull(),
+    /** As it is emitted; `json`, not `jsonb`, keeps it byte for byte. */
+    payload: json('payload').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'event_of_chapter', columns: [t.chapterId, t.seq] }),
+    check('event_seq', sql`seq >= 1`),
+  ],
+)
+
+/** Jobs that failed for good and are not yet in the dead-letter topic; written with the failure. */
+export const deadLetter = pgTable(
+  'dead_letter',
+  {
+    jobId: uuid('job_id').primaryKey(),
+    chapterId: ofChapter(chapterId()),
+    kind: text('kind', { enum: JOB_KINDS }).notNull(),
+    attempt: integer('attempt').notNull(),
+    maxAttempts: integer('max_attempts').notNull(),
+    requestedAt: instant('requested_at').notNull(),
+    deadlineAt: instant('deadline_at'),
+    reason: text('reason', { enum: FAILURE_REASONS }).notNull(),
+    error: text('error'),
+    failedAt: instant('failed_at').notNull(),
+    leasedUntil: instant('leased_until'),
+  },
+  (t) => [index('dead_letter_by_time').on(t.failedAt)],
+)
+
+export const idempotencyKey = pgTable(
+  'idempotency_key',
+  {
+    ownerId: bigint('owner_id', { mode: 'number' }).notNull(),
+    key: text('key').notNull(),
+    /** SHA-256 of the validated body, in hexadecimal. */
+    bodyHash: text('body_hash').notNull(),
+    chapterId: chapterId(),
+    createdAt: instant('created_at').notNull(),
+  },
+  (t) => [
+    primaryKey({
+      name: 'idempotency_key_of_owner',
+      columns: [t.ownerId, t.key],
+    }),
+    index('idempotency_key_by_age').on(t.createdAt),
+    foreignKey({
+      name: 'idempotency_key_chapter',
+      columns: [t.chapterId],
+      foreignColumns: [chapter.id],
+    }).onDelete('cascade'),
+    uniqueIndex('idempotency_key_of_chapter').on(t.chapterId),
+  ],
+)
