@@ -1,0 +1,507 @@
+/**
+ * Commands in, committed events out. Commands that arrive while a group is being written form the next
+ * group: one read of every chapter concerned, pure decisions, one conditional write. A lone command waits for
+ * nobody, and a busy node pays two round trips for a hundred.
+ *
+ * Guarantees: what a command answers is in the database, unless it changed nothing; a chapter’s decisions
+ * are written whole or not at all; `onCommit` hears of each write once, in commit order per chapter, after the
+ * commit; no command takes its neighbours down; every retry is bounded, then `UnavailableError`.
+ *
+ * A write does not win when its chapter moved or is locked: then *all* commands of that chapter are decided
+ * again, those without a change of their own too (a `duplicate` of a result that was not stored is a lie).
+ * After a lost connection nobody knows whether a write won: the next read tells by the chapter’s `write_id`.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { GenerationPolicy } from '../config.js'
+import type { ChapterEvent } from '../contract/event.js'
+import type { JobKind } from '../contract/job.js'
+import { JOB_KINDS } from '../contract/job.js'
+import { type ChapterState, isDue } from '../domain/chapter.js'
+import { createChapter, type NewChapter } from '../domain/create.js'
+import {
+  type ChapterCommand,
+  type Decision,
+  type DecisionContext,
+  decide,
+  type Replies,
+} from '../domain/decide.js'
+import {
+  ChapterNotFoundError,
+  IdempotencyKeyReusedError,
+  InvalidRequestError,
+  UnavailableError,
+} from '../errors.js'
+import type { ChapterStore, ChapterWrite, CreatedChapter, GroupAnswer } from '../store/chapters.js'
+import { failureKindOf, isUniqueViolation } from '../store/failure.js'
+
+export interface CreateRequest {
+  chapter: NewChapter
+  idempotency?: { key: string; bodyHash: string }
+}
+
+export interface CreateReply {
+  chapter: CreatedChapter
+  /** False when an earlier request with the same idempotency key made it. */
+  isNew: boolean
+}
+
+/** One chapter’s write, after its commit. */
+export interface Committed {
+  state: ChapterState
+  events: ChapterEvent[]
+  /** Jobs that are to be published now, leased to this node. */
+  dueKinds: JobKind[]
+  hasDeadLetters: boolean
+}
+
+export interface CommitGroups {
+  create(request: CreateRequest): Promise<CreateReply>
+  /** @throws {ChapterNotFoundError | WrongStateError | UnavailableError} */
+  submit<C extends ChapterCommand>(command: C): Promise<Replies[C['type']]>
+  /** Refuses what comes, and resolves when all that came is done. */
+  close(): Promise<void>
+}
+
+export interface CommitGroupOptions {
+  store: Pick<ChapterStore, 'readGroup' | 'writeGroup'>
+  policy: GenerationPolicy
+  now: () => number
+  random: () => number
+  newId: () => string
+  /** How long this node may take to publish what it made, ms. */
+  leaseMs: number
+  onCommit: (committed: Committed[]) => void
+  onError: (error: unknown, about: string) => void
+  limits?: Partial<GroupLimits>
+}
+
+export interface GroupLimits {
+  groupCommands: number
+  groupBytes: number
+  waitingCommands: number
+  waitingBytes: number
+}
+
+const LIMITS: GroupLimits = {
+  groupCommands: 128,
+  groupBytes: 4 * 1_048_576,
+  waitingCommands: 4000,
+  waitingBytes: 64 * 1_048_576,
+}
+
+/** Tries of one command: others win a chapter often, but not for ever; a database that is away is not waited for long. */
+const MAX_TRIES = { moved: 40, conflict: 8, connection: 5 } as const
+type Again = keyof typeof MAX_TRIES
+/** Cap of the first full-jitter wait, ms, and of the last. */
+const WAIT_MS: Record<Again, [first: number, last: number]> = {
+  moved: [4, 64],
+  conflict: [10, 200],
+  connection: [100, 1000],
+}
+
+interface Waiting {
+  task:
+    | { type: 'create'; createId: string; request: CreateRequest }
+    | { type: 'command'; command: ChapterCommand }
+  bytes: number
+  tries: Record<Again, number>
+  /** A write whose outcome is unknown: the next read tells. */
+  planned?: Planned
+  resolve: (reply: never) => void
+  reject: (error: unknown) => void
+}
+
+type Outcome = { reply: unknown } | { error: unknown }
+
+/** One chapter’s part of a group’s write, and everybody who waits for it. */
+interface Planned {
+  writeId: string
+  write: ChapterWrite
+  members: { waiting: Waiting; outcome: Outcome }[]
+  isTold?: true
+}
+
+export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
+  const { store, now, random, newId, leaseMs, onCommit, onError } = options
+  const limits = { ...LIMITS, ...options.limits }
+  const queue: Waiting[] = []
+  let waitingCount = 0
+  let waitingBytes = 0
+  let isRunning = false
+  let isClosed = false
+  let whenIdle: (() => void) | undefined
+
+  function enqueue<Reply>(task: Waiting['task'], bytes: number): Promise<Reply> {
+    if (isClosed) return Promise.reject(new UnavailableError('This node is shutting down'))
+    if (waitingCount >= limits.waitingCommands || waitingBytes + bytes > limits.waitingBytes)
+      return Promise.reject(new UnavailableError('Too much is waiting to be stored'))
+    return new Promise<Reply>((resolve, reject) => {
+      waitingCount += 1
+      waitingBytes += bytes
+      queue.push({
+        task,
+        bytes,
+        tries: { moved: 0, conflict: 0, connection: 0 },
+        resolve: resolve as Waiting['resolve'],
+        reject,
+      })
+      if (!isRunning) void run()
+    })
+  }
+
+  async function run(): Promise<void> {
+    isRunning = true
+    while (queue.length > 0) {
+      const group = takeGroup()
+      try {
+        await commit(group)
+      } catch (error) {
+        // Nothing above is expected to throw; a mistake of ours must not leave anyone waiting.
+        onError(error, 'a commit group failed')
+        for (const waiting of group) settle(waiting, { error })
+      }
+    }
+    isRunning = false
+  }
+
+  function takeGroup(): Waiting[] {
+    let bytes = 0
+    let count = 0
+    for (const waiting of queue) {
+      if (count === limits.groupCommands || (count > 0 && bytes + waiting.bytes > limits.groupBytes)) break
+      bytes += waiting.bytes
+      count += 1
+    }
+    return queue.splice(0, count)
+  }
+
+  async function commit(group: Waiting[]): Promise<void> {
+    let answer: GroupAnswer
+    try {
+      answer = await store.readGroup(questionOf(group))
+    } catch (error) {
+      await failed(group, error)
+      return
+    }
+    const context: DecisionContext = {
+      now: now(),
+      policy: options.policy,
+      random,
+      newId,
+    }
+    const undecided = group.filter((waiting) => !wasWritten(waiting, answer))
+    const { planned, unchanged } = decideGroup(undecided, answer, context)
+    for (const { waiting, outcome } of unchanged) settle(waiting, outcome)
+    if (planned.length === 0) return
+
+    let written: Set<number>
+    try {
+      const writes = planned.map(({ write }) => write)
+      written = await store.writeGroup(writes, planned[0]?.writeId ?? newId(), now() + leaseMs)
+    } catch (error) {
+      const members = planned.flatMap((plan) => plan.members.map((member) => member.waiting))
+      if (failureKindOf(error) === 'connection')
+        for (const plan of planned) for (const { waiting } of plan.members) waiting.planned = plan
+      await failed(members, error)
+      return
+    }
+    committed(planned.filter(({ write }) => written.has(write.state.id)))
+    for (const { write, members } of planned)
+      if (!written.has(write.state.id))
+        tryAgain(
+          members.map(({ waiting }) => waiting),
+          'moved',
+        )
+  }
+
+  /** Settles a command whose write turns out to have won although its answer was lost. */
+  function wasWritten(waiting: Waiting, answer: GroupAnswer): boolean {
+    const plan = waiting.planned
+    if (plan === undefined) return false
+    delete waiting.planned
+    const { state, creation } = plan.write
+    const won =
+      creation === undefined
+        ? answer.chapters.get(state.id)?.writeId === plan.writeId
+        : answer.created.has(creation.createId)
+    if (!won) return false
+    tell([plan])
+    const member = plan.members.find((member) => member.waiting === waiting)
+    if (member !== undefined) settle(waiting, member.outcome)
+    return true
+  }
+
+  function committed(plans: Planned[]): void {
+    if (plans.length === 0) return
+    tell(plans)
+    for (const { members } of plans) for (const { waiting, outcome } of members) settle(waiting, outcome)
+  }
+
+  /** Once for each write, whichever of its commands finds out that it won. */
+  function tell(plans: Planned[]): void {
+    const news = plans.filter((plan) => plan.isTold === undefined)
+    for (const plan of news) plan.isTold = true
+    try {
+      onCommit(
+        news.map(({ write }) => ({
+          state: write.state,
+          events: write.events,
+          dueKinds: write.changedKinds.filter((kind) => isDue(write.state.jobs[kind], write.state.updatedAt)),
+          hasDeadLetters: write.deadLetters.length > 0,
+        })),
+      )
+    } catch (error) {
+      onError(error, 'a commit was not passed on')
+    }
+  }
+
+  async function failed(group: Waiting[], error: unknown): Promise<void> {
+    const kind = failureKindOf(error)
+    if (kind === 'conflict' || kind === 'connection') {
+      tryAgain(group, kind, error)
+      return
+    }
+    // One bad command must not take its neighbours down: each is tried alone, and the bad one is found.
+    if (group.length > 1) {
+      for (const waiting of group) await commit([waiting])
+      return
+    }
+    if (isUniqueViolation(error)) tryAgain(group, 'moved', error)
+    else if (kind === 'data') {
+      onError(error, 'a value could not be stored')
+      for (const waiting of group)
+        settle(waiting, {
+          error: new InvalidRequestError([{ path: '/body', message: 'holds a value that cannot be stored' }]),
+        })
+    } else for (const waiting of group) settle(waiting, { error })
+  }
+
+  /** Puts them back, in front, after a moment: together, since one group’s members had the same bad luck. */
+  function tryAgain(group: Waiting[], why: Again, cause?: unknown): void {
+    const again = group.filter((waiting) => {
+      waiting.tries[why] += 1
+      if (waiting.tries[why] <= MAX_TRIES[why]) return true
+      const text = why === 'moved' ? 'The chapter is being changed too often' : 'The database does not answer'
+      settle(waiting, { error: new UnavailableError(text, { cause }) })
+      return false
+    })
+    if (again.length === 0) return
+    const [first, last] = WAIT_MS[why]
+    const tries = Math.max(...again.map((waiting) => waiting.tries[why]))
+    const waitMs = random() * Math.min(last, first * 2 ** (tries - 1))
+    void delay(waitMs).then(() => {
+      queue.unshift(...again)
+      if (!isRunning) void run()
+    })
+  }
+
+  function settle(waiting: Waiting, outcome: Outcome): void {
+    waitingCount -= 1
+    waitingBytes -= waiting.bytes
+    if ('error' in outcome) waiting.reject(outcome.error)
+    else waiting.resolve(outcome.reply as never)
+    if (waitingCount === 0) whenIdle?.()
+  }
+
+  return {
+    create(request) {
+      const bytes = 500 + 4 * (request.chapter.title.length + request.chapter.description.length)
+      return enqueue<CreateReply>({ type: 'create', createId: newId(), request }, bytes)
+    },
+    submit(command) {
+      return enqueue({ type: 'command', command }, sizeOf(command))
+    },
+    async close() {
+      isClosed = true
+      if (waitingCount === 0) return
+      await new Promise<void>((resolve) => {
+        whenIdle = resolve
+      })
+    },
+  }
+}
+
+function questionOf(group: Waiting[]) {
+  const creates = group.flatMap(({ task }) => (task.type === 'create' ? [task] : []))
+  const commands = group.flatMap(({ task }) => (task.type === 'command' ? [task.command] : []))
+  return {
+    chapterIds: [...new Set(commands.map(({ chapterId }) => chapterId))],
+    createIds: creates.map(({ createId }) => createId),
+    keys: creates.flatMap(({ request: { idempotency, chapter } }) =>
+      idempotency === undefined ? [] : [{ ownerId: chapter.ownerId, key: idempotency.key }],
+    ),
+    newChapters: creates.length,
+    newQuizzes: creates.reduce((sum, { request }) => sum + request.chapter.quizCount, 0),
+  }
+}
+
+interface GroupPlan {
+  planned: Planned[]
+  /** Commands of chapters that nothing in this group changes: their answers hold already. */
+  unchanged: { waiting: Waiting; outcome: Outcome }[]
+}
+
+function decideGroup(group: Waiting[], answer: GroupAnswer, context: DecisionContext): GroupPlan {
+  const writeId = context.newId()
+  const plan: GroupPlan = { planned: [], unchanged: [] }
+  planCreates(group, answer, context, writeId, plan)
+  planCommands(group, answer, context, writeId, plan)
+  return plan
+}
+
+function planCreates(
+  group: Waiting[],
+  answer: GroupAnswer,
+  context: DecisionContext,
+  writeId: string,
+  plan: GroupPlan,
+): void {
+  const keyOf = (ownerId: number, key: string) => `${ownerId} ${key}`
+  const known = new Map(answer.keys.map((row) => [keyOf(row.ownerId, row.key), row]))
+  const first = new Map<string, { planned: Planned; bodyHash: string; chapter: CreatedChapter }>()
+  const { chapters, concepts, exercises, quizzes } = answer.ids
+
+  for (const waiting of group) {
+    if (waiting.task.type !== 'create') continue
+    const { createId, request } = waiting.task
+    const { idempotency, chapter: input } = request
+    const key = idempotency === undefined ? undefined : keyOf(input.ownerId, idempotency.key)
+    const own = answer.created.get(createId)
+    const before = key === undefined ? undefined : known.get(key)
+    const beside = key === undefined ? undefined : first.get(key)
+    const same = (chapter: CreatedChapter, bodyHash: string): Outcome =>
+      bodyHash === idempotency?.bodyHash
+        ? { reply: { chapter, isNew: false } satisfies CreateReply }
+        : { error: new IdempotencyKeyReusedError() }
+
+    if (own !== undefined)
+      plan.unchanged.push({
+        waiting,
+        outcome: { reply: { chapter: own, isNew: true } },
+      })
+    else if (before !== undefined)
+      plan.unchanged.push({
+        waiting,
+        outcome: same(before.chapter, before.bodyHash),
+      })
+    else if (beside !== undefined)
+      beside.planned.members.push({
+        waiting,
+        outcome: same(beside.chapter, beside.bodyHash),
+      })
+    else {
+      const ids = {
+        chapterId: drawn(chapters),
+        conceptId: drawn(concepts),
+        exerciseId: drawn(exercises),
+        quizIds: Array.from({ length: input.quizCount }, () => drawn(quizzes)),
+      }
+      const { state, events } = createChapter(input, ids, context)
+      const { quizCount, status, createdAt } = state
+      const chapter: CreatedChapter = {
+        createId,
+        ...ids,
+        quizCount,
+        status,
+        createdAt,
+      }
+      const write: ChapterWrite = {
+        expectedVersion: null,
+        state,
+        changedKinds: JOB_KINDS,
+        events,
+        results: [],
+        deadLetters: [],
+        creation: {
+          createId,
+          quizIds: ids.quizIds,
+          ...(idempotency === undefined ? {} : { idempotency }),
+        },
+      }
+      const planned: Planned = {
+        writeId,
+        write,
+        members: [
+          {
+            waiting,
+            outcome: { reply: { chapter, isNew: true } satisfies CreateReply },
+          },
+        ],
+      }
+      plan.planned.push(planned)
+      if (key !== undefined && idempotency !== undefined)
+        first.set(key, { planned, bodyHash: idempotency.bodyHash, chapter })
+    }
+  }
+}
+
+function planCommands(
+  group: Waiting[],
+  answer: GroupAnswer,
+  context: DecisionContext,
+  writeId: string,
+  plan: GroupPlan,
+): void {
+  const byChapter = new Map<number, { waiting: Waiting; command: ChapterCommand }[]>()
+  for (const waiting of group) {
+    if (waiting.task.type !== 'command') continue
+    const { command } = waiting.task
+    const others = byChapter.get(command.chapterId)
+    if (others === undefined) byChapter.set(command.chapterId, [{ waiting, command }])
+    else others.push({ waiting, command })
+  }
+
+  for (const [chapterId, commands] of byChapter) {
+    const before = answer.chapters.get(chapterId)?.state
+    if (before === undefined) {
+      const outcome = { error: new ChapterNotFoundError(chapterId) }
+      plan.unchanged.push(...commands.map(({ waiting }) => ({ waiting, outcome })))
+      continue
+    }
+    const members: Planned['members'] = []
+    const write: ChapterWrite = {
+      expectedVersion: before.version,
+      state: before,
+      changedKinds: [],
+      events: [],
+      results: [],
+      deadLetters: [],
+    }
+    for (const { waiting, command } of commands)
+      members.push({ waiting, outcome: decideInto(write, command, context) })
+    if (write.state === before) plan.unchanged.push(...members)
+    else {
+      write.changedKinds = JOB_KINDS.filter((kind) => write.state.jobs[kind] !== before.jobs[kind])
+      plan.planned.push({ writeId, write, members })
+    }
+  }
+}
+
+/** Decides on what the commands before it in the group left; a refused command leaves no trace. */
+function decideInto(write: ChapterWrite, command: ChapterCommand, context: DecisionContext): Outcome {
+  let decision: Decision
+  try {
+    decision = decide(write.state, command, context)
+  } catch (error) {
+    return { error }
+  }
+  write.state = decision.state
+  write.events.push(...decision.events)
+  write.results.push(...decision.results)
+  write.deadLetters.push(...decision.deadLetters)
+  return { reply: decision.reply }
+}
+
+function drawn(ids: number[]): number {
+  const id = ids.shift()
+  if (id === undefined) throw new Error('The group’s read drew too few ids')
+  return id
+}
+
+/** About what a command adds to the write, in bytes. */
+function sizeOf(command: ChapterCommand): number {
+  if (command.type === 'finish') return 500 + 2 * JSON.stringify(command.result).length
+  if (command.type === 'fail') return 500 + 2 * command.error.length
+  if (command.type === 'progress') return 500 + 2 * command.message.length
+  return 500
+}
