@@ -1,0 +1,17 @@
+/**
+ * Where work goes out to those who do it. One interface; `local-queue.ts` implements it in this process.
+ */
+import type { DeadLetter, GenerationMessage } from '../contract/generation.js'
+
+export interface JobQueue {
+  /** How many more messages it takes now. */
+  readonly capacity: number
+  /**
+   * Resolves when the messages are with the queue, all of them; rejects when it is not certain that they are.
+   * The same message may be given again.
+   */
+  publish(messages: GenerationMessage[], signal: AbortSignal): Promise<void>
+  publishDeadLetters(letters: DeadLetter[], signal: AbortSignal): Promise<void>
+  /** Stops work under way; what was not finished is left for another process. */
+  close(): Promise<void>
+}

@@ -1,0 +1,59 @@
+/**
+ * A task that runs again and again, never twice at once, with a jittered pause between: nodes that started
+ * together do not ask the database together. A failure is reported and the next turn comes all the same.
+ */
+export interface Repeating {
+  /** Runs the task as soon as it can; once more after the turn under way, if there is one. */
+  soon(): void
+  /** No further turn; resolves when the one under way is over. */
+  stop(): Promise<void>
+}
+
+/**
+ * @param task returns true to be run again at once, because there was more than it could take
+ * @param everyMs mean pause between two turns
+ */
+export function repeat(
+  task: () => Promise<boolean | undefined>,
+  everyMs: number,
+  onError: (error: unknown) => void,
+): Repeating {
+  let timer: NodeJS.Timeout | undefined
+  let turn: Promise<void> | undefined
+  let isWanted = false
+  let isStopped = false
+
+  function schedule(waitMs: number): void {
+    clearTimeout(timer)
+    timer = setTimeout(begin, waitMs)
+  }
+
+  function begin(): void {
+    clearTimeout(timer)
+    isWanted = false
+    turn = task()
+      .catch((error: unknown) => {
+        onError(error)
+        return false
+      })
+      .then((hasMore) => {
+        turn = undefined
+        if (isStopped) return
+        schedule(hasMore === true || isWanted ? 0 : everyMs * (0.75 + Math.random() / 2))
+      })
+  }
+
+  schedule(everyMs * Math.random())
+  return {
+    soon() {
+      if (isStopped) return
+      if (turn === undefined) schedule(0)
+      else isWanted = true
+    },
+    async stop() {
+      isStopped = true
+      clearTimeout(timer)
+      await turn
+    },
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * Overdue work: attempts past their deadline, jobs whose process died, logs and keys past their retention.
+ * Every node sweeps; a claim keeps two from doing the same, and a decision checks again before it counts.
+ */
+import type { FastifyBaseLogger } from 'fastify'
+import type { CommitGroups } from '../chapters/commit-group.js'
+import type { EventStore } from '../store/events.js'
+import type { AttemptRef, JobStore } from '../store/jobs.js'
+import { repeat } from './repeat.js'
+
+const CLAIM_MS = 10_000
+const LIMIT = 200
+/** How long an idempotency key is remembered, at least. */
+const KEY_RETENTION_MS = 48 * 60 * 60 * 1000
+
+export interface SweeperOptions {
+  jobs: Pick<JobStore, 'claimOverdue' | 'claimLapsed'>
+  events: Pick<EventStore, 'deleteLogsEndedBefore' | 'deleteKeysBefore'>
+  groups: Pick<CommitGroups, 'submit'>
+  now: () => number
+  pollMs: number
+  eventRetentionMs: number
+  log: FastifyBaseLogger
+}
+
+export function createSweeper(options: SweeperOptions): {
+  close(): Promise<void>
+} {
+  const { jobs, events, groups, now, pollMs, eventRetentionMs, log } = options
+  const onError = (error: unknown) => log.warn({ err: error }, 'a sweep failed; the next one comes')
+
+  async function end(type: 'expire' | 'lapse', claimed: AttemptRef[]): Promise<void> {
+    await Promise.all(
+      claimed.map(({ chapterId, kind, jobId, attempt }) => {
+        log.info({ chapter_id: chapterId, kind, job_id: jobId, attempt }, `attempt: ${type}`)
+        return groups.submit({ type, chapterId, kind, jobId, attempt })
+      }),
+    )
+  }
+
+  const attempts = repeat(
+    async () => {
+      const claim = () => ({
+        now: now(),
+        leasedUntil: now() + CLAIM_MS,
+        limit: LIMIT,
+      })
+      const overdue = await jobs.claimOverdue(claim())
+      await end('expire', overdue)
+      const lapsed = await jobs.claimLapsed(claim())
+      await end('lapse', lapsed)
+      return overdue.length === LIMIT || lapsed.length === LIMIT
+    },
+    pollMs,
+    onError,
+  )
+
+  const retention = repeat(
+    async () => {
+      const logs = await events.deleteLogsEndedBefore(now() - eventRetentionMs, LIMIT)
+      await events.deleteKeysBefore(now() - KEY_RETENTION_MS)
+      return logs === LIMIT
+    },
+    10 * pollMs,
+    onError,
+  )
+
+  return {
+    async close() {
+      await Promise.all([attempts.stop(), retention.stop()])
+    },
+  }
+}
