@@ -1,0 +1,186 @@
+/**
+ * Sockets in chapter rooms. Joins and leaves of one chapter on one connection take effect in the order they
+ * came; the number of rooms, and of requests that wait, is bounded. A connection that ends gives all of its
+ * shares back.
+ */
+import type { FastifyBaseLogger } from 'fastify'
+import type { ErrorCode } from '../contract/problem.js'
+import { type JoinedChapter, roomOf } from '../contract/socket.js'
+import { AppError, UnavailableError } from '../errors.js'
+import type { LogPage } from '../store/events.js'
+import { failureKindOf } from '../store/failure.js'
+import { enterRoom, type PageReader } from './enter.js'
+import type { Feed, Room } from './feed.js'
+import type { ChapterSocket } from './io.js'
+
+/** Joins and leaves that one connection may have waiting. */
+const MAX_WAITING = 1000
+/** Pauses before a read is tried again while the database is away, ms. Clients hardly ever join twice. */
+const READ_RETRIES_MS = [200, 500, 1000, 2000, 4000]
+
+export interface ChapterRooms {
+  /** @throws {AppError} */
+  join(socket: ChapterSocket, chapterId: number, after: number): Promise<JoinedChapter>
+  leave(socket: ChapterSocket, chapterId: number): Promise<void>
+  /** Of this node: sockets’ shares in rooms. */
+  leaveAll(socket: ChapterSocket): void
+}
+
+/** One connection’s membership in one chapter, or its way there. */
+interface Membership {
+  room: Room | undefined
+  waiting: number
+  /** What was asked last; the next waits for it. */
+  tail: Promise<unknown>
+}
+
+export function createChapterRooms(options: {
+  feed: Feed
+  readPage: PageReader
+  maxRooms: number
+  log: FastifyBaseLogger
+}): ChapterRooms {
+  const { feed, maxRooms, log } = options
+  const readPage = patient(options.readPage, log)
+  const connections = new WeakMap<ChapterSocket, Map<number, Membership>>()
+
+  const membershipsOf = (socket: ChapterSocket): Map<number, Membership> => {
+    const known = connections.get(socket) ?? new Map<number, Membership>()
+    connections.set(socket, known)
+    return known
+  }
+
+  /** Runs after whatever was asked before about this chapter on this connection. */
+  async function inOrder<T>(
+    socket: ChapterSocket,
+    chapterId: number,
+    task: (membership: Membership) => Promise<T>,
+  ): Promise<T> {
+    const memberships = membershipsOf(socket)
+    const membership = memberships.get(chapterId) ?? { room: undefined, waiting: 0, tail: Promise.resolve() }
+    memberships.set(chapterId, membership)
+    membership.waiting += 1
+    const done = membership.tail.then(() => task(membership))
+    membership.tail = done.catch(() => {})
+    try {
+      return await done
+    } finally {
+      membership.waiting -= 1
+      if (membership.room === undefined && membership.waiting === 0) memberships.delete(chapterId)
+    }
+  }
+
+  async function enter(
+    socket: ChapterSocket,
+    chapterId: number,
+    after: number,
+    membership: Membership,
+  ): Promise<JoinedChapter> {
+    if (membership.room !== undefined) {
+      const page = await readPage(chapterId, membership.room.position ?? 0)
+      const joined = joinedChapter(chapterId, page)
+      socket.emit('joined_chapter', joined)
+      return joined
+    }
+    let joined: JoinedChapter = { chapter_id: chapterId }
+    const isWanted = () => socket.connected
+    const wasAdmitted = await enterRoom({
+      feed,
+      readPage,
+      chapterId,
+      after,
+      isWanted,
+      admit({ room, page, missed, isReset }) {
+        membership.room = room
+        void socket.join(roomOf(chapterId))
+        joined = joinedChapter(chapterId, page, isReset)
+        socket.emit('joined_chapter', joined)
+        for (const { name, payload } of missed) emitTo(socket, name, payload)
+        if (room.progress !== null) socket.emit('progress_update', room.progress.update)
+      },
+    })
+    if (!wasAdmitted) throw new UnavailableError('The connection ended')
+    return joined
+  }
+
+  return {
+    async join(socket, chapterId, after) {
+      const memberships = membershipsOf(socket)
+      if (!memberships.has(chapterId) && memberships.size >= maxRooms)
+        throw new AppError('too_many_rooms', `One connection may be in ${maxRooms} chapters; leave one first`)
+      if (waitingOf(memberships) >= MAX_WAITING)
+        throw new AppError(
+          'too_many_requests',
+          `${MAX_WAITING} joins and leaves are waiting; ask more slowly`,
+        )
+      return await inOrder(socket, chapterId, (membership) => enter(socket, chapterId, after, membership))
+    },
+
+    async leave(socket, chapterId) {
+      if (!membershipsOf(socket).has(chapterId)) return
+      if (waitingOf(membershipsOf(socket)) >= MAX_WAITING)
+        throw new AppError(
+          'too_many_requests',
+          `${MAX_WAITING} joins and leaves are waiting; ask more slowly`,
+        )
+      await inOrder(socket, chapterId, async (membership) => {
+        void socket.leave(roomOf(chapterId))
+        membership.room?.close()
+        membership.room = undefined
+      })
+    },
+
+    leaveAll(socket) {
+      for (const membership of connections.get(socket)?.values() ?? []) {
+        membership.room?.close()
+        membership.room = undefined
+      }
+      connections.delete(socket)
+    },
+  }
+}
+
+/** What a refused join is told; faults are told apart from refusals, and say nothing of themselves. */
+export function refusalOf(error: unknown): { code: ErrorCode; message: string } {
+  if (error instanceof AppError) return { code: error.code, message: error.message }
+  if (failureKindOf(error) === 'connection')
+    return { code: 'unavailable', message: 'The database does not answer; try again' }
+  return { code: 'internal', message: 'The server failed' }
+}
+
+function joinedChapter(chapterId: number, page: LogPage | undefined, isReset = false): JoinedChapter {
+  const reset = isReset ? ({ reset: true } as const) : {}
+  if (page === undefined) return { chapter_id: chapterId, ...reset }
+  const { status, progress, lastSeq, logFrom } = page
+  const expired = logFrom > 1 ? ({ expired: true } as const) : {}
+  return { chapter_id: chapterId, status, progress, last_seq: lastSeq, ...reset, ...expired }
+}
+
+/** Names and payloads belong together in `ChapterEvent`, which TypeScript forgets when they are taken apart. */
+function emitTo(socket: ChapterSocket, name: string, payload: object): void {
+  ;(socket.emit as (name: string, payload: object) => boolean).call(socket, name, payload)
+}
+
+function waitingOf(memberships: Map<number, Membership>): number {
+  let waiting = 0
+  for (const membership of memberships.values()) waiting += membership.waiting
+  return waiting
+}
+
+function patient(readPage: PageReader, log: FastifyBaseLogger): PageReader {
+  return async (chapterId, after) => {
+    for (const waitMs of READ_RETRIES_MS) {
+      try {
+        return await readPage(chapterId, after)
+      } catch (error) {
+        if (failureKindOf(error) !== 'connection') throw error
+        log.warn(
+          { err: error, chapter_id: chapterId },
+          'the log cannot be read for a join; it is tried again',
+        )
+        await new Promise((resolve) => setTimeout(resolve, waitMs * (0.5 + Math.random())))
+      }
+    }
+    return await readPage(chapterId, after)
+  }
+}
