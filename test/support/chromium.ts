@@ -1,0 +1,35 @@
+/** The browser of the page tests. Without one they are skipped. */
+
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { findBinary } from './binaries.js'
+import { canInstallPackages, installPackages } from './debian.js'
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome']
+
+export interface Chromium {
+  path: string
+  version: string
+}
+
+/**
+ * `CHROMIUM_PATH`, else what is on the PATH, else Debian's, installed with a font that shows Korean
+ * where that is allowed. `undefined` when there is none.
+ */
+export async function findChromium(): Promise<Chromium | undefined> {
+  const path = process.env.CHROMIUM_PATH || findBinary(NAMES) || (await installChromium())
+  if (path === undefined) return undefined
+  // Debian's launcher script may complain on stderr and still be well.
+  const { stdout } = await promisify(execFile)(path, ['--version'], { timeout: 20_000 })
+  return { path, version: stdout.trim() }
+}
+
+async function installChromium(): Promise<string | undefined> {
+  if (!canInstallPackages()) return undefined
+  try {
+    await installPackages('chromium', 'fonts-noto-cjk')
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+  }
+  return findBinary(NAMES)
+}

@@ -1,0 +1,75 @@
+/**
+ * Waiting for something to become true, with a deadline that says what never did.
+ * Tests wait for conditions, never for durations.
+ */
+
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { inspect } from 'node:util'
+
+export interface WaitOptions {
+  /** Default 10,000. A `check` that itself hangs is given up at the same moment. */
+  timeoutMs?: number
+  /** Pause between two checks. Default 10. */
+  everyMs?: number
+  /** Ends the waiting early, with the signal's reason. */
+  signal?: AbortSignal
+}
+
+type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>
+
+/**
+ * The first truthy value of `check`. A `check` that throws counts as "not yet".
+ * At the deadline throws an error that names `description` and the last value or error seen.
+ */
+export async function waitFor<T>(
+  description: string,
+  check: () => T | Promise<T>,
+  { timeoutMs = 10_000, everyMs = 10, signal }: WaitOptions = {},
+): Promise<Truthy<Awaited<T>>> {
+  const deadline = performance.now() + timeoutMs
+  let last = 'no check came back'
+  let cause: unknown
+  do {
+    try {
+      const value = await within(Math.max(0, deadline - performance.now()), check)
+      if (value === EXPIRED) break
+      if (value) return value as Truthy<Awaited<T>>
+      last = `last seen: ${inspect(value)}`
+      cause = undefined
+    } catch (error) {
+      last = `last error: ${error instanceof Error ? error.message : inspect(error)}`
+      cause = error
+    }
+    signal?.throwIfAborted()
+    await delay(everyMs)
+    signal?.throwIfAborted()
+  } while (performance.now() < deadline)
+  throw new Error(`waited ${timeoutMs} ms for ${description}; ${last}`, cause === undefined ? {} : { cause })
+}
+
+/** A port of 127.0.0.1 that nobody listened on a moment ago. Another process may still take it first. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+const EXPIRED: unique symbol = Symbol('expired')
+
+async function within<T>(ms: number, check: () => T | Promise<T>): Promise<T | typeof EXPIRED> {
+  const clock = new AbortController()
+  const expired = delay(ms, undefined, { signal: clock.signal })
+    .catch(() => {})
+    .then((): typeof EXPIRED => EXPIRED)
+  try {
+    return await Promise.race([check(), expired])
+  } finally {
+    clock.abort()
+  }
+}
