@@ -1,0 +1,80 @@
+/**
+ * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, and the tables of
+ * the READMEs. `npm run generate`; the gate fails when it changes anything.
+ */
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { buildApp } from './app.js'
+import { readConfig, SETTINGS } from './config.js'
+import { END_EVENTS, EVENTS } from './contract/event.js'
+
+const root = new URL('../', import.meta.url)
+const pathOf = (name: string) => new URL(name, root)
+
+const settings = Object.entries(SETTINGS).map(([name, setting]) => {
+  const { about, default: value } = setting
+  const defaultAbout = 'defaultAbout' in setting ? setting.defaultAbout : undefined
+  return { name, about, value: defaultAbout ?? String(value ?? ''), isFixed: defaultAbout === undefined }
+})
+
+execFileSync(
+  'npx',
+  [
+    'drizzle-kit',
+    'generate',
+    '--dialect',
+    'postgresql',
+    '--schema',
+    'src/store/schema.ts',
+    '--out',
+    'drizzle',
+  ],
+  { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
+)
+
+writeFileSync(
+  pathOf('.env.example'),
+  [
+    '# Every setting with its default. Nothing needs to be set.',
+    ...settings.map(({ name, about, value }) => `\n# ${about}\n#${name}=${value}`),
+    '',
+  ].join('\n'),
+)
+
+const app = await buildApp(readConfig({ DATA_DIR: 'memory', LOG_LEVEL: 'silent', GENERATOR: 'off' }))
+await app.ready()
+writeFileSync(pathOf('src/contract/openapi.json'), `${JSON.stringify(app.swagger(), null, 2)}\n`)
+await app.close()
+
+const settingsTable = [
+  '| Name | Default | Meaning |',
+  '|---|---|---|',
+  ...settings.map(
+    ({ name, value, about }) => `| \`${name}\` | ${value === '' ? '' : `\`${value}\``} | ${about} |`,
+  ),
+].join('\n')
+
+const eventsTable = [
+  '| Event | Payload |',
+  '|---|---|',
+  ...Object.entries(EVENTS).map(([name, { properties }]) => {
+    const isEnd = (END_EVENTS as readonly string[]).includes(name)
+    const fields = Object.keys(properties).map((field) => `\`${field}\``)
+    return `| \`${name}\`${isEnd ? ' (ends a run)' : ''} | ${fields.join(', ')} |`
+  }),
+].join('\n')
+
+for (const name of ['README.md', 'README.ko.md']) {
+  let text = readFileSync(pathOf(name), 'utf8')
+  text = fill(text, 'settings', settingsTable)
+  text = fill(text, 'events', eventsTable)
+  writeFileSync(pathOf(name), text)
+}
+
+/** Replaces what stands between `<!-- name -->` and `<!-- /name -->`, where there is such a place. */
+function fill(text: string, name: string, content: string): string {
+  return text.replace(
+    new RegExp(`(<!-- ${name} -->\n)[^]*?(<!-- /${name} -->)`),
+    (_all, open: string, close: string) => `${open}${content}\n${close}`,
+  )
+}

@@ -1,0 +1,266 @@
+/**
+ * Chapters for clients: create, list, read, retry, cancel. Events are in `events.ts`.
+ */
+import { createHash } from 'node:crypto'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import type { CommitGroups } from '../chapters/commit-group.js'
+import {
+  ChapterAccepted,
+  ChapterCreate,
+  ChapterCreated,
+  ChapterList,
+  ChapterListQuery,
+  ChapterParams,
+  ChapterView,
+  DEFAULT_QUIZ_COUNT,
+  LearningView,
+  LIST_LIMIT_DEFAULT,
+  METADATA_MAX_BYTES,
+} from '../contract/chapter.js'
+import type { Locale } from '../contract/scalar.js'
+import { type ChapterState, jobsOf, toInstant } from '../domain/chapter.js'
+import type { NewChapter } from '../domain/create.js'
+import { ChapterNotFoundError, InvalidRequestError } from '../errors.js'
+import { type ChapterStore, type CreatedChapter, summaryOf } from '../store/chapters.js'
+import { problems } from './responses.js'
+
+export interface ChapterRoutesOptions {
+  groups: Pick<CommitGroups, 'create' | 'submit'>
+  chapters: Pick<ChapterStore, 'readChapter' | 'readLearning' | 'list'>
+  defaultLocale: Locale
+}
+
+const tags = ['Chapters']
+
+export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = async (app, options) => {
+  const { groups, chapters, defaultLocale } = options
+
+  app.post(
+    '/v1/chapter/',
+    {
+      // Trimmed before it is measured: the limit is on what is kept.
+      preValidation: async (request) => {
+        const body = request.body as { title?: unknown } | null | undefined
+        if (typeof body?.title === 'string') body.title = body.title.trim()
+      },
+      schema: {
+        operationId: 'createChapter',
+        tags,
+        summary: 'Create a chapter and have its content generated',
+        description:
+          'Answers at once; the content follows. Join the chapter’s room, or stream its events, to hear of it.',
+        body: ChapterCreate,
+        headers: Type.Object({
+          'idempotency-key': Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 255,
+              description:
+                'The same key and body give the same chapter again; kept at least 24 hours, per owner',
+            }),
+          ),
+        }),
+        response: {
+          200: { ...ChapterCreated, description: 'The chapter that an earlier request with this key made' },
+          201: { ...ChapterCreated, description: 'Created' },
+          ...problems(400, 413, 415, 422, 503),
+        },
+      },
+    },
+    async (request, reply) => {
+      const chapter = newChapter(request.body, defaultLocale)
+      const key = request.headers['idempotency-key']
+      const { chapter: created, isNew } = await groups.create({
+        chapter,
+        ...(key === undefined ? {} : { idempotency: { key, bodyHash: hashOf(chapter) } }),
+      })
+      return reply
+        .code(isNew ? 201 : 200)
+        .header('location', `/v1/chapter/${created.chapterId}`)
+        .send(createdView(created))
+    },
+  )
+
+  app.get(
+    '/v1/chapter/',
+    {
+      schema: {
+        operationId: 'listChapters',
+        tags,
+        summary: 'List chapters, newest first',
+        querystring: ChapterListQuery,
+        response: { 200: ChapterList, ...problems(400, 503) },
+      },
+    },
+    async ({ query }) => {
+      const limit = query.limit ?? LIST_LIMIT_DEFAULT
+      const items = await chapters.list({
+        limit: limit + 1,
+        ...(query.owner_id === undefined ? {} : { ownerId: query.owner_id }),
+        ...(query.course_id === undefined ? {} : { courseId: query.course_id }),
+        ...(query.status === undefined ? {} : { status: query.status }),
+        ...(query.cursor === undefined ? {} : { before: cursorToId(query.cursor) }),
+      })
+      const page = items.slice(0, limit)
+      const last = page.at(-1)
+      return {
+        items: page,
+        next_cursor: items.length > limit && last !== undefined ? idToCursor(last.chapter_id) : null,
+      }
+    },
+  )
+
+  app.get(
+    '/v1/chapter/:id',
+    {
+      schema: {
+        operationId: 'getChapter',
+        tags,
+        summary: 'Where a chapter and its jobs stand',
+        params: ChapterParams,
+        response: { 200: ChapterView, ...problems(400, 404, 503) },
+      },
+    },
+    async ({ params: { id } }) => {
+      const state = await chapters.readChapter(id)
+      if (state === undefined) throw new ChapterNotFoundError(id)
+      return chapterView(state)
+    },
+  )
+
+  app.get(
+    '/v1/chapter/:id/learning',
+    {
+      schema: {
+        operationId: 'getLearning',
+        tags,
+        summary: 'A chapter’s content, as far as it is there',
+        params: ChapterParams,
+        querystring: Type.Object({
+          answers: Type.Optional(Type.Boolean({ description: 'Also the answers', default: false })),
+        }),
+        response: { 200: LearningView, ...problems(400, 404, 503) },
+      },
+    },
+    async ({ params: { id }, query }) => {
+      const view = await chapters.readLearning(id, query.answers === true)
+      if (view === undefined) throw new ChapterNotFoundError(id)
+      return view
+    },
+  )
+
+  app.post(
+    '/v1/chapter/:id/retry',
+    {
+      schema: {
+        operationId: 'retryChapter',
+        tags,
+        summary: 'Generate again what failed',
+        description: 'Every failed job starts again at attempt 1, under a new `job_id`.',
+        params: ChapterParams,
+        response: { 202: ChapterAccepted, ...problems(400, 404, 409, 503) },
+      },
+    },
+    async ({ params: { id } }, reply) =>
+      reply.code(202).send(await groups.submit({ type: 'retry', chapterId: id })),
+  )
+
+  app.post(
+    '/v1/chapter/:id/cancel',
+    {
+      schema: {
+        operationId: 'cancelChapter',
+        tags,
+        summary: 'Stop generating a chapter',
+        params: ChapterParams,
+        response: {
+          200: { ...ChapterAccepted, description: 'It was cancelled before' },
+          202: { ...ChapterAccepted, description: 'Cancelled' },
+          ...problems(400, 404, 409, 503),
+        },
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      const { already, ...accepted } = await groups.submit({ type: 'cancel', chapterId: id })
+      return reply.code(already ? 200 : 202).send(accepted)
+    },
+  )
+}
+
+function newChapter(body: ChapterCreate, defaultLocale: Locale): NewChapter {
+  const metadata = body.metadata ?? {}
+  const bytes = Buffer.byteLength(JSON.stringify(metadata))
+  if (bytes > METADATA_MAX_BYTES)
+    throw new InvalidRequestError([
+      {
+        path: '/body/metadata',
+        message: `is ${bytes} bytes of JSON; at most ${METADATA_MAX_BYTES} are kept`,
+      },
+    ])
+  return {
+    courseId: body.course_id,
+    ownerId: body.owner_id,
+    title: body.title,
+    description: body.description ?? '',
+    locale: body.locale ?? defaultLocale,
+    quizCount: body.quiz_count ?? DEFAULT_QUIZ_COUNT,
+    metadata,
+  }
+}
+
+/** The same for the same request, however its fields are ordered. */
+function hashOf(chapter: NewChapter): string {
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(chapter)))
+    .digest('hex')
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return entries.map(([name, inner]) => [name, sorted(inner)])
+}
+
+function createdView(chapter: CreatedChapter): ChapterCreated {
+  return {
+    chapter_id: chapter.chapterId,
+    concept_id: chapter.conceptId,
+    exercise_id: chapter.exerciseId,
+    quiz_ids: chapter.quizIds,
+    quiz_count: chapter.quizCount,
+    status: chapter.status,
+    created_at: toInstant(chapter.createdAt),
+  }
+}
+
+function chapterView(state: ChapterState): ChapterView {
+  return {
+    ...summaryOf(state),
+    jobs: jobsOf(state).map((job) => ({
+      kind: job.kind,
+      job_id: job.jobId,
+      status: job.status,
+      attempt: job.attempt,
+      max_attempts: job.maxAttempts,
+      progress: job.progress,
+      deadline_at: job.deadlineAt === null ? null : toInstant(job.deadlineAt),
+      error: job.failure === null ? null : { reason: job.failure.reason, message: job.failure.error },
+    })),
+  }
+}
+
+/** Opaque to clients, so that it may become something else. */
+function idToCursor(id: number): string {
+  return Buffer.from(`before:${id}`).toString('base64url')
+}
+
+function cursorToId(cursor: string): number {
+  const id = /^before:([1-9]\d{0,15})$/.exec(Buffer.from(cursor, 'base64url').toString())?.[1]
+  if (id === undefined)
+    throw new InvalidRequestError([
+      { path: '/query/cursor', message: 'is not a cursor that this server gave' },
+    ])
+  return Number(id)
+}

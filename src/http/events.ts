@@ -1,0 +1,171 @@
+/**
+ * A chapter’s events over HTTP: as a list, or as server-sent events that go on until the chapter ends. A stream
+ * is one more listener of the feed and enters as a socket does.
+ */
+import { Readable } from 'node:stream'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ChapterParams } from '../contract/chapter.js'
+import {
+  type ChapterEvent,
+  EventList,
+  EventsQuery,
+  isEndEvent,
+  type ProgressUpdate,
+} from '../contract/event.js'
+import { ChapterNotFoundError } from '../errors.js'
+import { enterRoom, type PageReader } from '../realtime/enter.js'
+import type { Feed, Room } from '../realtime/feed.js'
+import { problems } from './responses.js'
+
+export interface EventRoutesOptions {
+  feed: Feed
+  readPage: PageReader
+}
+
+/** A comment this often keeps proxies from closing a quiet stream. */
+const HEARTBEAT_MS = 15_000
+/** What a reader may leave unread before its stream is cut; it comes back with `Last-Event-ID`. */
+const MAX_UNSENT_BYTES = 1_048_576
+/** How long an EventSource waits before it comes back, ms. */
+const RETRY_MS = 2000
+
+export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, { feed, readPage }) => {
+  const streams = new Set<Readable>()
+  // Ended before the server closes, which would wait for them; their readers come back elsewhere.
+  app.addHook('preClose', async () => {
+    for (const stream of streams) stream.push(null)
+  })
+
+  app.get(
+    '/v1/chapter/:id/events',
+    {
+      schema: {
+        operationId: 'getEvents',
+        tags: ['Chapters'],
+        summary: 'A chapter’s events after a cursor; with `Accept: text/event-stream`, live',
+        description:
+          'As server-sent events each has its `seq` as `id`, and `Last-Event-ID` is honoured. The stream ends with ' +
+          'the chapter; 204 when it has ended and nothing follows, so that a browser stops asking.',
+        params: ChapterParams,
+        querystring: EventsQuery,
+        response: {
+          200: EventList,
+          204: { type: 'null', description: 'The chapter has ended, and nothing follows `Last-Event-ID`' },
+          ...problems(400, 404, 503),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      const after = request.query.after ?? 0
+      if (wantsStream(request)) {
+        const cursor = lastEventId(request) ?? after
+        await openStream(request, reply, id, cursor)
+        return reply
+      }
+      const page = await readPage(id, after)
+      if (page === undefined) throw new ChapterNotFoundError(id)
+      const events = page.events.filter(({ payload }) => payload.seq > after || after > page.lastSeq)
+      return {
+        events: events.map(({ name, payload }) => ({ event: name, data: payload })),
+        last_seq: page.lastSeq,
+        ...(page.logFrom > 1 ? { expired: true } : {}),
+      }
+    },
+  )
+
+  async function openStream(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    chapterId: number,
+    after: number,
+  ): Promise<void> {
+    const stream = new Readable({ read() {} })
+    let isOpen = true
+    let room: Room | undefined
+    const heartbeat = setInterval(() => write(': \n\n'), HEARTBEAT_MS)
+    const end = () => {
+      isOpen = false
+      clearInterval(heartbeat)
+      streams.delete(stream)
+      room?.close()
+    }
+    const write = (text: string) => {
+      if (!isOpen) return
+      if (stream.readableLength > MAX_UNSENT_BYTES) stream.destroy()
+      else stream.push(text)
+    }
+    const finish = () => {
+      if (isOpen) stream.push(null)
+      end()
+    }
+    const writeEvent = ({ name, payload }: ChapterEvent) =>
+      write(`id: ${payload.seq}\nevent: ${name}\ndata: ${JSON.stringify(payload)}\n\n`)
+    const writeProgress = (update: ProgressUpdate) =>
+      write(`event: progress_update\ndata: ${JSON.stringify(update)}\n\n`)
+
+    stream.on('close', end)
+    request.raw.on('close', end)
+    streams.add(stream)
+
+    let outcome: 'unknown chapter' | 'nothing follows' | 'streaming' = 'streaming'
+    try {
+      await enterRoom({
+        feed,
+        readPage,
+        chapterId,
+        after,
+        isWanted: () => isOpen,
+        admit(entrance) {
+          const { page, missed } = entrance
+          room = entrance.room
+          if (page === undefined) {
+            outcome = 'unknown chapter'
+            return
+          }
+          const hasEnded = page.status !== 'processing'
+          if (hasEnded && missed.length === 0) {
+            outcome = 'nothing follows'
+            return
+          }
+          write(`retry: ${RETRY_MS}\n\n`)
+          for (const event of missed) writeEvent(event)
+          if (hasEnded) {
+            finish()
+            return
+          }
+          if (room.progress !== null) writeProgress(room.progress.update)
+          room.listen({
+            event: (event) => {
+              writeEvent(event)
+              if (isEndEvent(event.name)) finish()
+            },
+            progress: writeProgress,
+          })
+        },
+      })
+    } catch (error) {
+      end()
+      throw error
+    }
+    if (outcome === 'streaming') {
+      reply.header('cache-control', 'no-cache, no-transform').header('x-accel-buffering', 'no')
+      await reply.type('text/event-stream; charset=utf-8').send(stream)
+      return
+    }
+    end()
+    if (outcome === 'unknown chapter') throw new ChapterNotFoundError(chapterId)
+    await reply.code(204).send()
+  }
+}
+
+function wantsStream({ headers }: FastifyRequest): boolean {
+  return /\btext\/event-stream\b/.test(headers.accept ?? '')
+}
+
+/** A browser’s cursor when it comes back; anything else than a seq is as good as none. */
+function lastEventId({ headers }: FastifyRequest): number | undefined {
+  const text = headers['last-event-id']
+  return typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : undefined
+}

@@ -1,0 +1,79 @@
+/**
+ * Whether this node is alive, and whether it should be sent work. A shared dependency that is down is told of
+ * (`degraded`) but does not take the node out: taking every node out helps nobody.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import { stringEnum } from '../contract/scalar.js'
+
+export type DependencyState = 'ok' | 'degraded'
+
+export interface HealthRoutesOptions {
+  isDraining: () => boolean
+  /** By name; each resolves when its dependency answers. */
+  probes: Record<string, () => Promise<void>>
+}
+
+const PROBE_TIMEOUT_MS = 1000
+
+const Ready = Type.Object({
+  status: stringEnum(['ready', 'draining']),
+  dependencies: Type.Record(Type.String(), stringEnum(['ok', 'degraded'])),
+})
+
+export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, options) => {
+  const { isDraining, probes } = options
+
+  app.get(
+    '/healthz',
+    {
+      config: { whileDraining: true },
+      logLevel: 'warn',
+      schema: {
+        operationId: 'healthz',
+        tags: ['Operating'],
+        summary: 'The process is alive',
+        response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+      },
+    },
+    async () => ({ status: 'ok' as const }),
+  )
+
+  app.get(
+    '/readyz',
+    {
+      config: { whileDraining: true },
+      logLevel: 'warn',
+      schema: {
+        operationId: 'readyz',
+        tags: ['Operating'],
+        summary: 'The node takes requests',
+        response: { 200: Ready, 503: { ...Ready, description: 'Shutting down' } },
+      },
+    },
+    async (_request, reply) => {
+      const states = await Promise.all(
+        Object.entries(probes).map(async ([name, probe]) => [name, await stateOf(probe)] as const),
+      )
+      const draining = isDraining()
+      return reply.code(draining ? 503 : 200).send({
+        status: draining ? ('draining' as const) : ('ready' as const),
+        dependencies: Object.fromEntries(states),
+      })
+    },
+  )
+}
+
+async function stateOf(probe: () => Promise<void>): Promise<DependencyState> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<DependencyState>((resolve) => {
+    timer = setTimeout(resolve, PROBE_TIMEOUT_MS, 'degraded')
+  })
+  const probed = probe().then(
+    () => 'ok' as const,
+    () => 'degraded' as const,
+  )
+  const state = await Promise.race([probed, timeout])
+  clearTimeout(timer)
+  return state
+}

@@ -1,0 +1,40 @@
+/**
+ * OpenAPI from the routes’ own schemas, with pages to try them at `/docs`. Registered before the routes.
+ */
+import { readFileSync } from 'node:fs'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import fp from 'fastify-plugin'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+export const openapi = fp(
+  async (app) => {
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: {
+          title: 'chaptercast',
+          version,
+          description:
+            'Create a chapter, have its content generated elsewhere, and hear live what happens. Events also come ' +
+            'over Socket.IO, in rooms named `chapter_{id}`.',
+          license: { name: 'MIT', identifier: 'MIT' },
+        },
+        tags: [
+          { name: 'Chapters', description: 'For clients' },
+          { name: 'Webhooks', description: 'For workers: n8n, the generator' },
+          { name: 'Operating', description: 'For whoever runs it' },
+        ],
+      },
+      refResolver: {
+        buildLocalReference: (json, _baseUri, _fragment, index) =>
+          typeof json.$id === 'string' ? json.$id : `schema-${index}`,
+      },
+    })
+    await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
+  },
+  { name: 'openapi' },
+)

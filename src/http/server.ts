@@ -1,0 +1,96 @@
+/**
+ * Fastify as this program uses it: strict JSON in, problem+json out, request ids, CORS, and validation that lists
+ * every violation.
+ */
+import { isUtf8 } from 'node:buffer'
+import { randomUUID } from 'node:crypto'
+import cors from '@fastify/cors'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { TSchema } from '@sinclair/typebox'
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { Config } from '../config.js'
+import { Problem } from '../contract/problem.js'
+import { InvalidRequestError, UnavailableError } from '../errors.js'
+import { compileCheck } from '../validation.js'
+import { answerBrokenRequest, answerProblems, sendProblem } from './problem.js'
+
+/** Largest body a client may send, in bytes; webhooks have a setting of their own. */
+const CLIENT_BODY_LIMIT_BYTES = 1_048_576
+
+export interface HttpServerOptions {
+  config: Pick<Config, 'corsOrigin' | 'logLevel'>
+  logger?: FastifyBaseLogger
+  isDraining: () => boolean
+}
+
+export async function createHttpServer({ config, logger, isDraining }: HttpServerOptions) {
+  const app = fastify({
+    ...(logger === undefined ? { logger: { level: config.logLevel } } : { loggerInstance: logger }),
+    bodyLimit: CLIENT_BODY_LIMIT_BYTES,
+    // A slow sender must not hold a connection for ever; SSE and Socket.IO are answers, not requests.
+    requestTimeout: 60_000,
+    // While closing, requests are answered by our own 503 below.
+    return503OnClosing: false,
+    genReqId: (request) => requestIdFrom(request.headers['x-request-id']) ?? randomUUID(),
+    routerOptions: {
+      ignoreTrailingSlash: true,
+      maxParamLength: 500,
+    },
+    frameworkErrors: (error, request, reply) => {
+      void sendProblem(error, request, reply as never)
+    },
+    clientErrorHandler: answerBrokenRequest,
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  app.addSchema(Problem)
+  app.setValidatorCompiler(({ schema, httpPart }) => {
+    const check = compileCheck(schema as TSchema, httpPart)
+    return (value: unknown) => {
+      const violations = check(value)
+      return violations.length === 0 ? { value } : { error: new InvalidRequestError(violations) }
+    }
+  })
+  readJson(app as unknown as FastifyInstance)
+  answerProblems(app as unknown as FastifyInstance)
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    if (!isDraining() || request.routeOptions.config.whileDraining === true) return
+    reply.header('connection', 'close')
+    throw new UnavailableError('This node is shutting down')
+  })
+  await app.register(cors, {
+    origin: config.corsOrigin === '*' ? '*' : [...config.corsOrigin],
+    methods: ['GET', 'HEAD', 'POST'],
+    exposedHeaders: ['Location', 'Retry-After', 'X-Request-Id'],
+    maxAge: 600,
+  })
+  return app
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answered also by a node that is shutting down. */
+    whileDraining?: boolean
+  }
+}
+
+/** JSON as UTF-8 and nothing else; what is not is refused rather than mended. An empty body is no body. */
+function readJson(app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    if (body.length === 0) return done(null, undefined)
+    if (!isUtf8(body))
+      return done(new InvalidRequestError([{ path: '/body', message: 'is not UTF-8' }], 'invalid_json'))
+    return parseJson(request, body.toString('utf8'), (error, value) => {
+      if (error === null) return done(null, value)
+      const message = error instanceof Error ? error.message : 'is not valid JSON'
+      return done(new InvalidRequestError([{ path: '/body', message }], 'invalid_json'))
+    })
+  })
+}
+
+function requestIdFrom(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && /^[\w.:-]{1,128}$/.test(header) ? header : undefined
+}

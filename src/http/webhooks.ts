@@ -1,0 +1,202 @@
+/**
+ * What workers call: n8n, the generator, or anyone with the callback URLs from a message. Unknown fields are
+ * ignored. An invalid finish is refused, and when it names the current attempt it also costs that attempt, for
+ * its worker will not come back with a better one.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import type { CommitGroups } from '../chapters/commit-group.js'
+import {
+  CallbackAnswer,
+  FailCallback,
+  FINISHES,
+  ProgressCallback,
+  StartAnswer,
+  StartCallback,
+} from '../contract/callback.js'
+import { ChapterParams } from '../contract/chapter.js'
+import { JOB_KINDS, type JobKind, type JobResults, type QuizResult } from '../contract/job.js'
+import type { Violation } from '../contract/problem.js'
+import type { FinishResult } from '../domain/decide.js'
+import type { WorkName } from '../domain/job-state.js'
+import { AppError, InvalidRequestError } from '../errors.js'
+import { problems } from './responses.js'
+
+export interface WebhookRoutesOptions {
+  groups: Pick<CommitGroups, 'submit'>
+  bodyLimitBytes: number
+}
+
+const tags = ['Webhooks']
+
+export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
+  const { groups, bodyLimitBytes: bodyLimit } = options
+
+  for (const kind of JOB_KINDS) {
+    app.post(
+      `/v1/chapter/:id/${kind}-finish`,
+      {
+        bodyLimit,
+        attachValidation: true,
+        schema: {
+          operationId: `finish_${kind}`,
+          tags,
+          summary: `The ${kind} is generated`,
+          description: 'A repeat is answered `duplicate` and changes nothing. The first result wins.',
+          params: ChapterParams,
+          body: FINISHES[kind],
+          response: { 200: CallbackAnswer, ...problems(400, 404, 413, 415, 503) },
+        },
+      },
+      async (request) => {
+        const chapterId = request.params.id
+        const invalid = invalidityOf(request, kind)
+        if (invalid !== undefined) {
+          if (Number.isInteger(chapterId)) await costAttempt(groups, chapterId, kind, request.body, invalid)
+          throw invalid
+        }
+        const body = request.body as JobResults[JobKind] & { job_id?: string; attempt?: number }
+        return groups.submit({ type: 'finish', chapterId, named: nameOf(body), ...resultOf(kind, body) })
+      },
+    )
+
+    app.post(
+      `/v1/chapter/:id/${kind}-start`,
+      {
+        bodyLimit,
+        schema: {
+          operationId: `start_${kind}`,
+          tags,
+          summary: `Ask whether to generate the ${kind}, before spending anything on it`,
+          params: ChapterParams,
+          body: StartCallback,
+          response: { 200: StartAnswer, ...problems(400, 404, 413, 415, 503) },
+        },
+      },
+      async ({ params, body }) =>
+        groups.submit({
+          type: 'start',
+          chapterId: params.id,
+          kind,
+          jobId: body.job_id,
+          attempt: body.attempt,
+        }),
+    )
+
+    app.post(
+      `/v1/chapter/:id/${kind}-fail`,
+      {
+        bodyLimit,
+        schema: {
+          operationId: `fail_${kind}`,
+          tags,
+          summary: `The ${kind} could not be generated`,
+          description: 'Counts for the current attempt only; anything else is answered `ignored`.',
+          params: ChapterParams,
+          body: FailCallback,
+          response: { 200: CallbackAnswer, ...problems(400, 404, 413, 415, 503) },
+        },
+      },
+      async ({ params, body }) =>
+        groups.submit({
+          type: 'fail',
+          chapterId: params.id,
+          kind,
+          named: nameOf(body),
+          reason: body.reason ?? 'model_error',
+          error: body.error,
+          retryable: body.retryable ?? true,
+          retryAfterMs: (body.retry_after_s ?? 0) * 1000,
+        }),
+    )
+  }
+
+  app.post(
+    '/v1/chapter/:id/progress',
+    {
+      bodyLimit,
+      schema: {
+        operationId: 'progress',
+        tags,
+        summary: 'How far the work is',
+        description: 'With `kind` it is that job’s, without it the chapter’s. It renews the deadline.',
+        params: ChapterParams,
+        body: ProgressCallback,
+        response: { 200: CallbackAnswer, ...problems(400, 404, 413, 415, 503) },
+      },
+    },
+    async ({ params, body }) =>
+      groups.submit({
+        type: 'progress',
+        chapterId: params.id,
+        named: nameOf(body),
+        progress: body.progress,
+        message: body.message,
+        ...(body.kind === undefined ? {} : { kind: body.kind }),
+      }),
+  )
+}
+
+function nameOf(body: { job_id?: string; attempt?: number }): WorkName {
+  return { jobId: body.job_id, attempt: body.attempt }
+}
+
+/** Only what is kept: a finish may carry anything else beside. */
+function resultOf(kind: JobKind, body: JobResults[JobKind]): FinishResult {
+  if (kind === 'concept') {
+    const { title, content } = body as JobResults['concept']
+    return { kind, result: { title, content } }
+  }
+  if (kind === 'exercise') {
+    const { question, answer, difficulty = 'medium' } = body as JobResults['exercise']
+    return { kind, result: { question, answer, difficulty } }
+  }
+  return { kind, result: { quizzes: (body as QuizResult).quizzes } }
+}
+
+function invalidityOf(request: FastifyRequest, kind: JobKind): AppError | undefined {
+  const error = request.validationError as unknown
+  if (error !== undefined) {
+    if (error instanceof AppError) return error
+    throw error
+  }
+  if (kind !== 'quiz') return undefined
+  const violations = (request.body as QuizResult).quizzes.flatMap(quizViolations)
+  return violations.length === 0 ? undefined : new InvalidRequestError(violations)
+}
+
+function quizViolations(
+  { type = 'multiple', options, correct_answer }: QuizResult['quizzes'][number],
+  index: number,
+) {
+  if (type !== 'multiple') return []
+  const path = `/body/quizzes/${index}`
+  const violations: Violation[] = []
+  if (!options?.length)
+    violations.push({ path: `${path}/options`, message: 'is required for a multiple choice' })
+  else if (!options.includes(correct_answer))
+    violations.push({ path: `${path}/correct_answer`, message: 'must be one of the options' })
+  return violations
+}
+
+async function costAttempt(
+  groups: Pick<CommitGroups, 'submit'>,
+  chapterId: number,
+  kind: JobKind,
+  body: unknown,
+  { message }: Error,
+): Promise<void> {
+  const { job_id, attempt } = (body ?? {}) as { job_id?: unknown; attempt?: unknown }
+  // Without an attempt it names nothing: it may be a stranger’s, and must not cost anything.
+  if (typeof attempt !== 'number' || (job_id !== undefined && typeof job_id !== 'string')) return
+  await groups.submit({
+    type: 'fail',
+    chapterId,
+    kind,
+    named: { jobId: job_id, attempt },
+    reason: 'invalid_result',
+    error: message,
+    retryable: true,
+    retryAfterMs: 0,
+  })
+}

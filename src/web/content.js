@@ -1,0 +1,273 @@
+/**
+ * What an AI wrote, shown safely: the concept as Markdown, everything else as text.
+ * Markdown goes through marked and then DOMPurify with a list of what is allowed: text, tables,
+ * code and absolute links. Images become links, for loading one tells a stranger who reads.
+ */
+import { element, icon } from './element.js'
+import { language, words } from './strings.js'
+import { Marked } from './vendor/marked.js'
+import DOMPurify from './vendor/purify.js'
+
+/** @typedef {import('../contract/chapter.js').LearningView} LearningView */
+/** @typedef {LearningView['quizzes'][number]} Quiz */
+
+// biome-ignore format: one line per sort
+const ALLOWED_TAGS = [
+  'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'p', 'br', 'hr', 'blockquote', 'pre', 'ul', 'ol', 'li', 'dl', 'dt', 'dd',
+  'a', 'strong', 'b', 'em', 'i', 'del', 's', 'code', 'kbd', 'samp', 'var', 'mark', 'sub', 'sup', 'small', 'q', 'abbr',
+  'table', 'caption', 'thead', 'tbody', 'tfoot', 'tr', 'th', 'td',
+]
+const ALLOWED_ATTR = ['href', 'title', 'start', 'align', 'colspan', 'rowspan']
+const ABSOLUTE_LINK = /^(?:https?:|mailto:)/i
+/** Headings of the page above the content: chapter, section, title. */
+const FIRST_HEADING = 4
+
+const TRUE = ['true', 't', 'yes', 'y', 'o', '○', '1', '참', '예', '맞다', '맞음']
+const FALSE = ['false', 'f', 'no', 'n', 'x', '×', '0', '거짓', '아니오', '아니요', '틀리다', '틀림']
+
+const markdown = new Marked({
+  gfm: true,
+  renderer: {
+    image({ href, text }) {
+      return `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`
+    },
+    checkbox({ checked }) {
+      return checked ? '☑ ' : '☐ '
+    },
+  },
+})
+
+/**
+ * @param {LearningView['concept']} concept
+ * @param {string} lang of what the AI wrote, as below
+ */
+export function renderConcept(concept, lang) {
+  const fragment = document.createDocumentFragment()
+  fragment.append(
+    element('h3', { dir: 'auto', lang }, concept.title ?? ''),
+    element('div', { class: 'written', lang }, renderMarkdown(concept.content ?? '', concept.title)),
+  )
+  return fragment
+}
+
+/** @param {LearningView['exercise']} exercise @param {string} lang */
+export function renderExercise(exercise, lang) {
+  const fragment = document.createDocumentFragment()
+  if (exercise.difficulty) {
+    fragment.append(element('p', { class: 'difficulty' }, words(`difficulty_${exercise.difficulty}`)))
+  }
+  fragment.append(element('div', { class: 'written', lang }, renderText(exercise.question ?? '')))
+  if (exercise.answer) fragment.append(renderAnswer(exercise.answer, lang))
+  return fragment
+}
+
+/**
+ * The quizzes as a self check: choose until it is right.
+ * @param {Quiz[]} quizzes @param {string} lang
+ */
+export function renderQuizzes(quizzes, lang) {
+  const checks = quizzes.filter((quiz) => optionsOf(quiz) !== null).length
+  const score = element('p', { class: 'score', role: 'status' })
+  let right = 0
+  const list = element('ol', { class: 'quizzes' })
+  quizzes.forEach((quiz, index) => {
+    const name = `quiz-${quiz.id}`
+    const options = optionsOf(quiz)
+    const question = element('div', { id: name, class: 'written', lang }, renderText(quiz.question ?? ''))
+    const body =
+      options === null
+        ? renderAnswer(quiz.correct_answer ?? '', lang)
+        : renderOptions(name, options, lang, (first) => {
+            if (first) right += 1
+            score.textContent = words('quiz_score', { right, all: checks })
+          })
+    list.append(
+      element('li', { class: 'quiz' }, element('h3', {}, words('quiz_n', { n: index + 1 })), question, body),
+    )
+  })
+  const fragment = document.createDocumentFragment()
+  fragment.append(list, score)
+  return fragment
+}
+
+/**
+ * Markdown as elements that cannot run, load or send anything.
+ * @param {string} source @param {string | null} title a first heading that repeats it is left out
+ */
+function renderMarkdown(source, title = null) {
+  const html = markdown.parse(source, { async: false })
+  const fragment = DOMPurify.sanitize(html, {
+    ALLOWED_TAGS,
+    ALLOWED_ATTR,
+    ALLOWED_URI_REGEXP: ABSOLUTE_LINK,
+    ALLOW_DATA_ATTR: false,
+    ALLOW_ARIA_ATTR: false,
+    RETURN_DOM_FRAGMENT: true,
+  })
+  const first = fragment.firstElementChild
+  if (title !== null && first?.matches('h1, h2') && first.textContent?.trim() === title.trim()) first.remove()
+  lowerHeadings(fragment)
+  for (const link of fragment.querySelectorAll('a')) makeLinkSafe(link)
+  for (const block of fragment.querySelectorAll(
+    'p, li, h1, h2, h3, h4, h5, h6, blockquote, th, td, dt, dd',
+  )) {
+    block.setAttribute('dir', 'auto')
+  }
+  // What scrolls sideways can be reached and scrolled with the keyboard.
+  for (const pre of fragment.querySelectorAll('pre')) {
+    for (const [name, value] of Object.entries(scrollable('code'))) pre.setAttribute(name, value)
+    pre.setAttribute('dir', 'ltr')
+  }
+  for (const table of fragment.querySelectorAll('table')) {
+    const frame = element('div', { class: 'scroll', ...scrollable('table') })
+    table.replaceWith(frame)
+    frame.append(table)
+  }
+  return fragment
+}
+
+/**
+ * Plain text, where only code fences and `code` mean something: `__init__` is no bold type.
+ * @param {string} text
+ */
+function renderText(text) {
+  const fragment = document.createDocumentFragment()
+  text.split(/^```[^\n]*\n([\s\S]*?)^```[^\S\n]*$/m).forEach((part, index) => {
+    if (part.trim() === '') return
+    if (index % 2 === 1) {
+      fragment.append(
+        element('pre', { dir: 'ltr', ...scrollable('code') }, element('code', {}, part.replace(/\n$/, ''))),
+      )
+    } else {
+      fragment.append(element('p', { class: 'text', dir: 'auto' }, renderInline(part.trim())))
+    }
+  })
+  return fragment
+}
+
+/**
+ * @param {string} name id of the question
+ * @param {{ text: string, right: boolean }[]} options
+ * @param {string} lang
+ * @param {(first: boolean) => void} solved whether at the first choice
+ */
+function renderOptions(name, options, lang, solved) {
+  const verdict = element('p', { class: 'verdict', role: 'status' })
+  const group = element('div', {
+    class: 'options',
+    role: 'group',
+    'aria-labelledby': name,
+  })
+  let choices = 0
+  for (const option of options) {
+    const mark = element('span', { class: 'mark' })
+    const button = element(
+      'button',
+      { type: 'button', class: 'option' },
+      element('span', { dir: 'auto', lang }, renderInline(option.text)),
+      mark,
+    )
+    button.addEventListener('click', () => {
+      if (button.getAttribute('aria-disabled') === 'true') return
+      choices += 1
+      button.classList.add(option.right ? 'right' : 'wrong')
+      mark.replaceChildren(
+        icon(option.right ? 'check' : 'cross'),
+        visuallyHidden(words(option.right ? 'option_right' : 'option_wrong')),
+      )
+      verdict.textContent = words(option.right ? 'right' : 'wrong')
+      verdict.className = `verdict ${option.right ? 'right' : 'wrong'}`
+      // Not `disabled`: the focus would be lost.
+      const done = option.right ? group.querySelectorAll('button') : [button]
+      for (const each of done) each.setAttribute('aria-disabled', 'true')
+      if (option.right) solved(choices === 1)
+    })
+    group.append(button)
+  }
+  const fragment = document.createDocumentFragment()
+  fragment.append(group, verdict)
+  return fragment
+}
+
+/**
+ * What there is to choose from; null when the answer can only be revealed.
+ * @param {Quiz} quiz
+ * @returns {{ text: string, right: boolean }[] | null}
+ */
+function optionsOf(quiz) {
+  const answer = fold(quiz.correct_answer ?? '')
+  if (answer === '' || quiz.type === 'short') return null
+  const texts = quiz.options ?? []
+  // Exactly one is right: of two that look alike, the one that is spelled as the answer.
+  const exact = texts.indexOf(quiz.correct_answer ?? '')
+  const right = exact >= 0 ? exact : texts.findIndex((text) => fold(text) === answer)
+  if (texts.length > 1 && right >= 0) return texts.map((text, index) => ({ text, right: index === right }))
+  if (quiz.type === 'boolean' && (TRUE.includes(answer) || FALSE.includes(answer))) {
+    return [
+      { text: words('true'), right: TRUE.includes(answer) },
+      { text: words('false'), right: FALSE.includes(answer) },
+    ]
+  }
+  return null
+}
+
+/** @param {string} answer @param {string} lang */
+function renderAnswer(answer, lang) {
+  return element(
+    'details',
+    { class: 'answer' },
+    element('summary', {}, words('show_answer')),
+    element('div', { class: 'written', lang }, renderText(answer)),
+  )
+}
+
+/** @param {string} text */
+function renderInline(text) {
+  const fragment = document.createDocumentFragment()
+  text.split(/`([^`\n]+)`/).forEach((part, index) => {
+    if (part !== '') fragment.append(index % 2 === 1 ? element('code', { dir: 'ltr' }, part) : part)
+  })
+  return fragment
+}
+
+/** The shallowest heading of the content comes under the content’s title. @param {DocumentFragment} fragment */
+function lowerHeadings(fragment) {
+  const headings = [...fragment.querySelectorAll('h1, h2, h3, h4, h5, h6')]
+  const shallowest = Math.min(...headings.map((heading) => Number(heading.tagName[1])))
+  for (const heading of headings) {
+    const level = Math.min(6, FIRST_HEADING + Number(heading.tagName[1]) - shallowest)
+    const lowered = document.createElement(`h${level}`)
+    lowered.append(...heading.childNodes)
+    heading.replaceWith(lowered)
+  }
+}
+
+/** @param {HTMLAnchorElement} link */
+function makeLinkSafe(link) {
+  if (!link.hasAttribute('href')) return
+  link.target = '_blank'
+  link.rel = 'noopener noreferrer nofollow'
+  const hint = visuallyHidden(` (${words('links_new_tab')})`)
+  hint.lang = language()
+  link.append(hint)
+}
+
+/** @param {'code' | 'table'} key @returns {Record<string, string>} */
+function scrollable(key) {
+  return { tabindex: '0', role: 'region', 'aria-label': words(key) }
+}
+
+/** @param {string} text */
+function visuallyHidden(text) {
+  return element('span', { class: 'visually-hidden' }, text)
+}
+
+/** @param {string} text */
+function fold(text) {
+  return text.normalize('NFKC').trim().toLowerCase()
+}
+
+/** @param {string} text */
+function escapeHtml(text) {
+  return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;')
+}

@@ -1,0 +1,62 @@
+/**
+ * Shows what the server refused: in one box with every violation, and beside the fields it is about.
+ */
+import { element, setAttribute } from './element.js'
+
+/** @typedef {import('./server.js').ProblemShown} ProblemShown */
+
+/**
+ * Returns the first field at fault, for the focus; null when it is about none.
+ * @param {HTMLElement} box @param {ProblemShown} problem @param {HTMLFormElement} [form]
+ * @returns {HTMLElement | null}
+ */
+export function showProblem(box, problem, form) {
+  const violations = problem.errors ?? []
+  box.replaceChildren()
+  box.append(
+    element('strong', {}, problem.title),
+    // Without violations the detail says more than the title; with them it repeats the first.
+    violations.length === 0
+      ? element('p', {}, problem.detail)
+      : element('ul', {}, ...violations.map(describeViolation)),
+    ...(problem.request_id ? [element('p', { class: 'request-id' }, problem.request_id)] : []),
+  )
+  box.hidden = false
+  if (form === undefined) return null
+  /** @type {HTMLElement | null} */
+  let first = null
+  for (const field of fieldsOf(form)) {
+    const own = violations.filter((violation) => violation.path.split('/')[2] === field.name)
+    const error = document.getElementById(`${field.id}-error`)
+    setAttribute(field, 'aria-invalid', own.length > 0 ? 'true' : null)
+    if (error !== null) {
+      error.textContent = own.map((violation) => violation.message).join('; ')
+      error.lang = 'en'
+      error.hidden = own.length === 0
+    }
+    if (own.length > 0) first ??= field
+  }
+  return first
+}
+
+/** @param {HTMLElement} box @param {HTMLFormElement} [form] */
+export function hideProblem(box, form) {
+  box.hidden = true
+  box.replaceChildren()
+  for (const field of form === undefined ? [] : fieldsOf(form)) {
+    field.removeAttribute('aria-invalid')
+    const error = document.getElementById(`${field.id}-error`)
+    if (error !== null) error.hidden = true
+  }
+}
+
+/** @param {import('../contract/problem.js').Violation} violation */
+function describeViolation({ path, message }) {
+  // The server’s own words, which are English.
+  return element('li', { lang: 'en' }, element('code', {}, path), ` ${message}`)
+}
+
+/** @param {HTMLFormElement} form */
+function fieldsOf(form) {
+  return /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll('input, textarea, select'))
+}
