@@ -84,3 +84,8 @@ export class ConfigError extends Error {
 export class DataDirLockedError extends Error {
   override readonly name = 'DataDirLockedError'
 }
+
+/** The database is not this program’s. Only at start. */
+export class MigrationError extends Error {
+  override readonly name = 'MigrationError'
+}

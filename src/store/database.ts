@@ -1,12 +1,11 @@
 /**
  * A PostgreSQL database behind Drizzle, with this program’s migrations applied. Here: PGlite, the embedded
  * one, in a directory or in memory. It has one connection and belongs to one process at a time, which
- * `data-dir-lock.ts` sees to.
+ * `data-dir-lock.ts` sees to. A PostgreSQL server is in `postgres.ts`.
  */
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import { type PgDatabase, PgDialect, type PgQueryResultHKT } from 'drizzle-orm/pg-core'
@@ -14,6 +13,7 @@ import { drizzle } from 'drizzle-orm/pglite'
 import { migrate } from 'drizzle-orm/pglite/migrator'
 import { type SQL, sql } from 'drizzle-orm/sql'
 import { lockDataDir } from './data-dir-lock.js'
+import { checkMigrations, MIGRATIONS_DIR } from './migrations.js'
 
 /** Any Drizzle PostgreSQL database. */
 export type Db = PgDatabase<PgQueryResultHKT, Record<string, unknown>>
@@ -27,8 +27,6 @@ export interface Database {
   ping(): Promise<void>
   close(): Promise<void>
 }
-
-export const MIGRATIONS_DIR = fileURLToPath(new URL('../../drizzle', import.meta.url))
 
 /**
  * Opens the embedded database, creating it when there is none.
@@ -63,6 +61,7 @@ async function startPglite(
   unlock: () => Promise<void>,
 ): Promise<Database> {
   const db = drizzle(pglite)
+  await checkMigrations(db as unknown as Db, 'before')
   await migrate(db, { migrationsFolder: MIGRATIONS_DIR })
   return {
     db: db as unknown as Db,

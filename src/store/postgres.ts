@@ -1,0 +1,166 @@
+/**
+ * A PostgreSQL server behind Drizzle, through postgres.js. Connections come back by themselves; a statement
+ * ends within its time-out, and one whose answer does not come is given up with its connection, so that a
+ * server that went silent holds nobody for long.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { drizzle } from 'drizzle-orm/postgres-js'
+import { migrate } from 'drizzle-orm/postgres-js/migrator'
+import type { FastifyBaseLogger } from 'fastify'
+import postgres, { type Options, type Sql } from 'postgres'
+import type { PostgresConfig } from '../config.js'
+import type { Database, Db } from './database.js'
+import { failureKindOf } from './failure.js'
+import { checkMigrations, MIGRATIONS_DIR } from './migrations.js'
+
+type Log = Pick<FastifyBaseLogger, 'info' | 'warn'>
+
+/** Any number that nothing else locks in the database. */
+const MIGRATION_LOCK = 7_229_184
+/** How long a server that is not there yet is waited for at start. */
+const START_TIMEOUT_MS = 60_000
+const CONNECT_TIMEOUT_S = 5
+
+/**
+ * Connects, applies migrations under a lock, and refuses a database that is not this program’s.
+ * @throws {MigrationError}
+ */
+export async function openPostgres(config: PostgresConfig, log: Log): Promise<Database> {
+  await migratePostgres(config, log)
+  const client = renewableClient(config, log)
+  return {
+    db: drizzle(client as unknown as Sql) as unknown as Db,
+    description: `PostgreSQL at ${addressOf(config.url)}`,
+    isExclusive: false,
+    async ping() {
+      await client.unsafe('select 1')
+    },
+    close: () => client.close(),
+  }
+}
+
+type Answer = ReturnType<Sql['unsafe']>
+
+/** After an error a dying connection is still handed queries for a moment, which then never end. */
+const DYING_MS = 5
+
+/**
+ * As much of a postgres.js client as Drizzle uses, with a deadline for every answer. postgres.js waits for ever
+ * for a server that went silent, and its connections stay taken; then the pool is left and a new one made.
+ */
+function renewableClient(config: PostgresConfig, log: Log) {
+  const answerMs = 2 * config.statementTimeoutMs
+  const open = () =>
+    postgres(config.url, {
+      ...optionsOf(config),
+      max: config.poolSize,
+      connection: { application_name: 'chaptercast', statement_timeout: config.statementTimeoutMs },
+    })
+  let current = open()
+  let isClosed = false
+  const { options } = current
+
+  async function answered<T>(client: Sql, answer: PromiseLike<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(Object.assign(new Error('PostgreSQL did not answer in time'), { code: 'ETIMEDOUT' }))
+        leave(client)
+      }, answerMs)
+    })
+    try {
+      return await Promise.race([answer, late])
+    } catch (error) {
+      if (failureKindOf(error) === 'connection') await delay(DYING_MS)
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  function leave(client: Sql): void {
+    if (client !== current || isClosed) return
+    log.warn('PostgreSQL went silent; new connections are made')
+    current = open()
+    // Drizzle set up how values are read and written on the first one.
+    Object.assign(current.options, { parsers: options.parsers, serializers: options.serializers })
+    void client.end({ timeout: 0 })
+  }
+
+  return {
+    options,
+    unsafe(...query: Parameters<Sql['unsafe']>) {
+      const client = current
+      const pending: Answer = client.unsafe(...query)
+      return {
+        // Drizzle awaits either the rows as objects or, by `values()`, as arrays.
+        // biome-ignore lint/suspicious/noThenProperty: it stands for postgres.js’s own lazy query
+        then: (...handlers: Parameters<Promise<unknown>['then']>) =>
+          answered(client, pending).then(...handlers),
+        values: () => answered(client, pending.values()),
+      }
+    },
+    async close() {
+      isClosed = true
+      await current.end({ timeout: 2 })
+    },
+  }
+}
+
+/**
+ * Applies what is missing. Any number of nodes may do so at once: one does, the others wait for it.
+ * A server that is not there yet is waited for.
+ */
+export async function migratePostgres(config: PostgresConfig, log: Log): Promise<void> {
+  const deadline = performance.now() + START_TIMEOUT_MS
+  for (let waitMs = 250; ; waitMs = Math.min(2 * waitMs, 4000)) {
+    const client = postgres(config.url, {
+      ...optionsOf(config),
+      max: 1,
+      idle_timeout: 0,
+      connection: { application_name: 'chaptercast-migrate' },
+    })
+    try {
+      await migrateUnderLock(client, log)
+      return
+    } catch (error) {
+      if (failureKindOf(error) !== 'connection' || performance.now() > deadline) throw error
+      log.warn({ err: error }, `PostgreSQL at ${addressOf(config.url)} does not answer yet`)
+    } finally {
+      await client.end({ timeout: 2 })
+    }
+    await delay(waitMs * (0.5 + Math.random()))
+  }
+}
+
+async function migrateUnderLock(client: Sql, log: Log): Promise<void> {
+  const db = drizzle(client)
+  await client`select pg_advisory_lock(${MIGRATION_LOCK})`
+  try {
+    await checkMigrations(db as unknown as Db, 'before')
+    await migrate(db, { migrationsFolder: MIGRATIONS_DIR })
+    const newer = await checkMigrations(db as unknown as Db, 'after')
+    if (newer > 0) log.warn({ newer }, 'the database has migrations of a newer release')
+  } finally {
+    // The lock is the connection’s: if this fails, it goes with it.
+    await client`select pg_advisory_unlock(${MIGRATION_LOCK})`.catch(() => {})
+  }
+}
+
+function optionsOf({ ssl }: PostgresConfig): Options<Record<string, never>> {
+  return {
+    ssl: ssl === 'off' ? false : ssl,
+    connect_timeout: CONNECT_TIMEOUT_S,
+    idle_timeout: 30,
+    max_lifetime: 30 * 60,
+    keep_alive: 10,
+    backoff: (retries: number) => Math.min(1, 0.05 * 2 ** Math.min(retries, 10)) * (0.5 + Math.random() / 2),
+    onnotice() {},
+  }
+}
+
+/** For people, without the password. */
+function addressOf(url: string): string {
+  const { host, pathname } = new URL(url)
+  return `${host}${pathname}`
+}
