@@ -5,6 +5,8 @@
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { Redis } from 'ioredis'
+import { createTokenVerifier } from './auth/token.js'
 import { type Committed, createCommitGroups } from './chapters/commit-group.js'
 import type { Config } from './config.js'
 import { roomOf } from './contract/socket.js'
@@ -14,13 +16,16 @@ import { dueJobOf } from './dispatch/message.js'
 import type { JobQueue } from './dispatch/queue.js'
 import { createSampleModel } from './generator/sample.js'
 import { createWorker } from './generator/worker.js'
+import { createClientAuth, webhookAuth, whatIsOpen } from './http/auth.js'
 import { chapterRoutes } from './http/chapters.js'
 import { eventRoutes } from './http/events.js'
 import { healthRoutes } from './http/health.js'
 import { openapi } from './http/openapi.js'
 import { page } from './http/page.js'
+import { registerRateLimits } from './http/rate-limit.js'
 import { createHttpServer } from './http/server.js'
 import { webhookRoutes } from './http/webhooks.js'
+import { guardSockets } from './realtime/auth.js'
 import { createChapterRooms } from './realtime/chapter-room.js'
 import { createPageReader } from './realtime/enter.js'
 import { createFeed, type FeedEntry } from './realtime/feed.js'
@@ -40,6 +45,7 @@ export interface Overrides {
   database?: Database
   queue?: JobQueue
   logger?: FastifyBaseLogger
+  redis?: Redis
   /** How often due and overdue work is looked for, ms. */
   pollMs?: number
   /** How often the log is asked for what rooms lack, ms. */
@@ -96,15 +102,47 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   })
 
   const readPage = createPageReader(events)
-  const rooms = createChapterRooms({ feed, readPage, maxRooms: config.maxRoomsPerSocket, log })
+  const verify = config.jwt === undefined ? undefined : createTokenVerifier(config.jwt, { now })
+  const clients = createClientAuth(verify, now)
 
   await app.register(openapi)
+  const limits = await registerRateLimits(app, {
+    limits: config.rateLimit,
+    clients,
+    redis: overrides.redis,
+    prefix: config.redis?.prefix ?? 'chaptercast',
+    onAway: (error) => log.warn({ err: error }, 'Redis does not answer: nobody is limited until it does'),
+  })
   await app.register(socketIo, { config, isDraining: () => isDraining })
-  serveSockets(app, rooms)
+  const socketAuth = guardSockets(app.io, {
+    verify,
+    now,
+    trustProxy: config.trustProxy,
+    onError: (error) => log.error({ err: error }, 'a token could not be checked'),
+  })
+  const rooms = createChapterRooms({
+    feed,
+    readPage,
+    maxRooms: config.maxRoomsPerSocket,
+    accessOf: (socket) => socketAuth.identityOf(socket).access,
+    limitJoin: (socket) => limits.join(socketAuth.clientOf(socket)),
+    log,
+  })
+  serveSockets(app, rooms, socketAuth)
   const unwatch = watchUnsent(app.io)
-  await app.register(chapterRoutes, { groups, chapters, defaultLocale: config.defaultLocale })
-  await app.register(eventRoutes, { feed, readPage })
-  await app.register(webhookRoutes, { groups, bodyLimitBytes: config.webhookBodyLimitBytes })
+  await app.register(chapterRoutes, {
+    groups,
+    chapters,
+    defaultLocale: config.defaultLocale,
+    clients,
+    createLimit: limits.create,
+  })
+  await app.register(eventRoutes, { feed, readPage, clients })
+  await app.register(webhookRoutes, {
+    groups,
+    bodyLimitBytes: config.webhookBodyLimitBytes,
+    authenticate: webhookAuth(config.webhookSecrets),
+  })
   await app.register(healthRoutes, {
     isDraining: () => isDraining,
     probes: { database: () => database.ping() },
@@ -139,6 +177,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       { database: database.description, generator: config.generator },
       `chaptercast is at ${publicUrl()}`,
     )
+    const open = whatIsOpen(config)
+    if (open !== undefined) log.warn(open)
   })
 
   // Closing: no new sessions, no new work, sockets away; then what is in flight; then the database.
@@ -166,6 +206,7 @@ function localQueue(
       ? undefined
       : createWorker({
           model: createSampleModel({ delayMs: config.generatorDelayMs }),
+          webhookSecret: config.webhookSecrets[0],
           log,
           // The server’s own deadline comes first and is told of as a time-out.
           modelTimeoutMs: 2 * config.generation.timeoutMs,

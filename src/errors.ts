@@ -58,6 +58,35 @@ export class IdempotencyKeyReusedError extends AppError {
   }
 }
 
+/** No credentials, or none that are good. `token_expired`: they were good, so a new token helps. */
+export class UnauthorizedError extends AppError {
+  override readonly name = 'UnauthorizedError'
+
+  constructor(message: string, code: 'unauthorized' | 'token_expired' = 'unauthorized') {
+    super(code, message)
+  }
+}
+
+/** It is known who asks, and they may not. */
+export class ForbiddenError extends AppError {
+  override readonly name = 'ForbiddenError'
+
+  constructor(message: string) {
+    super('forbidden', message)
+  }
+}
+
+/** More often than the limit allows: come back after `retryAfterS` seconds. */
+export class RateLimitedError extends AppError {
+  override readonly name = 'RateLimitedError'
+  readonly retryAfterS: number
+
+  constructor(message: string, retryAfterS: number) {
+    super('rate_limited', message, { retryable: true })
+    this.retryAfterS = retryAfterS
+  }
+}
+
 /** The store cannot be reached, or more waits than can be served: come back after `retryAfterS` seconds. */
 export class UnavailableError extends AppError {
   override readonly name = 'UnavailableError'

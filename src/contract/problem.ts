@@ -8,6 +8,9 @@ import { stringEnum } from './scalar.js'
 export const ERRORS = {
   invalid_request: { status: 400, title: 'The request is not valid' },
   invalid_json: { status: 400, title: 'The body is not valid JSON' },
+  unauthorized: { status: 401, title: 'Good credentials are needed' },
+  token_expired: { status: 401, title: 'The token has expired' },
+  forbidden: { status: 403, title: 'These credentials do not allow this' },
   chapter_not_found: { status: 404, title: 'There is no such chapter' },
   route_not_found: { status: 404, title: 'There is nothing at this address' },
   request_timeout: {
@@ -29,6 +32,7 @@ export const ERRORS = {
   },
   too_many_rooms: { status: 429, title: 'Too many chapters on one connection' },
   too_many_requests: { status: 429, title: 'Too many requests at once' },
+  rate_limited: { status: 429, title: 'Too often; wait a moment' },
   headers_too_large: { status: 431, title: 'The headers are too large' },
   internal: { status: 500, title: 'The server failed' },
   unavailable: { status: 503, title: 'The server cannot do this right now' },

@@ -16,6 +16,9 @@ export type JoinChapter = Static<typeof JoinChapter>
 export const LeaveChapter = Type.Object({ chapter_id: Id })
 export type LeaveChapter = Static<typeof LeaveChapter>
 
+export const RefreshToken = Type.Object({ token: Type.String({ minLength: 1 }) })
+export type RefreshToken = Static<typeof RefreshToken>
+
 /** What a room knows of its chapter; all three absent while the chapter does not exist yet. */
 export interface JoinedChapter {
   chapter_id: number
@@ -28,6 +31,7 @@ export interface JoinedChapter {
   expired?: true
 }
 
+/** Of a join or a leave; also `err.data` of a refused connect. */
 export interface Refusal {
   code: ErrorCode
   message: string
@@ -38,7 +42,7 @@ export type Ack<T extends object> = (answer: ({ ok: true } & T) | ({ ok: false }
 export interface ClientToServerEvents {
   join_chapter: (payload: JoinChapter, ack?: Ack<JoinedChapter>) => void
   leave_chapter: (payload: LeaveChapter, ack?: Ack<{ chapter_id: number }>) => void
-  refresh_token: (payload: { token: string }, ack?: Ack<object>) => void
+  refresh_token: (payload: RefreshToken, ack?: Ack<object>) => void
 }
 
 export type ServerToClientEvents = {
@@ -48,6 +52,8 @@ export type ServerToClientEvents = {
   joined_chapter: (payload: JoinedChapter) => void
   join_failed: (payload: { chapter_id: number | null } & Refusal) => void
   progress_update: (payload: ProgressUpdate) => void
+  /** Before the server closes a connection whose token has expired: connect again with a new one. */
+  token_expired: (payload: { message: string }) => void
 }
 
 /** The Socket.IO room of a chapter. */

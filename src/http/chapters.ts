@@ -4,6 +4,8 @@
 import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import type { FastifyRequest } from 'fastify'
+import { readable, requireChange, requireRead } from '../auth/access.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import {
   ChapterAccepted,
@@ -23,22 +25,37 @@ import { type ChapterState, jobsOf, toInstant } from '../domain/chapter.js'
 import type { NewChapter } from '../domain/create.js'
 import { ChapterNotFoundError, InvalidRequestError } from '../errors.js'
 import { type ChapterStore, type CreatedChapter, summaryOf } from '../store/chapters.js'
+import { type ClientAuth, CLIENT_SECURITY as security } from './auth.js'
+import type { RouteLimit } from './rate-limit.js'
 import { problems } from './responses.js'
 
 export interface ChapterRoutesOptions {
   groups: Pick<CommitGroups, 'create' | 'submit'>
   chapters: Pick<ChapterStore, 'readChapter' | 'readLearning' | 'list'>
   defaultLocale: Locale
+  clients: ClientAuth
+  createLimit: RouteLimit
 }
 
 const tags = ['Chapters']
 
 export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = async (app, options) => {
-  const { groups, chapters, defaultLocale } = options
+  const { groups, chapters, defaultLocale, clients, createLimit } = options
+  app.addHook('onRequest', clients.authenticate)
+
+  /** Retry and cancel; whose a chapter is never changes, so it may be read before. */
+  async function requireOwner(request: FastifyRequest, id: number): Promise<void> {
+    const { access } = clients.identityOf(request)
+    if (access.kind === 'anyone') return
+    const state = await chapters.readChapter(id)
+    if (state === undefined) throw new ChapterNotFoundError(id)
+    requireChange(access, state.ownerId)
+  }
 
   app.post(
     '/v1/chapter/',
     {
+      config: { rateLimit: createLimit },
       // Trimmed before it is measured: the limit is on what is kept.
       preValidation: async (request) => {
         const body = request.body as { title?: unknown } | null | undefined
@@ -47,6 +64,7 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       schema: {
         operationId: 'createChapter',
         tags,
+        security,
         summary: 'Create a chapter and have its content generated',
         description:
           'Answers at once; the content follows. Join the chapter’s room, or stream its events, to hear of it.',
@@ -64,11 +82,12 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
         response: {
           200: { ...ChapterCreated, description: 'The chapter that an earlier request with this key made' },
           201: { ...ChapterCreated, description: 'Created' },
-          ...problems(400, 413, 415, 422, 503),
+          ...problems(400, 401, 403, 413, 415, 422, 429, 503),
         },
       },
     },
     async (request, reply) => {
+      requireChange(clients.identityOf(request).access, request.body.owner_id)
       const chapter = newChapter(request.body, defaultLocale)
       const key = request.headers['idempotency-key']
       const { chapter: created, isNew } = await groups.create({
@@ -88,17 +107,22 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       schema: {
         operationId: 'listChapters',
         tags,
+        security,
         summary: 'List chapters, newest first',
+        description: 'With client authentication on, only those that the token may read.',
         querystring: ChapterListQuery,
-        response: { 200: ChapterList, ...problems(400, 503) },
+        response: { 200: ChapterList, ...problems(400, 401, 403, 503) },
       },
     },
-    async ({ query }) => {
+    async (request) => {
+      const { query } = request
       const limit = query.limit ?? LIST_LIMIT_DEFAULT
       const items = await chapters.list({
         limit: limit + 1,
-        ...(query.owner_id === undefined ? {} : { ownerId: query.owner_id }),
-        ...(query.course_id === undefined ? {} : { courseId: query.course_id }),
+        ...readable(clients.identityOf(request).access, {
+          ownerId: query.owner_id,
+          courseId: query.course_id,
+        }),
         ...(query.status === undefined ? {} : { status: query.status }),
         ...(query.cursor === undefined ? {} : { before: cursorToId(query.cursor) }),
       })
@@ -117,14 +141,18 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       schema: {
         operationId: 'getChapter',
         tags,
+        security,
         summary: 'Where a chapter and its jobs stand',
         params: ChapterParams,
-        response: { 200: ChapterView, ...problems(400, 404, 503) },
+        response: { 200: ChapterView, ...problems(400, 401, 403, 404, 503) },
       },
     },
-    async ({ params: { id } }) => {
+    async (request) => {
+      const { id } = request.params
       const state = await chapters.readChapter(id)
       if (state === undefined) throw new ChapterNotFoundError(id)
+      const { ownerId, courseId } = state
+      requireRead(clients.identityOf(request).access, { chapterId: id, ownerId, courseId })
       return chapterView(state)
     },
   )
@@ -135,17 +163,21 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       schema: {
         operationId: 'getLearning',
         tags,
+        security,
         summary: 'A chapter’s content, as far as it is there',
         params: ChapterParams,
         querystring: Type.Object({
           answers: Type.Optional(Type.Boolean({ description: 'Also the answers', default: false })),
         }),
-        response: { 200: LearningView, ...problems(400, 404, 503) },
+        response: { 200: LearningView, ...problems(400, 401, 403, 404, 503) },
       },
     },
-    async ({ params: { id }, query }) => {
-      const view = await chapters.readLearning(id, query.answers === true)
+    async (request) => {
+      const { id } = request.params
+      const view = await chapters.readLearning(id, request.query.answers === true)
       if (view === undefined) throw new ChapterNotFoundError(id)
+      const { owner_id: ownerId, course_id: courseId } = view
+      requireRead(clients.identityOf(request).access, { chapterId: id, ownerId, courseId })
       return view
     },
   )
@@ -156,14 +188,18 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       schema: {
         operationId: 'retryChapter',
         tags,
+        security,
         summary: 'Generate again what failed',
         description: 'Every failed job starts again at attempt 1, under a new `job_id`.',
         params: ChapterParams,
-        response: { 202: ChapterAccepted, ...problems(400, 404, 409, 503) },
+        response: { 202: ChapterAccepted, ...problems(400, 401, 403, 404, 409, 503) },
       },
     },
-    async ({ params: { id } }, reply) =>
-      reply.code(202).send(await groups.submit({ type: 'retry', chapterId: id })),
+    async (request, reply) => {
+      const { id } = request.params
+      await requireOwner(request, id)
+      return reply.code(202).send(await groups.submit({ type: 'retry', chapterId: id }))
+    },
   )
 
   app.post(
@@ -172,16 +208,19 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       schema: {
         operationId: 'cancelChapter',
         tags,
+        security,
         summary: 'Stop generating a chapter',
         params: ChapterParams,
         response: {
           200: { ...ChapterAccepted, description: 'It was cancelled before' },
           202: { ...ChapterAccepted, description: 'Cancelled' },
-          ...problems(400, 404, 409, 503),
+          ...problems(400, 401, 403, 404, 409, 503),
         },
       },
     },
-    async ({ params: { id } }, reply) => {
+    async (request, reply) => {
+      const { id } = request.params
+      await requireOwner(request, id)
       const { already, ...accepted } = await groups.submit({ type: 'cancel', chapterId: id })
       return reply.code(already ? 200 : 202).send(accepted)
     },

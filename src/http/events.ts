@@ -5,6 +5,8 @@
 import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { mayRead, requireRead } from '../auth/access.js'
+import { runAt } from '../auth/expiry.js'
 import { ChapterParams } from '../contract/chapter.js'
 import {
   type ChapterEvent,
@@ -13,14 +15,16 @@ import {
   isEndEvent,
   type ProgressUpdate,
 } from '../contract/event.js'
-import { ChapterNotFoundError } from '../errors.js'
+import { ChapterNotFoundError, ForbiddenError } from '../errors.js'
 import { enterRoom, type PageReader } from '../realtime/enter.js'
 import type { Feed, Room } from '../realtime/feed.js'
+import { CLIENT_SECURITY, type ClientAuth } from './auth.js'
 import { problems } from './responses.js'
 
 export interface EventRoutesOptions {
   feed: Feed
   readPage: PageReader
+  clients: ClientAuth
 }
 
 /** A comment this often keeps proxies from closing a quiet stream. */
@@ -30,7 +34,9 @@ const MAX_UNSENT_BYTES = 1_048_576
 /** How long an EventSource waits before it comes back, ms. */
 const RETRY_MS = 2000
 
-export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, { feed, readPage }) => {
+export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
+  const { feed, readPage, clients } = options
+  app.addHook('onRequest', clients.authenticate)
   const streams = new Set<Readable>()
   // Ended before the server closes, which would wait for them; their readers come back elsewhere.
   app.addHook('preClose', async () => {
@@ -43,16 +49,18 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
       schema: {
         operationId: 'getEvents',
         tags: ['Chapters'],
+        security: CLIENT_SECURITY,
         summary: 'A chapter’s events after a cursor; with `Accept: text/event-stream`, live',
         description:
           'As server-sent events each has its `seq` as `id`, and `Last-Event-ID` is honoured. The stream ends with ' +
-          'the chapter; 204 when it has ended and nothing follows, so that a browser stops asking.',
+          'the chapter, and with the token; 204 when the chapter has ended and nothing follows, so that a browser stops ' +
+          'asking. The token comes in the header only, never in the address.',
         params: ChapterParams,
         querystring: EventsQuery,
         response: {
           200: EventList,
           204: { type: 'null', description: 'The chapter has ended, and nothing follows `Last-Event-ID`' },
-          ...problems(400, 404, 503),
+          ...problems(400, 401, 403, 404, 503),
         },
       },
     },
@@ -66,6 +74,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
       }
       const page = await readPage(id, after)
       if (page === undefined) throw new ChapterNotFoundError(id)
+      requireRead(clients.identityOf(request).access, page)
       const events = page.events.filter(({ payload }) => payload.seq > after || after > page.lastSeq)
       return {
         events: events.map(({ name, payload }) => ({ event: name, data: payload })),
@@ -81,6 +90,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     chapterId: number,
     after: number,
   ): Promise<void> {
+    const { access, expiresAt } = clients.identityOf(request)
     const stream = new Readable({ read() {} })
     let isOpen = true
     let room: Room | undefined
@@ -88,6 +98,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     const end = () => {
       isOpen = false
       clearInterval(heartbeat)
+      cancelExpiry()
       streams.delete(stream)
       room?.close()
     }
@@ -105,11 +116,13 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     const writeProgress = (update: ProgressUpdate) =>
       write(`event: progress_update\ndata: ${JSON.stringify(update)}\n\n`)
 
+    const cancelExpiry = runAt(expiresAt, clients.now, finish)
+
     stream.on('close', end)
     request.raw.on('close', end)
     streams.add(stream)
 
-    let outcome: 'unknown chapter' | 'nothing follows' | 'streaming' = 'streaming'
+    let outcome: 'unknown chapter' | 'not allowed' | 'nothing follows' | 'streaming' = 'streaming'
     try {
       await enterRoom({
         feed,
@@ -122,6 +135,10 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
           room = entrance.room
           if (page === undefined) {
             outcome = 'unknown chapter'
+            return
+          }
+          if (!mayRead(access, page)) {
+            outcome = 'not allowed'
             return
           }
           const hasEnded = page.status !== 'processing'
@@ -155,6 +172,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
       return
     }
     end()
+    if (outcome === 'not allowed') throw new ForbiddenError(`This token may not read chapter ${chapterId}`)
     if (outcome === 'unknown chapter') throw new ChapterNotFoundError(chapterId)
     await reply.code(204).send()
   }

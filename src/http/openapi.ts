@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
+import { SECURITY_SCHEMES } from './auth.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string
@@ -23,6 +24,7 @@ export const openapi = fp(
             'over Socket.IO, in rooms named `chapter_{id}`.',
           license: { name: 'MIT', identifier: 'MIT' },
         },
+        components: { securitySchemes: SECURITY_SCHEMES },
         tags: [
           { name: 'Chapters', description: 'For clients' },
           { name: 'Webhooks', description: 'For workers: n8n, the generator' },

@@ -18,7 +18,7 @@ import { answerBrokenRequest, answerProblems, sendProblem } from './problem.js'
 const CLIENT_BODY_LIMIT_BYTES = 1_048_576
 
 export interface HttpServerOptions {
-  config: Pick<Config, 'corsOrigin' | 'logLevel'>
+  config: Pick<Config, 'corsOrigin' | 'logLevel' | 'trustProxy'>
   logger?: FastifyBaseLogger
   isDraining: () => boolean
 }
@@ -27,6 +27,7 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
   const app = fastify({
     ...(logger === undefined ? { logger: { level: config.logLevel } } : { loggerInstance: logger }),
     bodyLimit: CLIENT_BODY_LIMIT_BYTES,
+    trustProxy: typeof config.trustProxy === 'boolean' ? config.trustProxy : [...config.trustProxy],
     // A slow sender must not hold a connection for ever; SSE and Socket.IO are answers, not requests.
     requestTimeout: 60_000,
     // While closing, requests are answered by our own 503 below.

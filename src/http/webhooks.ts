@@ -4,7 +4,7 @@
  * its worker will not come back with a better one.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import {
   CallbackAnswer,
@@ -20,17 +20,21 @@ import type { Violation } from '../contract/problem.js'
 import type { FinishResult } from '../domain/decide.js'
 import type { WorkName } from '../domain/job-state.js'
 import { AppError, InvalidRequestError } from '../errors.js'
+import { WEBHOOK_SECURITY as security } from './auth.js'
 import { problems } from './responses.js'
 
 export interface WebhookRoutesOptions {
   groups: Pick<CommitGroups, 'submit'>
   bodyLimitBytes: number
+  /** Refuses callers that do not know the secret. */
+  authenticate: onRequestAsyncHookHandler
 }
 
 const tags = ['Webhooks']
 
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
   const { groups, bodyLimitBytes: bodyLimit } = options
+  app.addHook('onRequest', options.authenticate)
 
   for (const kind of JOB_KINDS) {
     app.post(
@@ -41,11 +45,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         schema: {
           operationId: `finish_${kind}`,
           tags,
+          security,
           summary: `The ${kind} is generated`,
           description: 'A repeat is answered `duplicate` and changes nothing. The first result wins.',
           params: ChapterParams,
           body: FINISHES[kind],
-          response: { 200: CallbackAnswer, ...problems(400, 404, 413, 415, 503) },
+          response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
       },
       async (request) => {
@@ -67,10 +72,11 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         schema: {
           operationId: `start_${kind}`,
           tags,
+          security,
           summary: `Ask whether to generate the ${kind}, before spending anything on it`,
           params: ChapterParams,
           body: StartCallback,
-          response: { 200: StartAnswer, ...problems(400, 404, 413, 415, 503) },
+          response: { 200: StartAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
       },
       async ({ params, body }) =>
@@ -90,11 +96,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         schema: {
           operationId: `fail_${kind}`,
           tags,
+          security,
           summary: `The ${kind} could not be generated`,
           description: 'Counts for the current attempt only; anything else is answered `ignored`.',
           params: ChapterParams,
           body: FailCallback,
-          response: { 200: CallbackAnswer, ...problems(400, 404, 413, 415, 503) },
+          response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
       },
       async ({ params, body }) =>
@@ -118,11 +125,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       schema: {
         operationId: 'progress',
         tags,
+        security,
         summary: 'How far the work is',
         description: 'With `kind` it is that job’s, without it the chapter’s. It renews the deadline.',
         params: ChapterParams,
         body: ProgressCallback,
-        response: { 200: CallbackAnswer, ...problems(400, 404, 413, 415, 503) },
+        response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
       },
     },
     async ({ params, body }) =>

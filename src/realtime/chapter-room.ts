@@ -4,9 +4,10 @@
  * shares back.
  */
 import type { FastifyBaseLogger } from 'fastify'
+import { type Access, type ChapterOwnership, mayRead } from '../auth/access.js'
 import type { ErrorCode } from '../contract/problem.js'
 import { type JoinedChapter, roomOf } from '../contract/socket.js'
-import { AppError, UnavailableError } from '../errors.js'
+import { AppError, ChapterNotFoundError, ForbiddenError, UnavailableError } from '../errors.js'
 import type { LogPage } from '../store/events.js'
 import { failureKindOf } from '../store/failure.js'
 import { enterRoom, type PageReader } from './enter.js'
@@ -22,6 +23,8 @@ export interface ChapterRooms {
   /** @throws {AppError} */
   join(socket: ChapterSocket, chapterId: number, after: number): Promise<JoinedChapter>
   leave(socket: ChapterSocket, chapterId: number): Promise<void>
+  /** Takes the socket out of rooms that its token, just refreshed, does not allow; it is told by `join_failed`. */
+  leaveForbidden(socket: ChapterSocket): void
   /** Of this node: sockets’ shares in rooms. */
   leaveAll(socket: ChapterSocket): void
 }
@@ -29,6 +32,8 @@ export interface ChapterRooms {
 /** One connection’s membership in one chapter, or its way there. */
 interface Membership {
   room: Room | undefined
+  /** What permission depends on; undefined while the chapter does not exist. */
+  chapter?: ChapterOwnership | undefined
   waiting: number
   /** What was asked last; the next waits for it. */
   tail: Promise<unknown>
@@ -38,9 +43,13 @@ export function createChapterRooms(options: {
   feed: Feed
   readPage: PageReader
   maxRooms: number
+  /** As of now: a refresh may have changed it. */
+  accessOf: (socket: ChapterSocket) => Access
+  /** Counts a join; rejects when there were too many. */
+  limitJoin: (socket: ChapterSocket) => Promise<void>
   log: FastifyBaseLogger
 }): ChapterRooms {
-  const { feed, maxRooms, log } = options
+  const { feed, maxRooms, accessOf, limitJoin, log } = options
   const readPage = patient(options.readPage, log)
   const connections = new WeakMap<ChapterSocket, Map<number, Membership>>()
 
@@ -91,7 +100,14 @@ export function createChapterRooms(options: {
       after,
       isWanted,
       admit({ room, page, missed, isReset }) {
+        const refusal = refusalTo(accessOf(socket), chapterId, page)
+        if (refusal !== undefined) {
+          room.close()
+          throw refusal
+        }
         membership.room = room
+        // Not the page itself, which holds the log.
+        membership.chapter = page && { chapterId, ownerId: page.ownerId, courseId: page.courseId }
         void socket.join(roomOf(chapterId))
         joined = joinedChapter(chapterId, page, isReset)
         socket.emit('joined_chapter', joined)
@@ -113,7 +129,10 @@ export function createChapterRooms(options: {
           'too_many_requests',
           `${MAX_WAITING} joins and leaves are waiting; ask more slowly`,
         )
-      return await inOrder(socket, chapterId, (membership) => enter(socket, chapterId, after, membership))
+      return await inOrder(socket, chapterId, async (membership) => {
+        await limitJoin(socket)
+        return await enter(socket, chapterId, after, membership)
+      })
     },
 
     async leave(socket, chapterId) {
@@ -128,6 +147,19 @@ export function createChapterRooms(options: {
         membership.room?.close()
         membership.room = undefined
       })
+    },
+
+    leaveForbidden(socket) {
+      const access = accessOf(socket)
+      for (const [chapterId, membership] of connections.get(socket) ?? []) {
+        const { room, chapter } = membership
+        if (room === undefined || chapter === undefined || mayRead(access, chapter)) continue
+        void socket.leave(roomOf(chapterId))
+        room.close()
+        membership.room = undefined
+        if (membership.waiting === 0) connections.get(socket)?.delete(chapterId)
+        socket.emit('join_failed', { chapter_id: chapterId, ...refusalOf(notAllowed(chapterId)) })
+      }
     },
 
     leaveAll(socket) {
@@ -146,6 +178,17 @@ export function refusalOf(error: unknown): { code: ErrorCode; message: string } 
   if (failureKindOf(error) === 'connection')
     return { code: 'unavailable', message: 'The database does not answer; try again' }
   return { code: 'internal', message: 'The server failed' }
+}
+
+function refusalTo(access: Access, chapterId: number, page: LogPage | undefined): AppError | undefined {
+  if (access.kind === 'anyone') return undefined
+  // Whose it will be is not known, so nobody’s token can allow it yet.
+  if (page === undefined) return new ChapterNotFoundError(chapterId)
+  return mayRead(access, page) ? undefined : notAllowed(chapterId)
+}
+
+function notAllowed(chapterId: number): ForbiddenError {
+  return new ForbiddenError(`This token may not join chapter ${chapterId}`)
 }
 
 function joinedChapter(chapterId: number, page: LogPage | undefined, isReset = false): JoinedChapter {

@@ -15,6 +15,7 @@ import {
 } from '../contract/socket.js'
 import { InvalidRequestError } from '../errors.js'
 import { type Check, compileCheck } from '../validation.js'
+import type { SocketAuth } from './auth.js'
 import { type ChapterRooms, refusalOf } from './chapter-room.js'
 
 export type ChapterIo = Server<ClientToServerEvents, ServerToClientEvents>
@@ -56,7 +57,7 @@ export const socketIo = fp<SocketIoOptions>(
   { name: 'socket-io' },
 )
 
-export function serveSockets(app: FastifyInstance, rooms: ChapterRooms): void {
+export function serveSockets(app: FastifyInstance, rooms: ChapterRooms, auth: SocketAuth): void {
   const checkJoin = compileCheck(JoinChapter, 'payload')
   const checkLeave = compileCheck(LeaveChapter, 'payload')
 
@@ -71,12 +72,16 @@ export function serveSockets(app: FastifyInstance, rooms: ChapterRooms): void {
       await rooms.leave(socket, chapter_id)
       return { chapter_id }
     })
-    // While clients need no token, any token is as good as the one before.
     handle(
       socket,
       'refresh_token',
+      // A token that is none is refused as one, and matters to nobody while clients need no token.
       () => [],
-      async () => ({}),
+      async (payload: { token?: unknown } | null | undefined) => {
+        await auth.refresh(socket, payload?.token)
+        rooms.leaveForbidden(socket)
+        return {}
+      },
     )
   })
 

@@ -2,7 +2,7 @@
  * Chapters in the database: the two statements of a commit group, one read and one write, and the views.
  * Statements take lists as JSON and give rows as JSON, so that a group of any size is the same statement.
  */
-import { and, desc, eq, lt, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { ChapterStatus, ChapterSummary, LearningView } from '../contract/chapter.js'
 import type { ChapterEvent, ProgressUpdate } from '../contract/event.js'
 import type { FailureReason, JobKind, JobResults, JobStatus } from '../contract/job.js'
@@ -85,6 +85,8 @@ export interface ChapterFilter {
   ownerId?: number
   courseId?: number
   status?: ChapterStatus
+  /** Only chapters in one of these lists. */
+  among?: { chapterIds: readonly number[]; courseIds: readonly number[] }
   /** Only chapters with a smaller id. */
   before?: number
   limit: number
@@ -129,11 +131,17 @@ export function createChapterStore(db: Db): ChapterStore {
       return new Set(rows.map(({ id }) => Number(id)))
     },
 
-    async list({ ownerId, courseId, status, before, limit }) {
+    async list({ ownerId, courseId, status, among, before, limit }) {
       const conditions: (SQL | undefined)[] = [
         ownerId === undefined ? undefined : eq(table.chapter.ownerId, ownerId),
         courseId === undefined ? undefined : eq(table.chapter.courseId, courseId),
         status === undefined ? undefined : eq(table.chapter.status, status),
+        among === undefined
+          ? undefined
+          : or(
+              inArray(table.chapter.id, [...among.chapterIds]),
+              inArray(table.chapter.courseId, [...among.courseIds]),
+            ),
         before === undefined ? undefined : lt(table.chapter.id, before),
       ]
       const rows = await db

@@ -17,6 +17,8 @@ export interface LogCursor {
 /** A chapter’s log from a cursor to its end, and where the chapter stood at that moment. */
 export interface LogPage {
   chapterId: number
+  courseId: number
+  ownerId: number
   status: ChapterStatus
   progress: number
   /** 0 while there is none. */
@@ -82,7 +84,8 @@ export function createEventStore(db: Db): EventStore {
 
 const readPages = (condition: ReturnType<typeof sql>) => sql`
 select json_build_object(
-  'chapter_id', c.id, 'status', c.status, 'progress', c.progress, 'progress_version', c.progress_version,
+  'chapter_id', c.id, 'course_id', c.course_id, 'owner_id', c.owner_id,
+  'status', c.status, 'progress', c.progress, 'progress_version', c.progress_version,
   'latest_progress', c.latest_progress, 'last_seq', c.last_seq, 'log_from', c.log_from,
   'events', (
     select coalesce(json_agg(json_build_object('name', e.name, 'payload', e.payload) order by e.seq), '[]')
@@ -112,6 +115,8 @@ delete from idempotency_key where created_at < ${sql.placeholder('before')}::tim
 
 interface PageRow {
   chapter_id: number
+  course_id: number
+  owner_id: number
   status: ChapterStatus
   progress: number
   progress_version: number
@@ -124,6 +129,8 @@ interface PageRow {
 function pageFrom(row: PageRow): LogPage {
   return {
     chapterId: row.chapter_id,
+    courseId: row.course_id,
+    ownerId: row.owner_id,
     status: row.status,
     progress: row.progress,
     progressVersion: row.progress_version,

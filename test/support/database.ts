@@ -6,7 +6,8 @@ import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import type { Test } from 'tap'
-import { type Database, type Db, MIGRATIONS_DIR, openEmbeddedDatabase } from '../../src/store/database.js'
+import { type Database, type Db, openEmbeddedDatabase } from '../../src/store/database.js'
+import { MIGRATIONS_DIR } from '../../src/store/migrations.js'
 import { createDatabase } from './postgres.js'
 
 async function applyMigrations(url: string): Promise<void> {

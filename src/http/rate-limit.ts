@@ -1,0 +1,160 @@
+/**
+ * How often a client may create and join, in windows of a minute that begin with the first try. Counted for the
+ * token’s `sub`, else for the address; in Redis when there is one, so that all nodes count together, else here.
+ *
+ * With Redis away nothing is limited, and nothing waits for it: a command that is not answered at once counts as none,
+ * and after one that failed Redis is left alone for a moment.
+ */
+import rateLimit, {
+  type CreateRateLimitOptions,
+  type FastifyRateLimitStoreCtor,
+  normalizeIP,
+  type RateLimitOptions,
+} from '@fastify/rate-limit'
+import type { FastifyInstance } from 'fastify'
+import type { Redis } from 'ioredis'
+import type { Identity } from '../auth/access.js'
+import type { Config } from '../config.js'
+import { RateLimitedError } from '../errors.js'
+import type { ClientAuth } from './auth.js'
+
+/** As `config.rateLimit` of a route; `false` is no limit. */
+export type RouteLimit = RateLimitOptions | false
+
+export interface RateLimits {
+  create: RouteLimit
+  /**
+   * Counts a join.
+   * @throws {RateLimitedError}
+   */
+  join: (client: string) => Promise<void>
+}
+
+export interface RateLimitsOptions {
+  limits: Config['rateLimit']
+  clients: ClientAuth
+  /** Shared with other uses; any options. undefined: this node counts alone. */
+  redis?: Pick<Redis, 'multi' | 'status'> | undefined
+  /** Of its keys. */
+  prefix: string
+  /** Told once when Redis stops answering; limits are open until it does again. */
+  onAway: (error: unknown) => void
+}
+
+const WINDOW_MS = 60_000
+/** How long Redis may take, ms. */
+const REDIS_TIMEOUT_MS = 200
+/** How long it is left alone after it failed, ms. */
+const REDIS_PAUSE_MS = 1000
+/** Clients that one node counts by itself; the least recent are forgotten. */
+const LOCAL_CLIENTS = 100_000
+/** A forwarded address can be any text. */
+const MAX_ADDRESS_LENGTH = 64
+
+/** Before the routes that are limited. */
+export async function registerRateLimits(
+  app: FastifyInstance,
+  { limits, clients, redis, prefix, onAway }: RateLimitsOptions,
+): Promise<RateLimits> {
+  await app.register(rateLimit, {
+    global: false,
+    skipOnError: true,
+    ...(redis === undefined ? {} : { store: redisStore(redis, prefix, onAway) }),
+  })
+  const window = { timeWindow: WINDOW_MS, cache: LOCAL_CLIENTS }
+  return {
+    create: limits.createPerMinute > 0 && {
+      ...window,
+      max: limits.createPerMinute,
+      keyGenerator: (request) => `create:${clientOf(clients.identityOf(request), request.ip)}`,
+      errorResponseBuilder: (_request, { ttl, max }) => tooOften('chapters', max, ttl),
+    },
+    join:
+      limits.joinPerMinute > 0 ? joinLimit(app, { ...window, max: limits.joinPerMinute }) : async () => {},
+  }
+}
+
+/** Whom a limit is counted for. */
+export function clientOf({ subject }: Pick<Identity, 'subject'>, address: string): string {
+  return subject === undefined
+    ? `address:${normalizeIP(address.slice(0, MAX_ADDRESS_LENGTH))}`
+    : `sub:${subject}`
+}
+
+/** The same limiter outside HTTP: all that it asks of a request is its key. */
+function joinLimit(
+  app: FastifyInstance,
+  options: CreateRateLimitOptions & { max: number },
+): RateLimits['join'] {
+  const keys = new WeakMap<object, string>()
+  const check = app.createRateLimit({ ...options, keyGenerator: (request) => keys.get(request) as string })
+  return async (client) => {
+    const request = { routeOptions: {} }
+    keys.set(request, `join:${client}`)
+    const state = await check(request as Parameters<typeof check>[0])
+    if (!state.isAllowed && state.isExceeded) throw tooOften('joins', options.max, state.ttl)
+  }
+}
+
+function tooOften(what: string, max: number, ttlMs: number): RateLimitedError {
+  const seconds = Math.max(1, Math.ceil(ttlMs / 1000))
+  return new RateLimitedError(`${max} ${what} a minute are allowed; try again in ${seconds} s`, seconds)
+}
+
+function redisStore(
+  redis: Pick<Redis, 'multi' | 'status'>,
+  prefix: string,
+  onAway: (error: unknown) => void,
+): FastifyRateLimitStoreCtor {
+  let pausedUntil = Number.NEGATIVE_INFINITY
+  let isAway = false
+
+  async function count(key: string, windowMs: number): Promise<{ current: number; ttl: number }> {
+    if (performance.now() < pausedUntil) throw new Error('Redis did not answer a moment ago')
+    try {
+      // Otherwise it might wait in the client’s queue, and be counted when it no longer matters.
+      if (redis.status !== 'ready') throw new Error(`Redis is not connected (${redis.status})`)
+      const counting = redis.multi().set(key, 0, 'PX', windowMs, 'NX').incr(key).pttl(key).exec()
+      const [, incr, pttl] = (await within(REDIS_TIMEOUT_MS, counting)) ?? []
+      const [current, ttl] = [incr?.[1], pttl?.[1]]
+      if (typeof current !== 'number' || typeof ttl !== 'number')
+        throw incr?.[0] ?? pttl?.[0] ?? new Error('Redis gave no answer to a count')
+      isAway = false
+      return { current, ttl }
+    } catch (error) {
+      pausedUntil = performance.now() + REDIS_PAUSE_MS
+      if (!isAway) onAway(error)
+      isAway = true
+      throw error
+    }
+  }
+
+  return class {
+    incr(
+      key: string,
+      callback: (error: Error | null, result?: { current: number; ttl: number }) => void,
+      windowMs: number,
+    ) {
+      count(`${prefix}:limit:${key}`, windowMs).then(
+        (result) => callback(null, result),
+        (error: Error) => callback(error),
+      )
+    }
+    /** Keys say themselves what they count. */
+    child() {
+      return this
+    }
+  }
+}
+
+async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`Redis did not answer in ${ms} ms`)), ms)
+  })
+  try {
+    return await Promise.race([promise, timeout])
+  } finally {
+    clearTimeout(timer)
+  }
+}
