@@ -41,6 +41,13 @@ export interface AttemptRef {
   attempt: number
 }
 
+/** How many jobs are under way, and since when the oldest; instants in ms. */
+export interface JobCounts {
+  jobs: { kind: JobKind; status: 'queued' | 'published'; count: number }[]
+  /** `queued`: due since; `published`: with a worker since it was asked for. */
+  oldestAt: { queued: number | null; published: number | null }
+}
+
 interface Claim {
   now: number
   /** Others leave the rows alone until then. */
@@ -59,6 +66,7 @@ export interface JobStore {
   deleteDeadLetters(jobIds: string[]): Promise<void>
   /** Says that this process has these jobs in a queue that would die with it; `until` in the past gives them up. */
   hold(jobIds: string[], until: number): Promise<void>
+  count(): Promise<JobCounts>
   /** Voids every lease and hold: only where no other process can have one. */
   voidLeases(now: number): Promise<void>
 }
@@ -70,6 +78,7 @@ export function createJobStore(db: Db): JobStore {
   const letters = prepare<LetterRow>(db, 'claim_dead_letters', CLAIM_DEAD_LETTERS)
   const remove = prepare(db, 'delete_dead_letters', DELETE_DEAD_LETTERS)
   const hold = prepare(db, 'hold_jobs', HOLD)
+  const count = prepare<CountRow>(db, 'count_jobs', COUNT)
   const voidAll = prepare(db, 'void_leases', VOID_LEASES)
 
   return {
@@ -89,6 +98,17 @@ export function createJobStore(db: Db): JobStore {
     },
     async hold(jobIds, until) {
       await hold({ jobIds: JSON.stringify(jobIds), until: toInstant(until) })
+    },
+    async count() {
+      const rows = await count({})
+      const oldest = (status: string) => {
+        const since = rows.filter((row) => row.status === status).map((row) => Date.parse(row.since))
+        return since.length === 0 ? null : Math.min(...since)
+      }
+      return {
+        jobs: rows.map((row) => ({ kind: row.kind, status: row.status, count: Number(row.count) })),
+        oldestAt: { queued: oldest('queued'), published: oldest('published') },
+      }
     },
     async voidLeases(now) {
       await voidAll({ now: toInstant(now) })
@@ -160,6 +180,11 @@ const DELETE_DEAD_LETTERS = sql`delete from dead_letter where job_id in ${jobIds
 
 const HOLD = sql`update job set held_until = ${sql.placeholder('until')}::timestamptz where job_id in ${jobIds}`
 
+const COUNT = sql`
+select kind, status, count(*) as count,
+  min(case status when 'queued' then due_at else requested_at end) as since
+from job where status in ('queued', 'published') group by kind, status`
+
 const VOID_LEASES = sql`
 with letters as (
   update dead_letter set leased_until = null where leased_until is not null
@@ -192,6 +217,13 @@ interface LetterRow {
     error: string | null
     failed_at: string
   }
+}
+
+interface CountRow {
+  kind: JobKind
+  status: 'queued' | 'published'
+  count: number | string
+  since: string
 }
 
 interface AttemptRow {

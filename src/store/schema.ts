@@ -224,3 +224,29 @@ export const idempotencyKey = pgTable(
     uniqueIndex('idempotency_key_of_chapter').on(t.chapterId),
   ],
 )
+
+/** Nodes that are alive, as far as sessions need to know. */
+export const node = pgTable('node', {
+  id: uuid('id').primaryKey(),
+  seenAt: instant('seen_at').notNull(),
+})
+
+/** Rooms of Socket.IO sessions, so that a client that comes back to any node is back in them by itself. */
+export const sessionRoom = pgTable(
+  'session_room',
+  {
+    /** What Socket.IO gives a client to come back with; a secret of that client. */
+    pid: text('pid').notNull(),
+    /** No reference: a room may be entered before its chapter exists. */
+    chapterId: chapterId(),
+    afterSeq: bigint('after_seq', { mode: 'number' }).notNull(),
+    nodeId: uuid('node_id').notNull(),
+    /** When the connection ended; null while it lives, or since its node was killed. */
+    leftAt: instant('left_at'),
+  },
+  (t) => [
+    primaryKey({ name: 'session_room_of_session', columns: [t.pid, t.chapterId] }),
+    index('session_room_left').on(t.leftAt).where(sql`left_at is not null`),
+    index('session_room_by_node').on(t.nodeId),
+  ],
+)

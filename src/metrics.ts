@@ -1,0 +1,182 @@
+/**
+ * Numbers to run it by, for Prometheus: the product’s own beside Node’s. Those that only the database knows are
+ * asked for when they are scraped, at most every few seconds. `deploy/alerts.yml` is written for these names.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Committed } from './chapters/commit-group.js'
+import { JOB_KINDS } from './contract/job.js'
+import type { JobCounts } from './store/jobs.js'
+
+/** What is told by asking. */
+export interface MetricSources {
+  countJobs: () => Promise<JobCounts>
+  now: () => number
+  sockets: () => number
+  rooms: () => number
+  feedRepairs: () => number
+  /** undefined on a single node. */
+  isRedisHearing: () => boolean | undefined
+}
+
+export interface Metrics {
+  /** The text of `/metrics`. */
+  scrape(): Promise<{ text: string; type: string }>
+  groupWritten(commands: number, ms: number): void
+  committed(committed: Committed[]): void
+  callbackAnswered(kind: string, callback: string, answer: string): void
+  requestAnswered(route: string, method: string, status: number, ms: number): void
+}
+
+const COUNTS_MAX_AGE_MS = 2000
+
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const prefix = 'chaptercast_'
+  const { now } = sources
+  let lastCallbackAt: number | undefined
+  const startedAt = now()
+  const counts = cached(sources.countJobs, COUNTS_MAX_AGE_MS)
+
+  new Gauge({
+    name: `${prefix}jobs`,
+    help: 'Jobs that are under way, by kind and status',
+    labelNames: ['kind', 'status'],
+    registers,
+    async collect() {
+      const known = await counts()
+      this.reset()
+      for (const { kind, status, count } of known?.jobs ?? []) this.set({ kind, status }, count)
+    },
+  })
+  new Gauge({
+    name: `${prefix}oldest_job_age_seconds`,
+    help: 'How long the oldest job has been due (queued) or with a worker (published)',
+    labelNames: ['status'],
+    registers,
+    async collect() {
+      const known = await counts()
+      this.reset()
+      for (const status of ['queued', 'published'] as const) {
+        const since = known?.oldestAt[status]
+        this.set({ status }, since === undefined || since === null ? 0 : Math.max(0, (now() - since) / 1000))
+      }
+    },
+  })
+  new Gauge({
+    name: `${prefix}last_callback_age_seconds`,
+    help: 'Time since a worker last called this node, or since it started',
+    registers,
+    collect() {
+      this.set((now() - (lastCallbackAt ?? startedAt)) / 1000)
+    },
+  })
+  const callbacks = new Counter({
+    name: `${prefix}callbacks_total`,
+    help: 'Callbacks by kind, by what they say, and by how they were answered',
+    labelNames: ['kind', 'callback', 'answer'],
+    registers,
+  })
+  const groupCommands = new Histogram({
+    name: `${prefix}commit_group_commands`,
+    help: 'Commands that were committed together',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128],
+    registers,
+  })
+  const groupSeconds = new Histogram({
+    name: `${prefix}commit_group_seconds`,
+    help: 'Time of a commit group, from its read to its commit',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+    registers,
+  })
+  const deadLetters = new Counter({
+    name: `${prefix}dead_letters_total`,
+    help: 'Jobs that failed for good',
+    labelNames: ['kind', 'reason'],
+    registers,
+  })
+  const failures = new Counter({
+    name: `${prefix}attempt_failures_total`,
+    help: 'Attempts that failed, timed out ones included',
+    labelNames: ['kind', 'reason'],
+    registers,
+  })
+  new Counter({
+    name: `${prefix}feed_repairs_total`,
+    help: 'Events and progress that did not come by themselves and were read from the log',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(sources.feedRepairs())
+    },
+  })
+  new Gauge({
+    name: `${prefix}sockets`,
+    help: 'Socket.IO connections of this node',
+    registers,
+    collect() {
+      this.set(sources.sockets())
+    },
+  })
+  new Gauge({
+    name: `${prefix}rooms`,
+    help: 'Chapters that somebody on this node listens to',
+    registers,
+    collect() {
+      this.set(sources.rooms())
+    },
+  })
+  new Gauge({
+    name: `${prefix}redis_deaf`,
+    help: '1 while Redis does not deliver; clients then hear from the log. 0 also without Redis',
+    registers,
+    collect() {
+      this.set(sources.isRedisHearing() === false ? 1 : 0)
+    },
+  })
+  const requests = new Histogram({
+    name: `${prefix}http_request_seconds`,
+    help: 'Time to answer a request',
+    labelNames: ['route', 'method', 'status'],
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  })
+
+  return {
+    async scrape() {
+      return { text: await registry.metrics(), type: registry.contentType }
+    },
+    groupWritten(commands, ms) {
+      groupCommands.observe(commands)
+      groupSeconds.observe(ms / 1000)
+    },
+    committed(all) {
+      for (const { events, deadLetters: letters } of all) {
+        for (const { kind, reason } of letters) deadLetters.inc({ kind, reason })
+        for (const { name, payload } of events) {
+          if (!('reason' in payload)) continue
+          const kind = JOB_KINDS.find((known) => name.startsWith(known))
+          if (kind !== undefined) failures.inc({ kind, reason: payload.reason })
+        }
+      }
+    },
+    callbackAnswered(kind, callback, answer) {
+      lastCallbackAt = now()
+      callbacks.inc({ kind, callback, answer })
+    },
+    requestAnswered(route, method, status, ms) {
+      requests.observe({ route, method, status: String(status) }, ms / 1000)
+    },
+  }
+}
+
+/** The last value while it is young, and while a newer one cannot be had: a scrape must not fail with the database. */
+function cached<T>(ask: () => Promise<T>, maxAgeMs: number): () => Promise<T | undefined> {
+  let last: { value: Promise<T | undefined>; at: number } | undefined
+  return () => {
+    if (last === undefined || performance.now() - last.at > maxAgeMs)
+      last = { value: ask().catch(() => undefined), at: performance.now() }
+    return last.value
+  }
+}

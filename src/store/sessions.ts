@@ -1,0 +1,113 @@
+/**
+ * What a Socket.IO session must not lose: its rooms, where any node finds them. They are remembered in the
+ * joins’ own read (`events.ts`); here they are found again, left and forgotten.
+ *
+ * A session may be taken up while its connection lives, for `ttlMs` after it ended, and for `ttlMs` after its node
+ * was last seen: a node that was killed says nothing.
+ */
+import { sql } from 'drizzle-orm'
+import { toInstant } from '../domain/chapter.js'
+import { type Db, jsonParameter, prepare } from './database.js'
+
+/** A room to be remembered with the read of a join. */
+export interface RememberedRoom {
+  pid: string
+  chapterId: number
+  /** The cursor of the session’s last join of this room. */
+  afterSeq: number
+  nodeId: string
+}
+
+export interface SessionStore {
+  /** Says that this node is alive. */
+  seen(nodeId: string, now: number): Promise<void>
+  /** Takes sessions over: their rooms, by pid; nothing for one that is not known or too old. */
+  takeUp(pids: string[], nodeId: string, now: number, ttlMs: number): Promise<Map<string, SessionRoom[]>>
+  /** Their connections ended; the rooms are kept for a while. */
+  left(pids: string[], nodeId: string, now: number): Promise<void>
+  forgetRooms(rooms: { pid: string; chapterId: number }[]): Promise<void>
+  forget(pids: string[]): Promise<void>
+  /** Deletes what nobody can take up any more. @returns how many rooms */
+  deleteExpired(now: number, ttlMs: number): Promise<number>
+}
+
+export interface SessionRoom {
+  chapterId: number
+  afterSeq: number
+}
+
+export function createSessionStore(db: Db): SessionStore {
+  const seen = prepare(db, 'node_seen', NODE_SEEN)
+  const takeUp = prepare<{ pid: string; chapter_id: number | string; after_seq: number | string }>(
+    db,
+    'session_take_up',
+    TAKE_UP,
+  )
+  const left = prepare(db, 'session_left', LEFT)
+  const forgetRooms = prepare(db, 'session_forget_rooms', FORGET_ROOMS)
+  const forget = prepare(db, 'session_forget', FORGET)
+  const deleteExpired = prepare(db, 'session_expired', DELETE_EXPIRED)
+
+  return {
+    async seen(nodeId, now) {
+      await seen({ nodeId, now: toInstant(now) })
+    },
+    async takeUp(pids, nodeId, now, ttlMs) {
+      const rows = await takeUp({ pids: JSON.stringify(pids), nodeId, since: toInstant(now - ttlMs) })
+      const rooms = new Map<string, SessionRoom[]>()
+      for (const { pid, chapter_id, after_seq } of rows) {
+        const room = { chapterId: Number(chapter_id), afterSeq: Number(after_seq) }
+        rooms.set(pid, [...(rooms.get(pid) ?? []), room])
+      }
+      return rooms
+    },
+    async left(pids, nodeId, now) {
+      await left({ pids: JSON.stringify(pids), nodeId, now: toInstant(now) })
+    },
+    async forgetRooms(rooms) {
+      await forgetRooms({
+        rooms: JSON.stringify(rooms.map(({ pid, chapterId }) => ({ pid, chapter_id: chapterId }))),
+      })
+    },
+    async forget(pids) {
+      await forget({ pids: JSON.stringify(pids) })
+    },
+    async deleteExpired(now, ttlMs) {
+      return (await deleteExpired({ since: toInstant(now - ttlMs) })).length
+    },
+  }
+}
+
+const pids = sql`(select x from json_array_elements_text(${jsonParameter('pids')}) x)`
+const nodeId = sql`${sql.placeholder('nodeId')}::uuid`
+const now = sql`${sql.placeholder('now')}::timestamptz`
+const since = sql`${sql.placeholder('since')}::timestamptz`
+
+const NODE_SEEN = sql`
+insert into node (id, seen_at) values (${nodeId}, ${now}) on conflict (id) do update set seen_at = excluded.seen_at`
+
+const TAKE_UP = sql`
+update session_room set node_id = ${nodeId}, left_at = null
+where pid in ${pids}
+  and (left_at > ${since} or left_at is null and node_id in (select id from node where seen_at > ${since}))
+returning pid, chapter_id, after_seq`
+
+/** Only this node’s: the session may be on another one already. */
+const LEFT = sql`
+update session_room set left_at = ${now} where pid in ${pids} and node_id = ${nodeId} and left_at is null`
+
+const FORGET_ROOMS = sql`
+delete from session_room s
+using json_to_recordset(${jsonParameter('rooms')}) as x(pid text, chapter_id bigint)
+where s.pid = x.pid and s.chapter_id = x.chapter_id`
+
+const FORGET = sql`delete from session_room where pid in ${pids}`
+
+const DELETE_EXPIRED = sql`
+with gone as (
+  delete from node where seen_at < ${since} returning id
+)
+delete from session_room
+where left_at < ${since}
+  or left_at is null and node_id in (select id from gone)
+returning pid`
