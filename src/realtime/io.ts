@@ -2,6 +2,10 @@
  * The Socket.IO server: its options, its handlers, and how it lets go of its sockets. Everything that a client
  * sends is taken through one wrapper, so that no payload can throw into Socket.IO.
  */
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Socket as RawSocket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import fastifySocketIo from 'fastify-socket.io'
@@ -17,6 +21,7 @@ import { InvalidRequestError } from '../errors.js'
 import { type Check, compileCheck } from '../validation.js'
 import type { SocketAuth } from './auth.js'
 import { type ChapterRooms, refusalOf } from './chapter-room.js'
+import type { Sessions } from './sessions.js'
 
 export type ChapterIo = Server<ClientToServerEvents, ServerToClientEvents>
 export type ChapterSocket = Socket<ClientToServerEvents, ServerToClientEvents>
@@ -31,8 +36,9 @@ declare module 'fastify' {
 const MAX_UNSENT_BYTES = 1_048_576
 const UNSENT_CHECK_MS = 1000
 /** Connections are closed in batches, so that they do not all come back at once. */
-const CLOSE_BATCH = 200
-const CLOSE_PAUSE_MS = 20
+const CLOSE_BATCH = 50
+const CLOSE_BATCHES = 20
+const CLOSE_PAUSE_MS = 100
 
 export interface SocketIoOptions {
   config: Pick<Config, 'corsOrigin'>
@@ -53,17 +59,60 @@ export const socketIo = fp<SocketIoOptions>(
       // Its own way tells clients to stay away; ours is `closeSockets`.
       preClose: (done) => done(),
     })
+    tellSessionIds(app.io)
   },
   { name: 'socket-io' },
 )
 
-export function serveSockets(app: FastifyInstance, rooms: ChapterRooms, auth: SocketAuth): void {
+/** What a load balancer needs to send each of a session’s requests to its node: clients send cookies hardly ever. */
+export const SESSION_ID_HEADER = 'x-socket-sid'
+
+function tellSessionIds(io: ChapterIo): void {
+  const sids = new WeakMap<IncomingMessage, string>()
+  const engine = io.engine as unknown as { generateId: (request: IncomingMessage) => string }
+  engine.generateId = (request) => {
+    const sid = randomBytes(15).toString('base64url')
+    sids.set(request, sid)
+    return sid
+  }
+  io.engine.on('initial_headers', (headers: Record<string, string>, request: IncomingMessage) => {
+    const sid = sids.get(request)
+    if (sid !== undefined) headers[SESSION_ID_HEADER] = sid
+  })
+}
+
+export interface SocketParts {
+  rooms: ChapterRooms
+  auth: SocketAuth
+  sessions: Sessions
+}
+
+export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: SocketParts): void {
   const checkJoin = compileCheck(JoinChapter, 'payload')
   const checkLeave = compileCheck(LeaveChapter, 'payload')
 
+  app.io.use((socket, next) => {
+    sessions.begin(socket).then(
+      () => next(),
+      (error: unknown) => {
+        // Refused, a client would stay away, and with a new session it would lose its rooms: it shall come again.
+        app.log.warn({ err: error }, 'a session could not be looked up; its client comes back')
+        socket.conn.close()
+      },
+    )
+  })
+
   app.io.on('connection', (socket) => {
     socket.emit('connection_established', { status: 'connected' })
-    socket.on('disconnect', () => rooms.leaveAll(socket))
+    socket.on('disconnect', (reason) => {
+      rooms.leaveAll(socket)
+      // A client whose token ended comes back with a new one; only one that says goodbye is gone.
+      sessions.end(socket, reason === 'client namespace disconnect')
+    })
+    for (const { chapterId, afterSeq } of sessions.roomsOf(socket))
+      rooms
+        .rejoin(socket, chapterId, afterSeq)
+        .catch((error: unknown) => app.log.info({ err: error, chapter_id: chapterId }, 'a room was not entered again'))
 
     handle(socket, 'join_chapter', checkJoin, async ({ chapter_id, after_seq = 0 }: JoinChapter) =>
       rooms.join(socket, chapter_id, after_seq),
@@ -132,21 +181,40 @@ export function watchUnsent(io: ChapterIo): () => void {
   return () => clearInterval(timer)
 }
 
+/** The HTTP server’s TCP connections, so that none can hold a node that leaves. */
+export function trackConnections(app: FastifyInstance): ReadonlySet<RawSocket> {
+  const open = new Set<RawSocket>()
+  app.server.on('connection', (socket: RawSocket) => {
+    open.add(socket)
+    socket.on('close', () => open.delete(socket))
+  })
+  return open
+}
+
 /**
- * Closes every connection so that its client comes back by itself, to a node that still takes sessions.
- * @param deadlineMs sockets still open by then are destroyed: a client that stopped reading would hold us
+ * Closes every session so that its client comes back by itself, to a node that still takes sessions; in batches,
+ * so that not all come at once.
+ * @param deadlineMs what is still open by then is destroyed: a client that stopped reading would hold us
  */
-export async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<void> {
+export async function closeSockets(
+  io: ChapterIo,
+  connections: ReadonlySet<RawSocket>,
+  deadlineMs: number,
+): Promise<void> {
   const deadline = performance.now() + deadlineMs
-  const sockets = [...io.sockets.sockets.values()]
-  for (let start = 0; start < sockets.length; start += CLOSE_BATCH) {
-    for (const { conn } of sockets.slice(start, start + CLOSE_BATCH)) conn.close()
-    if (start + CLOSE_BATCH < sockets.length)
-      await new Promise((resolve) => setTimeout(resolve, CLOSE_PAUSE_MS * (0.5 + Math.random())))
+  const clients = Object.values((io.engine as unknown as { clients: Record<string, EngineSocket> }).clients)
+  const size = Math.max(CLOSE_BATCH, Math.ceil(clients.length / CLOSE_BATCHES))
+  const pauseMs = Math.min(CLOSE_PAUSE_MS, deadlineMs / (2 * CLOSE_BATCHES))
+  for (let start = 0; start < clients.length; start += size) {
+    if (start > 0) await delay(pauseMs * (0.5 + Math.random()))
+    for (const client of clients.slice(start, start + size)) client.close()
   }
-  while (io.engine.clientsCount > 0 && performance.now() < deadline)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  for (const { conn } of io.sockets.sockets.values()) transportOf(conn).websocket?.terminate()
+  while (io.engine.clientsCount > 0 && performance.now() < deadline) await delay(10)
+  if (io.engine.clientsCount > 0) for (const connection of connections) connection.destroy()
+}
+
+interface EngineSocket {
+  close(): void
 }
 
 interface Websocket {
