@@ -64,10 +64,13 @@ export const RESULTS = {
 } as const
 export type JobResults = { [K in JobKind]: Static<(typeof RESULTS)[K]> }
 
-export const JobError = Type.Object({
-  reason: stringEnum(FAILURE_REASONS),
-  message: nullable(Type.String()),
-})
+export const JobError = Type.Object(
+  {
+    reason: stringEnum(FAILURE_REASONS),
+    message: nullable(Type.String()),
+  },
+  { description: 'Why the last attempt that failed did: of a failed job this one, else the one before' },
+)
 
 export const JobView = Type.Object({
   kind: stringEnum(JOB_KINDS),
