@@ -183,18 +183,20 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       problems.push(`${name}=${given} must be one of ${setting.values.join(', ')}`)
     return given as (typeof SETTINGS)[Name]['values'][number]
   }
-  const origins = (): '*' | string[] => {
+  const origins = (): Config['corsOrigin'] => {
     const list = (text('CORS_ORIGIN') ?? '*').split(',').map((origin) => origin.trim())
     if (list.includes('*')) return '*'
     for (const origin of list)
       if (origin !== 'null' && !isOrigin(origin))
         problems.push(`CORS_ORIGIN=${origin} must be an origin such as https://example.org, without a path`)
-    return list
+    return Object.freeze(list)
   }
   const publicUrl = (): string | undefined => {
     const given = text('PUBLIC_URL')
     if (given !== undefined && !/^https?:$/.test(protocolOf(given) ?? ''))
       problems.push(`PUBLIC_URL=${given} must be an http or https URL`)
+    else if (given !== undefined && /[?#]/.test(given))
+      problems.push(`PUBLIC_URL=${given} must have no query and no fragment: paths are added to it`)
     return given?.replace(/\/+$/, '')
   }
 

@@ -46,6 +46,7 @@ export type ServerToClientEvents = {
 } & {
   connection_established: (payload: { status: 'connected' }) => void
   joined_chapter: (payload: JoinedChapter) => void
+  token_expired: (payload: { message: string }) => void
   join_failed: (payload: { chapter_id: number | null } & Refusal) => void
   progress_update: (payload: ProgressUpdate) => void
 }
