@@ -15,11 +15,11 @@ import {
   StartCallback,
 } from '../contract/callback.js'
 import { ChapterParams } from '../contract/chapter.js'
-import { JOB_KINDS, type JobKind, type JobResults, type QuizResult } from '../contract/job.js'
+import { JOB_KINDS, type JobKind, type JobResults, MAX_QUIZZES, type QuizResult } from '../contract/job.js'
 import type { Violation } from '../contract/problem.js'
 import type { FinishResult } from '../domain/decide.js'
 import type { WorkName } from '../domain/job-state.js'
-import { AppError, InvalidRequestError } from '../errors.js'
+import { type AppError, InvalidRequestError } from '../errors.js'
 import { problems } from './responses.js'
 
 export interface WebhookRoutesOptions {
@@ -154,29 +154,31 @@ function resultOf(kind: JobKind, body: JobResults[JobKind]): FinishResult {
   return { kind, result: { quizzes: (body as QuizResult).quizzes } }
 }
 
+/** What the schema says and what it cannot say, of the same body, together. */
 function invalidityOf(request: FastifyRequest, kind: JobKind): AppError | undefined {
-  const error = request.validationError as unknown
-  if (error !== undefined) {
-    if (error instanceof AppError) return error
-    throw error
-  }
-  if (kind !== 'quiz') return undefined
-  const violations = (request.body as QuizResult).quizzes.flatMap(quizViolations)
+  const error: unknown = request.validationError
+  if (error !== undefined && !(error instanceof InvalidRequestError)) throw error
+  const violations = [...(error?.violations ?? [])]
+  // When the address is at fault, nobody has looked at the body yet.
+  const isBodyChecked = violations.every(({ path }) => path.startsWith('/body'))
+  if (kind === 'quiz' && isBodyChecked) violations.push(...quizViolations(request.body))
   return violations.length === 0 ? undefined : new InvalidRequestError(violations)
 }
 
-function quizViolations(
-  { type = 'multiple', options, correct_answer }: QuizResult['quizzes'][number],
-  index: number,
-) {
-  if (type !== 'multiple') return []
-  const path = `/body/quizzes/${index}`
-  const violations: Violation[] = []
-  if (!options?.length)
-    violations.push({ path: `${path}/options`, message: 'is required for a multiple choice' })
-  else if (!options.includes(correct_answer))
-    violations.push({ path: `${path}/correct_answer`, message: 'must be one of the options' })
-  return violations
+/** A `multiple` needs options, its answer among them. What the schema refuses already is not told of again. */
+function quizViolations(body: unknown): Violation[] {
+  const { quizzes } = (body ?? {}) as { quizzes?: unknown }
+  if (!Array.isArray(quizzes) || quizzes.length > MAX_QUIZZES) return []
+  return quizzes.flatMap((quiz: Partial<QuizResult['quizzes'][number]> | null, index) => {
+    const { type = 'multiple', options, correct_answer } = quiz ?? {}
+    if (type !== 'multiple' || typeof correct_answer !== 'string') return []
+    const path = `/body/quizzes/${index}`
+    if (options === undefined || options === null || (Array.isArray(options) && options.length === 0))
+      return [{ path: `${path}/options`, message: 'is required for a multiple choice' }]
+    if (Array.isArray(options) && !options.includes(correct_answer))
+      return [{ path: `${path}/correct_answer`, message: 'must be one of the options' }]
+    return []
+  })
 }
 
 async function costAttempt(

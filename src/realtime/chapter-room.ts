@@ -29,6 +29,8 @@ export interface ChapterRooms {
 /** One connection’s membership in one chapter, or its way there. */
 interface Membership {
   room: Room | undefined
+  /** Whether what was asked last is to be in; a leave that waits counts as one that was done. */
+  isWanted: boolean
   waiting: number
   /** What was asked last; the next waits for it. */
   tail: Promise<unknown>
@@ -54,11 +56,18 @@ export function createChapterRooms(options: {
   async function inOrder<T>(
     socket: ChapterSocket,
     chapterId: number,
+    isWanted: boolean,
     task: (membership: Membership) => Promise<T>,
   ): Promise<T> {
     const memberships = membershipsOf(socket)
-    const membership = memberships.get(chapterId) ?? { room: undefined, waiting: 0, tail: Promise.resolve() }
+    const membership: Membership = memberships.get(chapterId) ?? {
+      room: undefined,
+      isWanted,
+      waiting: 0,
+      tail: Promise.resolve(),
+    }
     memberships.set(chapterId, membership)
+    membership.isWanted = isWanted
     membership.waiting += 1
     const done = membership.tail.then(() => task(membership))
     membership.tail = done.catch(() => {})
@@ -106,14 +115,16 @@ export function createChapterRooms(options: {
   return {
     async join(socket, chapterId, after) {
       const memberships = membershipsOf(socket)
-      if (!memberships.has(chapterId) && memberships.size >= maxRooms)
+      if (memberships.get(chapterId)?.isWanted !== true && wantedOf(memberships) >= maxRooms)
         throw new AppError('too_many_rooms', `One connection may be in ${maxRooms} chapters; leave one first`)
       if (waitingOf(memberships) >= MAX_WAITING)
         throw new AppError(
           'too_many_requests',
           `${MAX_WAITING} joins and leaves are waiting; ask more slowly`,
         )
-      return await inOrder(socket, chapterId, (membership) => enter(socket, chapterId, after, membership))
+      return await inOrder(socket, chapterId, true, (membership) =>
+        enter(socket, chapterId, after, membership),
+      )
     },
 
     async leave(socket, chapterId) {
@@ -123,7 +134,7 @@ export function createChapterRooms(options: {
           'too_many_requests',
           `${MAX_WAITING} joins and leaves are waiting; ask more slowly`,
         )
-      await inOrder(socket, chapterId, async (membership) => {
+      await inOrder(socket, chapterId, false, async (membership) => {
         void socket.leave(roomOf(chapterId))
         membership.room?.close()
         membership.room = undefined
@@ -159,6 +170,12 @@ function joinedChapter(chapterId: number, page: LogPage | undefined, isReset = f
 /** Names and payloads belong together in `ChapterEvent`, which TypeScript forgets when they are taken apart. */
 function emitTo(socket: ChapterSocket, name: string, payload: object): void {
   ;(socket.emit as (name: string, payload: object) => boolean).call(socket, name, payload)
+}
+
+function wantedOf(memberships: Map<number, Membership>): number {
+  let wanted = 0
+  for (const { isWanted } of memberships.values()) if (isWanted) wanted += 1
+  return wanted
 }
 
 function waitingOf(memberships: Map<number, Membership>): number {

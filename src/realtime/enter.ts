@@ -62,7 +62,8 @@ export async function enterRoom(options: EnterOptions): Promise<boolean> {
       for (const event of page?.events ?? [])
         if (event.payload.seq > after) missed.set(event.payload.seq, event)
       if (room.position !== end || !reaches(missed, after, end, page?.logFrom ?? 1)) {
-        from = firstMissing(missed, after, page?.logFrom ?? 1)
+        // Of the newcomer and the room whoever is further behind: both need what lies between.
+        from = Math.min(firstMissing(missed, after, page?.logFrom ?? 1), room.position ?? 0)
         continue
       }
       isAdmitted = true
@@ -114,7 +115,14 @@ export function createPageReader(events: Pick<EventStore, 'readPages'>): PageRea
         cursors.set(chapterId, Math.min(after, cursors.get(chapterId) ?? after))
       try {
         const pages = await events.readPages([...cursors].map(([chapterId, after]) => ({ chapterId, after })))
-        for (const { chapterId, resolve } of batch) resolve(pages.get(chapterId))
+        for (const request of batch) {
+          const page = pages.get(request.chapterId)
+          const from = cursors.get(request.chapterId) ?? 0
+          // A cursor beyond the end means 0, of which another one’s smaller cursor left out the beginning.
+          const isCut = page !== undefined && request.after > page.lastSeq && from > 0 && from <= page.lastSeq
+          if (isCut) waiting.push({ ...request, after: 0 })
+          else request.resolve(page)
+        }
       } catch (error) {
         for (const { reject } of batch) reject(error)
       }

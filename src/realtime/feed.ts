@@ -207,6 +207,7 @@ class ChapterFeed {
 
   private advance(): void {
     if (this.position === undefined) return
+    const before = this.position
     for (const seq of this.held.keys()) if (seq <= this.position) this.held.delete(seq)
     for (;;) {
       const next = this.held.get(this.position + 1)
@@ -216,8 +217,19 @@ class ChapterFeed {
       if (isEndEvent(next.name)) this.flushProgress()
       for (const listener of this.listeners) listener.event(next)
     }
+    if (this.held.size === 0 || this.position > before) this.endHole()
+    // A hole has its moment from when it was seen: what else comes meanwhile does not lengthen it.
+    if (this.held.size > 0) this.holeTimer ??= setTimeout(() => this.readHole(), this.options.holeMs)
+  }
+
+  private readHole(): void {
+    this.endHole()
+    this.options.onHole(this)
+  }
+
+  private endHole(): void {
     clearTimeout(this.holeTimer)
-    if (this.held.size > 0) this.holeTimer = setTimeout(() => this.options.onHole(this), this.options.holeMs)
+    this.holeTimer = undefined
   }
 
   private noteProgress(progress: LatestProgress | null): void {
