@@ -4,36 +4,44 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import type { Redis } from 'ioredis'
 import { createTokenVerifier } from './auth/token.js'
 import { type Committed, createCommitGroups } from './chapters/commit-group.js'
 import type { Config } from './config.js'
 import { roomOf } from './contract/socket.js'
 import { createDispatcher, type Dispatcher, LEASE_MS } from './dispatch/dispatcher.js'
+import { createKafkaQueue } from './dispatch/kafka-queue.js'
 import { createLocalQueue } from './dispatch/local-queue.js'
 import { dueJobOf } from './dispatch/message.js'
 import type { JobQueue } from './dispatch/queue.js'
+import { createOpenAiModel } from './generator/openai.js'
 import { createSampleModel } from './generator/sample.js'
 import { createWorker } from './generator/worker.js'
 import { createClientAuth, webhookAuth, whatIsOpen } from './http/auth.js'
 import { chapterRoutes } from './http/chapters.js'
 import { eventRoutes } from './http/events.js'
 import { healthRoutes } from './http/health.js'
+import { measureRequests, metricsRoute } from './http/metrics.js'
 import { openapi } from './http/openapi.js'
 import { page } from './http/page.js'
 import { registerRateLimits } from './http/rate-limit.js'
 import { createHttpServer } from './http/server.js'
 import { webhookRoutes } from './http/webhooks.js'
+import { createMetrics } from './metrics.js'
 import { guardSockets } from './realtime/auth.js'
 import { createChapterRooms } from './realtime/chapter-room.js'
 import { createPageReader } from './realtime/enter.js'
 import { createFeed, type FeedEntry } from './realtime/feed.js'
-import { closeSockets, serveSockets, socketIo, watchUnsent } from './realtime/io.js'
+import { closeSockets, serveSockets, socketIo, trackConnections, watchUnsent } from './realtime/io.js'
+import { connectNodeBus, type NodeBus } from './realtime/redis.js'
+import { createSessions } from './realtime/sessions.js'
 import { createChapterStore } from './store/chapters.js'
 import { type Database, openEmbeddedDatabase } from './store/database.js'
 import { createEventStore } from './store/events.js'
 import { createJobStore, type JobStore } from './store/jobs.js'
+import { openPostgres } from './store/postgres.js'
+import { createSessionStore } from './store/sessions.js'
 import { createSweeper } from './timers/sweeper.js'
 
 /** What tests put in place of the real thing. */
@@ -45,7 +53,6 @@ export interface Overrides {
   database?: Database
   queue?: JobQueue
   logger?: FastifyBaseLogger
-  redis?: Redis
   /** How often due and overdue work is looked for, ms. */
   pollMs?: number
   /** How often the log is asked for what rooms lack, ms. */
@@ -58,17 +65,18 @@ const CLOSE_SOCKETS_MS = 1000
 
 export async function buildApp(config: Config, overrides: Overrides = {}): Promise<FastifyInstance> {
   const { now = Date.now, random = Math.random, newId = randomUUID, pollMs = POLL_MS } = overrides
-  let isDraining = false
+  /** `leaving`: not ready, but all is served until the proxy has noticed. `closing`: nothing new. */
+  let stage: 'open' | 'leaving' | 'closing' = 'open'
 
   const server = await createHttpServer({
     config,
-    isDraining: () => isDraining,
+    isDraining: () => stage === 'closing',
     ...(overrides.logger === undefined ? {} : { logger: overrides.logger }),
   })
   const app = server as unknown as FastifyInstance
   const { log } = app
 
-  const database = overrides.database ?? (await openEmbeddedDatabase(config.dataDir))
+  const database = overrides.database ?? (await openDatabase(config, log))
   const chapters = createChapterStore(database.db)
   const jobs = createJobStore(database.db)
   const events = createEventStore(database.db)
@@ -83,6 +91,15 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   })
 
   let dispatcher: Dispatcher | undefined
+  let bus: NodeBus | undefined
+  const metrics = createMetrics({
+    countJobs: jobs.count,
+    now,
+    sockets: () => app.io.engine.clientsCount,
+    rooms: () => feed.rooms,
+    feedRepairs: () => feed.repaired,
+    isRedisHearing: () => bus?.isHearing,
+  })
   const groups = createCommitGroups({
     store: chapters,
     policy: config.generation,
@@ -91,30 +108,50 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     newId,
     leaseMs: LEASE_MS,
     onError: (error, about) => log.error({ err: error }, about),
+    onGroup: metrics.groupWritten,
     // Sockets first, then the work: what a worker answers must not overtake what asked for it.
     onCommit(committed) {
-      feed.deliver(committed.map(feedEntryOf))
+      const entries = committed.map(feedEntryOf)
+      feed.deliver(entries)
+      bus?.publish(entries)
       dispatcher?.offer(
         committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
       )
-      if (committed.some(({ hasDeadLetters }) => hasDeadLetters)) dispatcher?.offerDeadLetters()
+      if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher?.offerDeadLetters()
+      metrics.committed(committed)
     },
   })
 
-  const readPage = createPageReader(events)
   const verify = config.jwt === undefined ? undefined : createTokenVerifier(config.jwt, { now })
   const clients = createClientAuth(verify, now)
+  const readPage = createPageReader(events)
+  const sessions = createSessions({
+    store: createSessionStore(database.db),
+    nodeId: newId(),
+    ttlMs: config.sessionTtlMs,
+    now,
+    log,
+  })
 
   await app.register(openapi)
+  await app.register(socketIo, { config, isDraining: () => stage === 'closing' })
+  const connections = trackConnections(app)
+  if (config.redis !== undefined)
+    bus = connectNodeBus({
+      config: config.redis,
+      io: app.io,
+      onEntries: feed.deliver,
+      onReconnect: feed.repair,
+      log,
+    })
   const limits = await registerRateLimits(app, {
     limits: config.rateLimit,
     clients,
-    redis: overrides.redis,
+    redis: bus?.redis,
     prefix: config.redis?.prefix ?? 'chaptercast',
     onAway: (error) => log.warn({ err: error }, 'Redis does not answer: nobody is limited until it does'),
   })
-  await app.register(socketIo, { config, isDraining: () => isDraining })
-  const socketAuth = guardSockets(app.io, {
+  const auth = guardSockets(app.io, {
     verify,
     now,
     trustProxy: config.trustProxy,
@@ -124,12 +161,16 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     feed,
     readPage,
     maxRooms: config.maxRoomsPerSocket,
-    accessOf: (socket) => socketAuth.identityOf(socket).access,
-    limitJoin: (socket) => limits.join(socketAuth.clientOf(socket)),
+    accessOf: (socket) => auth.identityOf(socket).access,
+    limitJoin: (socket) => limits.join(auth.clientOf(socket)),
+    sessions,
     log,
   })
-  serveSockets(app, rooms, socketAuth)
+  serveSockets(app, { rooms, auth, sessions })
   const unwatch = watchUnsent(app.io)
+
+  const queue = overrides.queue ?? openQueue(config, { hold: jobs.hold, now, log })
+  measureRequests(app, metrics)
   await app.register(chapterRoutes, {
     groups,
     chapters,
@@ -142,15 +183,20 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     groups,
     bodyLimitBytes: config.webhookBodyLimitBytes,
     authenticate: webhookAuth(config.webhookSecrets),
+    onAnswer: metrics.callbackAnswered,
   })
   await app.register(healthRoutes, {
-    isDraining: () => isDraining,
-    probes: { database: () => database.ping() },
+    isDraining: () => stage !== 'open',
+    probes: {
+      database: () => database.ping(),
+      ...(bus === undefined ? {} : { redis: hearingProbe(bus) }),
+      ...(queue.probe === undefined ? {} : { kafka: queue.probe }),
+    },
   })
+  await app.register(metricsRoute, { metrics })
   await app.register(page)
 
   const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
-  const queue = overrides.queue ?? localQueue(config, { hold: jobs.hold, now, log })
   let sweeper: { close(): Promise<void> } | undefined
 
   app.addHook('onListen', async () => {
@@ -181,37 +227,61 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     if (open !== undefined) log.warn(open)
   })
 
-  // Closing: no new sessions, no new work, sockets away; then what is in flight; then the database.
+  // Leaving: the proxy notices; no new sessions, no new work, sockets away; then what is in flight; then the rest.
   app.addHook('preClose', async () => {
-    isDraining = true
+    stage = 'leaving'
+    await delay(config.drainDelayMs)
+    stage = 'closing'
     unwatch()
     await Promise.all([dispatcher?.close(), sweeper?.close()])
     await queue.close()
-    await closeSockets(app.io, CLOSE_SOCKETS_MS)
+    await closeSockets(app.io, connections, Math.max(CLOSE_SOCKETS_MS, config.drainDelayMs / 2))
   })
   app.addHook('onClose', async () => {
     await groups.close()
+    await sessions.close()
     await feed.close()
+    bus?.close()
     await database.close()
   })
   return app
 }
 
-function localQueue(
-  config: Config,
-  { hold, now, log }: { hold: JobStore['hold']; now: () => number; log: FastifyBaseLogger },
-): JobQueue {
-  const work =
-    config.generator === 'off'
-      ? undefined
-      : createWorker({
-          model: createSampleModel({ delayMs: config.generatorDelayMs }),
-          webhookSecret: config.webhookSecrets[0],
-          log,
-          // The server’s own deadline comes first and is told of as a time-out.
-          modelTimeoutMs: 2 * config.generation.timeoutMs,
-        })
+async function openDatabase(config: Config, log: FastifyBaseLogger): Promise<Database> {
+  return config.postgres === undefined
+    ? await openEmbeddedDatabase(config.dataDir)
+    : await openPostgres(config.postgres, log)
+}
+
+interface QueueParts {
+  hold: JobStore['hold']
+  now: () => number
+  log: FastifyBaseLogger
+}
+
+function openQueue(config: Config, { hold, now, log }: QueueParts): JobQueue {
+  if (config.kafka !== undefined) return createKafkaQueue({ kafka: config.kafka, log })
+  const { generator, openai, generatorDelayMs, generation, webhookSecrets } = config
+  if (generator === 'off') return createLocalQueue({ work: undefined, hold, now, log })
+  const model =
+    generator === 'openai' && openai !== undefined
+      ? createOpenAiModel(openai, { log })
+      : createSampleModel({ delayMs: generatorDelayMs })
+  const work = createWorker({
+    model,
+    webhookSecret: webhookSecrets[0],
+    log,
+    // The server’s own deadline comes first and is told of as a time-out.
+    modelTimeoutMs: 2 * generation.timeoutMs,
+  })
   return createLocalQueue({ work, hold, now, log })
+}
+
+/** Whether other nodes are heard, not whether Redis answers: a half-open connection does not. */
+function hearingProbe(bus: NodeBus): () => Promise<void> {
+  return async () => {
+    if (!bus.isHearing) throw new Error('Redis does not deliver')
+  }
 }
 
 function feedEntryOf({ state, events }: Committed): FeedEntry {

@@ -313,13 +313,13 @@ export interface Config {
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const { problems, text, integer: whole, choice } = reader(env)
 
-  const origins = (): '*' | string[] => {
+  const origins = (): Config['corsOrigin'] => {
     const list = listOf(text('CORS_ORIGIN') ?? '*')
     if (list.includes('*')) return '*'
     for (const origin of list)
       if (origin !== 'null' && !isOrigin(origin))
         problems.push(`CORS_ORIGIN=${origin} must be an origin such as https://example.org, without a path`)
-    return list
+    return Object.freeze(list)
   }
   const url = (name: TextName, protocols: string[]): string | undefined => {
     const given = text(name)
@@ -330,6 +330,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         `${name}${shown} must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`,
       )
     return given.replace(/\/+$/, '')
+  }
+  const callbackBase = (): string | undefined => {
+    const given = url('PUBLIC_URL', ['http:', 'https:'])
+    if (given !== undefined && /[?#]/.test(given))
+      problems.push(`PUBLIC_URL=${given} must have no query and no fragment: paths are added to it`)
+    return given
   }
   const needs = (isMet: boolean, problem: string) => {
     if (!isMet) problems.push(problem)
@@ -366,7 +372,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const config: Config = {
     host: text('HOST') ?? SETTINGS.HOST.default,
     port: whole('PORT'),
-    publicUrl: url('PUBLIC_URL', ['http:', 'https:']),
+    publicUrl: callbackBase(),
     postgres:
       databaseUrl === undefined
         ? undefined

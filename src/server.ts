@@ -3,22 +3,25 @@
  */
 import { buildApp } from './app.js'
 import { readConfig } from './config.js'
-import { ConfigError, DataDirLockedError } from './errors.js'
+import { ConfigError, DataDirLockedError, MigrationError } from './errors.js'
 
-/** Longer than leaving takes when all is well; then it is better gone than hanging. */
-const EXIT_TIMEOUT_MS = 10_000
+/** npm passes a Ctrl-C on to a process that the terminal told of it already. */
+const SAME_SIGNAL_MS = 300
 
 async function main(): Promise<void> {
   const config = readConfig(process.env)
   const app = await buildApp(config)
-  let isLeaving = false
+  let leavingSince: number | undefined
 
   const leave = (why: string, exitCode: number): void => {
     // A second Ctrl-C means now.
-    if (isLeaving) process.exit(exitCode || 1)
-    isLeaving = true
+    if (leavingSince !== undefined) {
+      if (performance.now() - leavingSince > SAME_SIGNAL_MS) process.exit(exitCode || 1)
+      return
+    }
+    leavingSince = performance.now()
     app.log.info(`${why}: leaving`)
-    setTimeout(() => process.exit(exitCode || 1), EXIT_TIMEOUT_MS).unref()
+    setTimeout(() => process.exit(exitCode || 1), config.shutdownTimeoutMs).unref()
     app.close().then(
       () => process.exit(exitCode),
       (error: unknown) => {
@@ -39,7 +42,10 @@ async function main(): Promise<void> {
 
 main().catch((error: NodeJS.ErrnoException) => {
   const isExpected =
-    error instanceof ConfigError || error instanceof DataDirLockedError || error.code === 'EADDRINUSE'
+    error instanceof ConfigError ||
+    error instanceof DataDirLockedError ||
+    error instanceof MigrationError ||
+    error.code === 'EADDRINUSE'
   console.error(isExpected ? error.message : error)
   process.exit(1)
 })

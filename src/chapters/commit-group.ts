@@ -9,7 +9,9 @@
  *
  * A write does not win when its chapter moved or is locked: then *all* commands of that chapter are decided
  * again, those without a change of their own too (a `duplicate` of a result that was not stored is a lie).
- * After a lost connection nobody knows whether a write won: the next read tells by the chapter’s `write_id`.
+ * After a lost connection nobody knows whether a write won: the next read of the chapter, whoever asks for it,
+ * tells by its `write_id`. (Unless another node wrote the chapter in between: then its commands are decided
+ * again on what is stored, and the feed’s repair and the lease’s end stand in for `onCommit`.)
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { GenerationPolicy } from '../config.js'
@@ -23,6 +25,7 @@ import {
   type Decision,
   type DecisionContext,
   decide,
+  type OwedDeadLetter,
   type Replies,
 } from '../domain/decide.js'
 import {
@@ -51,7 +54,7 @@ export interface Committed {
   events: ChapterEvent[]
   /** Jobs that are to be published now, leased to this node. */
   dueKinds: JobKind[]
-  hasDeadLetters: boolean
+  deadLetters: OwedDeadLetter[]
 }
 
 export interface CommitGroups {
@@ -72,6 +75,8 @@ export interface CommitGroupOptions {
   leaseMs: number
   onCommit: (committed: Committed[]) => void
   onError: (error: unknown, about: string) => void
+  /** How many commands a group had, and how long it took, ms. */
+  onGroup?: (commands: number, ms: number) => void
   limits?: Partial<GroupLimits>
 }
 
@@ -105,8 +110,9 @@ interface Waiting {
     | { type: 'command'; command: ChapterCommand }
   bytes: number
   tries: Record<Again, number>
-  /** A write whose outcome is unknown: the next read tells. */
-  planned?: Planned
+  /** Writes whose outcome was not known when they ended; a late one may still land. */
+  unknown: Planned[]
+  isSettled: boolean
   resolve: (reply: never) => void
   reject: (error: unknown) => void
 }
@@ -125,10 +131,13 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   const { store, now, random, newId, leaseMs, onCommit, onError } = options
   const limits = { ...LIMITS, ...options.limits }
   const queue: Waiting[] = []
+  /** Writes whose outcome is unknown, while someone waits for it. */
+  const unknown = new Set<Planned>()
   let waitingCount = 0
   let waitingBytes = 0
   let isRunning = false
   let isClosed = false
+  let idle: Promise<void> | undefined
   let whenIdle: (() => void) | undefined
 
   function enqueue<Reply>(task: Waiting['task'], bytes: number): Promise<Reply> {
@@ -142,6 +151,8 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
         task,
         bytes,
         tries: { moved: 0, conflict: 0, connection: 0 },
+        unknown: [],
+        isSettled: false,
         resolve: resolve as Waiting['resolve'],
         reject,
       })
@@ -153,8 +164,10 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     isRunning = true
     while (queue.length > 0) {
       const group = takeGroup()
+      const startedAt = performance.now()
       try {
         await commit(group)
+        options.onGroup?.(group.length, performance.now() - startedAt)
       } catch (error) {
         // Nothing above is expected to throw; a mistake of ours must not leave anyone waiting.
         onError(error, 'a commit group failed')
@@ -189,7 +202,8 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       random,
       newId,
     }
-    const undecided = group.filter((waiting) => !wasWritten(waiting, answer))
+    lookForUnknown(answer)
+    const undecided = group.filter((waiting) => !wasWritten(waiting))
     const { planned, unchanged } = decideGroup(undecided, answer, context)
     for (const { waiting, outcome } of unchanged) settle(waiting, outcome)
     if (planned.length === 0) return
@@ -201,7 +215,10 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     } catch (error) {
       const members = planned.flatMap((plan) => plan.members.map((member) => member.waiting))
       if (failureKindOf(error) === 'connection')
-        for (const plan of planned) for (const { waiting } of plan.members) waiting.planned = plan
+        for (const plan of planned) {
+          unknown.add(plan)
+          for (const { waiting } of plan.members) waiting.unknown.push(plan)
+        }
       await failed(members, error)
       return
     }
@@ -214,20 +231,26 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
         )
   }
 
-  /** Settles a command whose write turns out to have won although its answer was lost. */
-  function wasWritten(waiting: Waiting, answer: GroupAnswer): boolean {
-    const plan = waiting.planned
-    if (plan === undefined) return false
-    delete waiting.planned
-    const { state, creation } = plan.write
-    const won =
-      creation === undefined
-        ? answer.chapters.get(state.id)?.writeId === plan.writeId
-        : answer.created.has(creation.createId)
-    if (!won) return false
-    tell([plan])
-    const member = plan.members.find((member) => member.waiting === waiting)
-    if (member !== undefined) settle(waiting, member.outcome)
+  /** Finds writes that won although their answer was lost: before anything is decided on what they did. */
+  function lookForUnknown(answer: GroupAnswer): void {
+    for (const plan of unknown) {
+      const { state, creation } = plan.write
+      const won =
+        creation === undefined
+          ? answer.chapters.get(state.id)?.writeId === plan.writeId
+          : answer.created.has(creation.createId)
+      if (!won) continue
+      unknown.delete(plan)
+      tell([plan])
+    }
+  }
+
+  /** Settles a command whose write has turned out to have won. */
+  function wasWritten(waiting: Waiting): boolean {
+    const plan = waiting.unknown.find(({ isTold }) => isTold)
+    const member = plan?.members.find((member) => member.waiting === waiting)
+    if (member === undefined) return false
+    settle(waiting, member.outcome)
     return true
   }
 
@@ -247,7 +270,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
           state: write.state,
           events: write.events,
           dueKinds: write.changedKinds.filter((kind) => isDue(write.state.jobs[kind], write.state.updatedAt)),
-          hasDeadLetters: write.deadLetters.length > 0,
+          deadLetters: write.deadLetters,
         })),
       )
     } catch (error) {
@@ -296,6 +319,10 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   }
 
   function settle(waiting: Waiting, outcome: Outcome): void {
+    if (waiting.isSettled) return
+    waiting.isSettled = true
+    for (const plan of waiting.unknown)
+      if (plan.members.every((member) => member.waiting.isSettled)) unknown.delete(plan)
     waitingCount -= 1
     waitingBytes -= waiting.bytes
     if ('error' in outcome) waiting.reject(outcome.error)
@@ -314,9 +341,10 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     async close() {
       isClosed = true
       if (waitingCount === 0) return
-      await new Promise<void>((resolve) => {
+      idle ??= new Promise<void>((resolve) => {
         whenIdle = resolve
       })
+      await idle
     },
   }
 }
@@ -396,7 +424,14 @@ function planCreates(
         exerciseId: drawn(exercises),
         quizIds: Array.from({ length: input.quizCount }, () => drawn(quizzes)),
       }
-      const { state, events } = createChapter(input, ids, context)
+      let made: ReturnType<typeof createChapter>
+      try {
+        made = createChapter(input, ids, context)
+      } catch (error) {
+        plan.unchanged.push({ waiting, outcome: { error } })
+        continue
+      }
+      const { state, events } = made
       const { quizCount, status, createdAt } = state
       const chapter: CreatedChapter = {
         createId,

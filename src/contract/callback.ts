@@ -88,9 +88,9 @@ export type StartAnswer = Static<typeof StartAnswer>
 
 export const FailCallback = Type.Object(
   {
-    error: Type.String({ maxLength: 10_000 }),
+    error: Type.String({ description: 'Free text; its first 2,000 characters are kept' }),
     retryable: Type.Optional(Type.Boolean({ default: true })),
-    reason: Type.Optional(stringEnum(FAILURE_REASONS)),
+    reason: Type.Optional(stringEnum(FAILURE_REASONS, 'Default `model_error`')),
     retry_after_s: Type.Optional(Type.Number({ minimum: 1, maximum: 3600 })),
     ...work,
   },
@@ -109,7 +109,7 @@ export type FailCallback = Static<typeof FailCallback>
 export const ProgressCallback = Type.Object(
   {
     progress: Percent,
-    message: Type.String({ maxLength: 10_000 }),
+    message: Type.String({ description: 'For people; its first 2,000 characters are kept' }),
     kind: Type.Optional(stringEnum(JOB_KINDS)),
     ...work,
   },

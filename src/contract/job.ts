@@ -24,11 +24,8 @@ export const DIFFICULTIES = ['easy', 'medium', 'hard'] as const
 export const QUIZ_TYPES = ['multiple', 'short', 'boolean'] as const
 export const MAX_QUIZZES = 20
 
-/** Longest `title` of a concept, in characters. Bodies have a limit of their own. */
-const RESULT_TITLE_MAX = 1000
-
 export const ConceptResult = Type.Object({
-  title: Type.String({ minLength: 1, maxLength: RESULT_TITLE_MAX }),
+  title: Type.String({ minLength: 1 }),
   content: Type.String({ minLength: 1, description: 'Markdown' }),
 })
 export type ConceptResult = Static<typeof ConceptResult>
@@ -64,10 +61,13 @@ export const RESULTS = {
 } as const
 export type JobResults = { [K in JobKind]: Static<(typeof RESULTS)[K]> }
 
-export const JobError = Type.Object({
-  reason: stringEnum(FAILURE_REASONS),
-  message: nullable(Type.String()),
-})
+export const JobError = Type.Object(
+  {
+    reason: stringEnum(FAILURE_REASONS),
+    message: nullable(Type.String()),
+  },
+  { description: 'Why the last attempt that failed did: of a failed job this one, else the one before' },
+)
 
 export const JobView = Type.Object({
   kind: stringEnum(JOB_KINDS),

@@ -15,6 +15,8 @@ import type { JobQueue } from './queue.js'
 export const LEASE_MS = 15_000
 const SEND_TIMEOUT_MS = 5000
 const MAX_BATCH = 300
+/** Offers kept in memory while a send takes its time; those beyond are claimed when their lease has lapsed. */
+const MAX_OFFERED = 10 * MAX_BATCH
 
 export interface Dispatcher {
   /** Jobs just committed, due now and leased to this node. */
@@ -39,25 +41,28 @@ export interface DispatcherOptions {
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { queue, jobs, groups, now, queueTimeoutMs, publicUrl, pollMs, log } = options
   const offered: DueJob[] = []
+  let claimedAt = Number.NEGATIVE_INFINITY
 
   const turns = repeat(
     async () => {
       const own = offered.splice(0, Math.max(0, Math.min(MAX_BATCH, queue.capacity)))
       if (own.length > 0) {
         await send(own)
-        return true
+        // Offers that never end must not keep claims waiting: retries are found by nothing else.
+        if (now() - claimedAt < pollMs) return true
       }
       // What the queue cannot take now stays in the database, and is claimed when there is room.
-      offered.length = 0
+      if (queue.capacity <= 0) offered.length = 0
       const limit = Math.min(MAX_BATCH, queue.capacity)
       if (limit <= 0) return false
+      claimedAt = now()
       const claimed = await jobs.claimDue({
         now: now(),
         leasedUntil: now() + LEASE_MS,
         limit,
       })
       if (claimed.length > 0) await send(claimed)
-      return claimed.length === limit
+      return claimed.length === limit || offered.length > 0
     },
     pollMs,
     (error) => log.warn({ err: error }, 'jobs could not be published; they are tried again'),
@@ -100,7 +105,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   return {
     offer(batch) {
-      offered.push(...batch)
+      offered.push(...batch.slice(0, MAX_OFFERED - offered.length))
       turns.soon()
     },
     offerDeadLetters: letterTurns.soon,

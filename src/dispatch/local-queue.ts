@@ -47,7 +47,7 @@ export function createLocalQueue({ work, hold, now, log }: LocalQueueOptions): J
 
   function take(message: GenerationMessage): void {
     const older = held.get(message.job_id)
-    if (older?.message.attempt === message.attempt) return
+    if (older !== undefined && older.message.attempt >= message.attempt) return
     older?.abort.abort()
     const job = { message, abort: new AbortController() }
     held.set(message.job_id, job)

@@ -12,6 +12,8 @@ export interface JobQueue {
    */
   publish(messages: GenerationMessage[], signal: AbortSignal): Promise<void>
   publishDeadLetters(letters: DeadLetter[], signal: AbortSignal): Promise<void>
+  /** Resolves when it would take a message; only of queues that can be away. */
+  probe?(): Promise<void>
   /** Stops work under way; what was not finished is left for another process. */
   close(): Promise<void>
 }

@@ -15,8 +15,8 @@ import { eventMessage } from './messages.js'
 import { chapterProgress, meanProgress } from './progress.js'
 import { backoffMs } from './retry.js'
 
-/** Longest error text kept, in characters; the rest is cut off. */
-const ERROR_MAX = 2000
+/** Longest text of a worker’s that is kept in state and events, in characters; the rest is cut off. */
+const TEXT_MAX = 2000
 
 export type FinishResult = {
   [K in JobKind]: { kind: K; result: JobResults[K] }
@@ -148,8 +148,7 @@ function start(draft: Draft, { kind, jobId, attempt }: Command<'start'>): StartA
       const { now, policy } = draft.context
       const isBusy = job.lastSignAt !== null && now - job.lastSignAt < policy.heartbeatMs
       if (isBusy && job.status === 'published') return refuse('running')
-      signOfLife(draft, draft.change(kind))
-      return { run: true, deadline_at: toInstant(now + policy.timeoutMs) }
+      return { run: true, deadline_at: toInstant(signOfLife(draft, draft.change(kind))) }
     }
     case 'refuse_completed':
       return refuse('completed')
@@ -215,7 +214,7 @@ function progress(draft: Draft, command: Command<'progress'>): CallbackAnswer {
       return ignored('this is not the current work', false)
     for (const job of jobsOf(draft.chapter))
       if (job.status === 'published') renewDeadline(draft, draft.change(job.kind))
-    reportProgress(draft, command.message, { reported: command.progress })
+    reportProgress(draft, cut(command.message), { reported: command.progress })
     return draft.answer('success', 'progress noted')
   }
 
@@ -233,7 +232,7 @@ function progress(draft: Draft, command: Command<'progress'>): CallbackAnswer {
     default:
       return ignored(`this is not the current work on ${kind}`, job.status === 'completed')
   }
-  reportProgress(draft, command.message, { kind })
+  reportProgress(draft, cut(command.message), { kind })
   return draft.answer('success', 'progress noted')
 }
 
@@ -280,11 +279,16 @@ function retry(draft: Draft): ChapterAccepted {
   const restarted = jobsOf(chapter).filter((job) => actionOf(job.status, 'retry', 'unnamed') === 'restart')
   const isOpen = chapter.status === 'processing' || chapter.status === 'failed'
   if (!isOpen || restarted.length === 0)
-    throw new WrongStateError(`Chapter ${chapter.id} is ${chapter.status} and has no failed job to try again`)
+    throw new WrongStateError(
+      isOpen
+        ? `Chapter ${chapter.id} has no failed job to try again`
+        : `Chapter ${chapter.id} is ${chapter.status}; only one that is processing or failed can be tried again`,
+    )
   for (const { kind } of restarted) {
     const job = draft.change(kind)
     job.jobId = context.newId()
     job.requestedAt = context.now
+    job.maxAttempts = context.policy.maxAttempts
     requeue(job, 1, context.now)
     job.failure = null
   }
@@ -433,8 +437,11 @@ function requeue(job: JobState, attempt: number, dueAt: number): void {
   job.progress = 0
 }
 
-/** A worker is at this attempt: its deadline counts from now, and the first sign is told. */
-function signOfLife(draft: Draft, job: JobState): void {
+/**
+ * A worker is at this attempt: its deadline counts from now, and the first sign is told.
+ * @returns the deadline
+ */
+function signOfLife(draft: Draft, job: JobState): number {
   const { now } = draft.context
   job.status = 'published'
   if (job.startedAt === null) {
@@ -444,14 +451,19 @@ function signOfLife(draft: Draft, job: JobState): void {
       attempt: job.attempt,
     })
   }
+  // Until now the deadline was that of the queue, which may be later: a worker that hangs is found sooner.
+  if (job.lastSignAt === null) job.deadlineAt = null
   job.lastSignAt = now
-  renewDeadline(draft, job)
+  return renewDeadline(draft, job)
 }
 
-function renewDeadline(draft: Draft, job: JobState): void {
+/** Never earlier than it was. What says nothing of this job is a sign of life only while it had one. */
+function renewDeadline(draft: Draft, job: JobState): number {
   const { now, policy } = draft.context
-  job.deadlineAt = Math.max(job.deadlineAt ?? 0, now + policy.timeoutMs)
-  if (job.startedAt !== null) job.lastSignAt = now
+  const deadlineAt = Math.max(job.deadlineAt ?? 0, now + policy.timeoutMs)
+  job.deadlineAt = deadlineAt
+  if (job.lastSignAt !== null) job.lastSignAt = now
+  return deadlineAt
 }
 
 /** Raises the chapter’s progress, and makes the latest `progress_update` say so, if it says anything new. */
@@ -493,8 +505,8 @@ function accepted(chapter: ChapterState): ChapterAccepted {
 }
 
 function cut(text: string): string {
-  const characters = [...text.slice(0, 2 * ERROR_MAX + 2)]
-  return characters.length <= ERROR_MAX ? text : `${characters.slice(0, ERROR_MAX).join('')}…`
+  const characters = [...text.slice(0, 2 * TEXT_MAX + 2)]
+  return characters.length <= TEXT_MAX ? text : `${characters.slice(0, TEXT_MAX).join('')}…`
 }
 
 /** The fields of an event that its decision knows; the rest is the same for all. */

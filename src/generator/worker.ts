@@ -30,6 +30,11 @@ export interface WorkerOptions {
    * Longer than the server’s deadline, whose clock decides; this one only frees the worker.
    */
   modelTimeoutMs?: number
+  /**
+   * When the server says that this attempt is `running` elsewhere: `skip` (default) settles the message,
+   * `throw` rejects with `AlreadyRunningError`, for a queue that can ask again in case the other one died.
+   */
+  whenRunning?: 'skip' | 'throw'
   /** From the request to the end of the answer’s body. */
   requestTimeoutMs?: number
   /** How often `-start`, `-finish` and `-fail` are sent before giving up. A result is dear, so patience is long. */
@@ -65,8 +70,15 @@ export class CallbackUndeliveredError extends Error {
   }
 }
 
+/** Another worker showed a sign of life of this very attempt not long ago (`GENERATION_HEARTBEAT_MS`). */
+export class AlreadyRunningError extends Error {
+  override readonly name = 'AlreadyRunningError'
+  readonly code = 'already_running'
+  readonly retryable = true
+}
+
 export function createWorker(options: WorkerOptions): Work {
-  const { model, webhookSecret, log } = options
+  const { model, webhookSecret, log, whenRunning = 'skip' } = options
   const modelTimeoutMs = options.modelTimeoutMs ?? 15 * 60_000
   const requestTimeoutMs = options.requestTimeoutMs ?? 10_000
   const maxTries = options.maxTries ?? 8
@@ -102,6 +114,8 @@ export function createWorker(options: WorkerOptions): Work {
     // The answer to an earlier try may have been lost after the server took it: then what is running is
     // this very work, and stopping would leave the job to its deadline. Two results do no harm.
     if (run === true || (reason === 'running' && answer.tries > 1)) return true
+    if (reason === 'running' && whenRunning === 'throw')
+      throw new AlreadyRunningError(`Attempt ${message.attempt} of job ${message.job_id} runs elsewhere`)
     log.info({ ...aboutOf(message), reason }, 'generation not wanted')
     return false
   }

@@ -61,6 +61,7 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
         const body = request.body as { title?: unknown } | null | undefined
         if (typeof body?.title === 'string') body.title = body.title.trim()
       },
+      attachValidation: true,
       schema: {
         operationId: 'createChapter',
         tags,
@@ -87,6 +88,7 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       },
     },
     async (request, reply) => {
+      refuseInvalid(request)
       requireChange(clients.identityOf(request).access, request.body.owner_id)
       const chapter = newChapter(request.body, defaultLocale)
       const key = request.headers['idempotency-key']
@@ -227,16 +229,23 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
   )
 }
 
-function newChapter(body: ChapterCreate, defaultLocale: Locale): NewChapter {
-  const metadata = body.metadata ?? {}
-  const bytes = Buffer.byteLength(JSON.stringify(metadata))
+/** The size of metadata is no matter of its schema, but is told of beside whatever else is wrong. */
+function refuseInvalid({ validationError, body }: FastifyRequest): void {
+  const error: unknown = validationError
+  if (error !== undefined && !(error instanceof InvalidRequestError)) throw error
+  const violations = [...(error?.violations ?? [])]
+  const { metadata } = (body ?? {}) as { metadata?: unknown }
+  const isUsable = !violations.some(({ path }) => path === '/body' || path.startsWith('/body/metadata'))
+  const bytes = isUsable && metadata !== undefined ? Buffer.byteLength(JSON.stringify(metadata)) : 0
   if (bytes > METADATA_MAX_BYTES)
-    throw new InvalidRequestError([
-      {
-        path: '/body/metadata',
-        message: `is ${bytes} bytes of JSON; at most ${METADATA_MAX_BYTES} are kept`,
-      },
-    ])
+    violations.push({
+      path: '/body/metadata',
+      message: `is ${bytes} bytes of JSON; at most ${METADATA_MAX_BYTES} are kept`,
+    })
+  if (violations.length > 0) throw new InvalidRequestError(violations)
+}
+
+function newChapter(body: ChapterCreate, defaultLocale: Locale): NewChapter {
   return {
     courseId: body.course_id,
     ownerId: body.owner_id,
@@ -244,7 +253,7 @@ function newChapter(body: ChapterCreate, defaultLocale: Locale): NewChapter {
     description: body.description ?? '',
     locale: body.locale ?? defaultLocale,
     quizCount: body.quiz_count ?? DEFAULT_QUIZ_COUNT,
-    metadata,
+    metadata: body.metadata ?? {},
   }
 }
 

@@ -3,6 +3,7 @@
  * is one more listener of the feed and enters as a socket does.
  */
 import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { mayRead, requireRead } from '../auth/access.js'
@@ -29,18 +30,24 @@ export interface EventRoutesOptions {
 
 /** A comment this often keeps proxies from closing a quiet stream. */
 const HEARTBEAT_MS = 15_000
-/** What a reader may leave unread before its stream is cut; it comes back with `Last-Event-ID`. */
+/** What a reader may leave unread, beside its replay, before its stream is cut; it comes back with `Last-Event-ID`. */
 const MAX_UNSENT_BYTES = 1_048_576
 /** How long an EventSource waits before it comes back, ms. */
 const RETRY_MS = 2000
+/** How long readers have to take what is left when the server closes, ms. */
+const CLOSE_MS = 500
 
 export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
   const { feed, readPage, clients } = options
   app.addHook('onRequest', clients.authenticate)
-  const streams = new Set<Readable>()
+  /** Every response that is not closed yet, and how its stream is finished. */
+  const streams = new Map<FastifyReply['raw'], () => void>()
   // Ended before the server closes, which would wait for them; their readers come back elsewhere.
   app.addHook('preClose', async () => {
-    for (const stream of streams) stream.push(null)
+    for (const finish of streams.values()) finish()
+    const deadline = performance.now() + CLOSE_MS
+    while (streams.size > 0 && performance.now() < deadline) await delay(10)
+    for (const response of streams.keys()) response.destroy()
   })
 
   app.get(
@@ -92,19 +99,22 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
   ): Promise<void> {
     const { access, expiresAt } = clients.identityOf(request)
     const stream = new Readable({ read() {} })
+    const response = reply.raw
+    const unsentBytes = () => stream.readableLength + response.writableLength
     let isOpen = true
     let room: Room | undefined
+    let maxUnsentBytes = Number.POSITIVE_INFINITY
     const heartbeat = setInterval(() => write(': \n\n'), HEARTBEAT_MS)
+    /** Nothing more is written; what was is still sent. */
     const end = () => {
       isOpen = false
       clearInterval(heartbeat)
       cancelExpiry()
-      streams.delete(stream)
       room?.close()
     }
     const write = (text: string) => {
       if (!isOpen) return
-      if (stream.readableLength > MAX_UNSENT_BYTES) stream.destroy()
+      if (unsentBytes() > maxUnsentBytes) stream.destroy()
       else stream.push(text)
     }
     const finish = () => {
@@ -117,10 +127,13 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
       write(`event: progress_update\ndata: ${JSON.stringify(update)}\n\n`)
 
     const cancelExpiry = runAt(expiresAt, clients.now, finish)
-
+    streams.set(response, finish)
     stream.on('close', end)
-    request.raw.on('close', end)
-    streams.add(stream)
+    response.on('close', () => {
+      // Before its end when the reader went away, or wanted the head only.
+      finish()
+      streams.delete(response)
+    })
 
     let outcome: 'unknown chapter' | 'not allowed' | 'nothing follows' | 'streaming' = 'streaming'
     try {
@@ -153,6 +166,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
             return
           }
           if (room.progress !== null) writeProgress(room.progress.update)
+          maxUnsentBytes = MAX_UNSENT_BYTES + unsentBytes()
           room.listen({
             event: (event) => {
               writeEvent(event)
@@ -163,15 +177,17 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
         },
       })
     } catch (error) {
-      end()
+      stream.destroy()
       throw error
     }
     if (outcome === 'streaming') {
       reply.header('cache-control', 'no-cache, no-transform').header('x-accel-buffering', 'no')
+      // Kept alive after its end it would keep a server that closes waiting.
+      reply.header('connection', 'close')
       await reply.type('text/event-stream; charset=utf-8').send(stream)
       return
     }
-    end()
+    stream.destroy()
     if (outcome === 'not allowed') throw new ForbiddenError(`This token may not read chapter ${chapterId}`)
     if (outcome === 'unknown chapter') throw new ChapterNotFoundError(chapterId)
     await reply.code(204).send()

@@ -51,6 +51,8 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
   const violations =
     appError instanceof InvalidRequestError ? allViolations(appError.violations, request) : undefined
   if (appError instanceof UnavailableError) reply.header('retry-after', String(appError.retryAfterS))
+  // Said here too: an address that cannot be read is refused before any hook runs.
+  reply.header('x-request-id', request.id)
   return reply
     .code(ERRORS[code].status)
     .type('application/problem+json')

@@ -48,7 +48,7 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
     const check = compileCheck(schema as TSchema, httpPart)
     return (value: unknown) => {
       const violations = check(value)
-      return violations.length === 0 ? { value } : { error: new InvalidRequestError(violations) }
+      return violations.length === 0 ? { value } : { error: settable(new InvalidRequestError(violations)) }
     }
   })
   readJson(app as unknown as FastifyInstance)
@@ -65,6 +65,8 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
     methods: ['GET', 'HEAD', 'POST'],
     exposedHeaders: ['Location', 'Retry-After', 'X-Request-Id'],
     maxAge: 600,
+    // Its refusal of an OPTIONS that is no preflight would be plain text.
+    strictPreflight: false,
   })
   return app
 }
@@ -84,12 +86,27 @@ function readJson(app: FastifyInstance): void {
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8(body))
       return done(new InvalidRequestError([{ path: '/body', message: 'is not UTF-8' }], 'invalid_json'))
-    return parseJson(request, body.toString('utf8'), (error, value) => {
+    const text = body.toString('utf8')
+    return parseJson(request, text, (error, value) => {
       if (error === null) return done(null, value)
-      const message = error instanceof Error ? error.message : 'is not valid JSON'
-      return done(new InvalidRequestError([{ path: '/body', message }], 'invalid_json'))
+      return done(new InvalidRequestError([{ path: '/body', message: refusalOf(text) }], 'invalid_json'))
     })
   })
+}
+
+/** Fastify’s parser refuses without saying why. */
+function refusalOf(text: string): string {
+  try {
+    JSON.parse(text.replace(/^\ufeff/, ''))
+    return 'has a field __proto__ or constructor.prototype, which is not allowed'
+  } catch (error) {
+    return `is not valid JSON: ${(error as Error).message}`
+  }
+}
+
+/** Fastify assigns `statusCode` to what a validator returns; ours has a getter only, and the throw would end us. */
+function settable(error: InvalidRequestError): InvalidRequestError {
+  return Object.defineProperty(error, 'statusCode', { value: error.statusCode, writable: true })
 }
 
 function requestIdFrom(header: string | string[] | undefined): string | undefined {

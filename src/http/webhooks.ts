@@ -15,15 +15,17 @@ import {
   StartCallback,
 } from '../contract/callback.js'
 import { ChapterParams } from '../contract/chapter.js'
-import { JOB_KINDS, type JobKind, type JobResults, type QuizResult } from '../contract/job.js'
+import { JOB_KINDS, type JobKind, type JobResults, MAX_QUIZZES, type QuizResult } from '../contract/job.js'
 import type { Violation } from '../contract/problem.js'
 import type { FinishResult } from '../domain/decide.js'
 import type { WorkName } from '../domain/job-state.js'
-import { AppError, InvalidRequestError } from '../errors.js'
+import { type AppError, InvalidRequestError } from '../errors.js'
 import { WEBHOOK_SECURITY as security } from './auth.js'
 import { problems } from './responses.js'
 
 export interface WebhookRoutesOptions {
+  /** Told of every callback: its kind (`chapter` for progress without one), what it says, how it was answered. */
+  onAnswer?: (kind: string, callback: string, answer: string) => void
   groups: Pick<CommitGroups, 'submit'>
   bodyLimitBytes: number
   /** Refuses callers that do not know the secret. */
@@ -35,6 +37,19 @@ const tags = ['Webhooks']
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
   const { groups, bodyLimitBytes: bodyLimit } = options
   app.addHook('onRequest', options.authenticate)
+
+  const answers = new WeakMap<FastifyRequest, string>()
+  app.addHook('preSerialization', async (request, _reply, payload) => {
+    const { status, run } = (payload ?? {}) as { status?: unknown; run?: unknown }
+    if (run !== undefined) answers.set(request, run === true ? 'run' : 'refused')
+    else if (typeof status === 'string') answers.set(request, status)
+    return payload
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const [, kind = 'chapter', callback = 'progress'] =
+      /(\w+)-(\w+)$/.exec(request.routeOptions.url ?? '') ?? []
+    options.onAnswer?.(kind, callback, answers.get(request) ?? String(reply.statusCode))
+  })
 
   for (const kind of JOB_KINDS) {
     app.post(
@@ -162,29 +177,31 @@ function resultOf(kind: JobKind, body: JobResults[JobKind]): FinishResult {
   return { kind, result: { quizzes: (body as QuizResult).quizzes } }
 }
 
+/** What the schema says and what it cannot say, of the same body, together. */
 function invalidityOf(request: FastifyRequest, kind: JobKind): AppError | undefined {
-  const error = request.validationError as unknown
-  if (error !== undefined) {
-    if (error instanceof AppError) return error
-    throw error
-  }
-  if (kind !== 'quiz') return undefined
-  const violations = (request.body as QuizResult).quizzes.flatMap(quizViolations)
+  const error: unknown = request.validationError
+  if (error !== undefined && !(error instanceof InvalidRequestError)) throw error
+  const violations = [...(error?.violations ?? [])]
+  // When the address is at fault, nobody has looked at the body yet.
+  const isBodyChecked = violations.every(({ path }) => path.startsWith('/body'))
+  if (kind === 'quiz' && isBodyChecked) violations.push(...quizViolations(request.body))
   return violations.length === 0 ? undefined : new InvalidRequestError(violations)
 }
 
-function quizViolations(
-  { type = 'multiple', options, correct_answer }: QuizResult['quizzes'][number],
-  index: number,
-) {
-  if (type !== 'multiple') return []
-  const path = `/body/quizzes/${index}`
-  const violations: Violation[] = []
-  if (!options?.length)
-    violations.push({ path: `${path}/options`, message: 'is required for a multiple choice' })
-  else if (!options.includes(correct_answer))
-    violations.push({ path: `${path}/correct_answer`, message: 'must be one of the options' })
-  return violations
+/** A `multiple` needs options, its answer among them. What the schema refuses already is not told of again. */
+function quizViolations(body: unknown): Violation[] {
+  const { quizzes } = (body ?? {}) as { quizzes?: unknown }
+  if (!Array.isArray(quizzes) || quizzes.length > MAX_QUIZZES) return []
+  return quizzes.flatMap((quiz: Partial<QuizResult['quizzes'][number]> | null, index) => {
+    const { type = 'multiple', options, correct_answer } = quiz ?? {}
+    if (type !== 'multiple' || typeof correct_answer !== 'string') return []
+    const path = `/body/quizzes/${index}`
+    if (options === undefined || options === null || (Array.isArray(options) && options.length === 0))
+      return [{ path: `${path}/options`, message: 'is required for a multiple choice' }]
+    if (Array.isArray(options) && !options.includes(correct_answer))
+      return [{ path: `${path}/correct_answer`, message: 'must be one of the options' }]
+    return []
+  })
 }
 
 async function costAttempt(

@@ -13,6 +13,7 @@ import { failureKindOf } from '../store/failure.js'
 import { enterRoom, type PageReader } from './enter.js'
 import type { Feed, Room } from './feed.js'
 import type { ChapterSocket } from './io.js'
+import type { Sessions } from './sessions.js'
 
 /** Joins and leaves that one connection may have waiting. */
 const MAX_WAITING = 1000
@@ -22,6 +23,8 @@ const READ_RETRIES_MS = [200, 500, 1000, 2000, 4000]
 export interface ChapterRooms {
   /** @throws {AppError} */
   join(socket: ChapterSocket, chapterId: number, after: number): Promise<JoinedChapter>
+  /** As `join`, for a session that comes back: it does not count against the limit of joins. */
+  rejoin(socket: ChapterSocket, chapterId: number, after: number): Promise<JoinedChapter>
   leave(socket: ChapterSocket, chapterId: number): Promise<void>
   /** Takes the socket out of rooms that its token, just refreshed, does not allow; it is told by `join_failed`. */
   leaveForbidden(socket: ChapterSocket): void
@@ -34,6 +37,8 @@ interface Membership {
   room: Room | undefined
   /** What permission depends on; undefined while the chapter does not exist. */
   chapter?: ChapterOwnership | undefined
+  /** Whether what was asked last is to be in; a leave that waits counts as one that was done. */
+  isWanted: boolean
   waiting: number
   /** What was asked last; the next waits for it. */
   tail: Promise<unknown>
@@ -47,9 +52,10 @@ export function createChapterRooms(options: {
   accessOf: (socket: ChapterSocket) => Access
   /** Counts a join; rejects when there were too many. */
   limitJoin: (socket: ChapterSocket) => Promise<void>
+  sessions: Pick<Sessions, 'remember' | 'leaveRoom' | 'end'>
   log: FastifyBaseLogger
 }): ChapterRooms {
-  const { feed, maxRooms, accessOf, limitJoin, log } = options
+  const { feed, maxRooms, accessOf, limitJoin, sessions, log } = options
   const readPage = patient(options.readPage, log)
   const connections = new WeakMap<ChapterSocket, Map<number, Membership>>()
 
@@ -63,11 +69,18 @@ export function createChapterRooms(options: {
   async function inOrder<T>(
     socket: ChapterSocket,
     chapterId: number,
+    isWanted: boolean,
     task: (membership: Membership) => Promise<T>,
   ): Promise<T> {
     const memberships = membershipsOf(socket)
-    const membership = memberships.get(chapterId) ?? { room: undefined, waiting: 0, tail: Promise.resolve() }
+    const membership: Membership = memberships.get(chapterId) ?? {
+      room: undefined,
+      isWanted,
+      waiting: 0,
+      tail: Promise.resolve(),
+    }
     memberships.set(chapterId, membership)
+    membership.isWanted = isWanted
     membership.waiting += 1
     const done = membership.tail.then(() => task(membership))
     membership.tail = done.catch(() => {})
@@ -85,8 +98,9 @@ export function createChapterRooms(options: {
     after: number,
     membership: Membership,
   ): Promise<JoinedChapter> {
+    const remember = sessions.remember(socket, chapterId, after)
     if (membership.room !== undefined) {
-      const page = await readPage(chapterId, membership.room.position ?? 0)
+      const page = await readPage(chapterId, membership.room.position ?? 0, remember)
       const joined = joinedChapter(chapterId, page)
       socket.emit('joined_chapter', joined)
       return joined
@@ -98,11 +112,13 @@ export function createChapterRooms(options: {
       readPage,
       chapterId,
       after,
+      remember,
       isWanted,
       admit({ room, page, missed, isReset }) {
         const refusal = refusalTo(accessOf(socket), chapterId, page)
         if (refusal !== undefined) {
           room.close()
+          sessions.leaveRoom(socket, chapterId)
           throw refusal
         }
         membership.room = room
@@ -115,25 +131,34 @@ export function createChapterRooms(options: {
         if (room.progress !== null) socket.emit('progress_update', room.progress.update)
       },
     })
-    if (!wasAdmitted) throw new UnavailableError('The connection ended')
+    if (!wasAdmitted) {
+      // What was remembered meanwhile came after the session’s end: it is told again.
+      sessions.end(socket, false)
+      throw new UnavailableError('The connection ended')
+    }
     return joined
   }
 
+  async function join(
+    socket: ChapterSocket,
+    chapterId: number,
+    after: number,
+    limit: () => Promise<void>,
+  ): Promise<JoinedChapter> {
+    const memberships = membershipsOf(socket)
+    if (memberships.get(chapterId)?.isWanted !== true && wantedOf(memberships) >= maxRooms)
+      throw new AppError('too_many_rooms', `One connection may be in ${maxRooms} chapters; leave one first`)
+    if (waitingOf(memberships) >= MAX_WAITING)
+      throw new AppError('too_many_requests', `${MAX_WAITING} joins and leaves are waiting; ask more slowly`)
+    return await inOrder(socket, chapterId, true, async (membership) => {
+      await limit()
+      return await enter(socket, chapterId, after, membership)
+    })
+  }
+
   return {
-    async join(socket, chapterId, after) {
-      const memberships = membershipsOf(socket)
-      if (!memberships.has(chapterId) && memberships.size >= maxRooms)
-        throw new AppError('too_many_rooms', `One connection may be in ${maxRooms} chapters; leave one first`)
-      if (waitingOf(memberships) >= MAX_WAITING)
-        throw new AppError(
-          'too_many_requests',
-          `${MAX_WAITING} joins and leaves are waiting; ask more slowly`,
-        )
-      return await inOrder(socket, chapterId, async (membership) => {
-        await limitJoin(socket)
-        return await enter(socket, chapterId, after, membership)
-      })
-    },
+    join: (socket, chapterId, after) => join(socket, chapterId, after, () => limitJoin(socket)),
+    rejoin: (socket, chapterId, after) => join(socket, chapterId, after, async () => {}),
 
     async leave(socket, chapterId) {
       if (!membershipsOf(socket).has(chapterId)) return
@@ -142,8 +167,9 @@ export function createChapterRooms(options: {
           'too_many_requests',
           `${MAX_WAITING} joins and leaves are waiting; ask more slowly`,
         )
-      await inOrder(socket, chapterId, async (membership) => {
+      await inOrder(socket, chapterId, false, async (membership) => {
         void socket.leave(roomOf(chapterId))
+        sessions.leaveRoom(socket, chapterId)
         membership.room?.close()
         membership.room = undefined
       })
@@ -155,6 +181,7 @@ export function createChapterRooms(options: {
         const { room, chapter } = membership
         if (room === undefined || chapter === undefined || mayRead(access, chapter)) continue
         void socket.leave(roomOf(chapterId))
+        sessions.leaveRoom(socket, chapterId)
         room.close()
         membership.room = undefined
         if (membership.waiting === 0) connections.get(socket)?.delete(chapterId)
@@ -204,6 +231,12 @@ function emitTo(socket: ChapterSocket, name: string, payload: object): void {
   ;(socket.emit as (name: string, payload: object) => boolean).call(socket, name, payload)
 }
 
+function wantedOf(memberships: Map<number, Membership>): number {
+  let wanted = 0
+  for (const { isWanted } of memberships.values()) if (isWanted) wanted += 1
+  return wanted
+}
+
 function waitingOf(memberships: Map<number, Membership>): number {
   let waiting = 0
   for (const membership of memberships.values()) waiting += membership.waiting
@@ -211,10 +244,10 @@ function waitingOf(memberships: Map<number, Membership>): number {
 }
 
 function patient(readPage: PageReader, log: FastifyBaseLogger): PageReader {
-  return async (chapterId, after) => {
+  return async (chapterId, after, remember) => {
     for (const waitMs of READ_RETRIES_MS) {
       try {
-        return await readPage(chapterId, after)
+        return await readPage(chapterId, after, remember)
       } catch (error) {
         if (failureKindOf(error) !== 'connection') throw error
         log.warn(
@@ -224,6 +257,6 @@ function patient(readPage: PageReader, log: FastifyBaseLogger): PageReader {
         await new Promise((resolve) => setTimeout(resolve, waitMs * (0.5 + Math.random())))
       }
     }
-    return await readPage(chapterId, after)
+    return await readPage(chapterId, after, remember)
   }
 }

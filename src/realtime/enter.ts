@@ -13,6 +13,7 @@
  */
 import type { ChapterEvent } from '../contract/event.js'
 import type { EventStore, LogPage } from '../store/events.js'
+import type { RememberedRoom } from '../store/sessions.js'
 import type { Feed, Room } from './feed.js'
 
 /** What a newcomer is given at the moment of entering. */
@@ -32,6 +33,8 @@ export interface EnterOptions {
   chapterId: number
   /** The newcomer’s cursor: the last seq it has, 0 for none. */
   after: number
+  /** Written with the first read: the room of a session. */
+  remember?: RememberedRoom | undefined
   isWanted: () => boolean
   /** Runs in step 4, synchronously. The share in the room is the newcomer’s from then on. */
   admit: (entrance: Entrance) => void
@@ -51,7 +54,7 @@ export async function enterRoom(options: EnterOptions): Promise<boolean> {
     const missed = new Map<number, ChapterEvent>()
     let from = Math.min(after, room.position ?? after)
     for (let round = 1; round <= MAX_ROUNDS; round++) {
-      const page = await readPage(chapterId, from)
+      const page = await readPage(chapterId, from, round === 1 ? options.remember : undefined)
       if (!isWanted()) return false
       const end = page?.lastSeq ?? 0
       room.absorb(page)
@@ -62,7 +65,8 @@ export async function enterRoom(options: EnterOptions): Promise<boolean> {
       for (const event of page?.events ?? [])
         if (event.payload.seq > after) missed.set(event.payload.seq, event)
       if (room.position !== end || !reaches(missed, after, end, page?.logFrom ?? 1)) {
-        from = firstMissing(missed, after, page?.logFrom ?? 1)
+        // Of the newcomer and the room whoever is further behind: both need what lies between.
+        from = Math.min(firstMissing(missed, after, page?.logFrom ?? 1), room.position ?? 0)
         continue
       }
       isAdmitted = true
@@ -88,7 +92,11 @@ function firstMissing(missed: Map<number, ChapterEvent>, after: number, logFrom:
   return seq
 }
 
-export type PageReader = (chapterId: number, after: number) => Promise<LogPage | undefined>
+export type PageReader = (
+  chapterId: number,
+  after: number,
+  remember?: RememberedRoom | undefined,
+) => Promise<LogPage | undefined>
 
 /**
  * Joins that arrive while a read is under way become one query: a reconnect storm must not be a query storm.
@@ -98,6 +106,7 @@ export function createPageReader(events: Pick<EventStore, 'readPages'>): PageRea
   interface Waiting {
     chapterId: number
     after: number
+    remember: RememberedRoom | undefined
     resolve: (page: LogPage | undefined) => void
     reject: (error: unknown) => void
   }
@@ -113,8 +122,18 @@ export function createPageReader(events: Pick<EventStore, 'readPages'>): PageRea
       for (const { chapterId, after } of batch)
         cursors.set(chapterId, Math.min(after, cursors.get(chapterId) ?? after))
       try {
-        const pages = await events.readPages([...cursors].map(([chapterId, after]) => ({ chapterId, after })))
-        for (const { chapterId, resolve } of batch) resolve(pages.get(chapterId))
+        const pages = await events.readPages(
+          [...cursors].map(([chapterId, after]) => ({ chapterId, after })),
+          batch.flatMap(({ remember }) => remember ?? []),
+        )
+        for (const request of batch) {
+          const page = pages.get(request.chapterId)
+          const from = cursors.get(request.chapterId) ?? 0
+          // A cursor beyond the end means 0, of which another one’s smaller cursor left out the beginning.
+          const isCut = page !== undefined && request.after > page.lastSeq && from > 0 && from <= page.lastSeq
+          if (isCut) waiting.push({ ...request, after: 0, remember: undefined })
+          else request.resolve(page)
+        }
       } catch (error) {
         for (const { reject } of batch) reject(error)
       }
@@ -122,9 +141,9 @@ export function createPageReader(events: Pick<EventStore, 'readPages'>): PageRea
     isReading = false
   }
 
-  return (chapterId, after) =>
+  return (chapterId, after, remember) =>
     new Promise((resolve, reject) => {
-      waiting.push({ chapterId, after, resolve, reject })
+      waiting.push({ chapterId, after, remember, resolve, reject })
       if (!isReading) void run()
     })
 }

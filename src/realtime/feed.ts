@@ -48,6 +48,10 @@ export interface Feed {
   open(chapterId: number): Room
   /** Asks the log for what the rooms lack; by itself every `repairMs`. */
   repair(): void
+  /** Events that did not come by themselves and were read from the log, since the start. */
+  readonly repaired: number
+  /** Chapters that somebody here listens to. */
+  readonly rooms: number
   close(): Promise<void>
 }
 
@@ -69,6 +73,7 @@ const REPAIR_BATCH = 1000
 export function createFeed(options: FeedOptions): Feed {
   const { events, onError, holeMs = 50, repairMs = 1500, progressMs = 100, toRoom } = options
   const chapters = new Map<number, ChapterFeed>()
+  let repaired = 0
 
   const repairs: Repeating = repeat(
     async () => {
@@ -86,7 +91,12 @@ export function createFeed(options: FeedOptions): Feed {
       position === undefined ? [] : [{ chapterId, after: position, progressVersion: progress?.version ?? 0 }],
     )
     const pages = await events.readNews(cursors)
-    for (const [chapterId, page] of pages) chapters.get(chapterId)?.absorb(page)
+    for (const [chapterId, page] of pages) {
+      const chapter = chapters.get(chapterId)
+      const before = chapter?.position ?? 0
+      repaired += page.events.filter(({ payload }) => payload.seq > before).length
+      chapter?.absorb(page)
+    }
   }
 
   return {
@@ -109,6 +119,12 @@ export function createFeed(options: FeedOptions): Feed {
       return chapter.share(() => chapters.delete(chapterId))
     },
     repair: repairs.soon,
+    get repaired() {
+      return repaired
+    },
+    get rooms() {
+      return chapters.size
+    },
     async close() {
       await repairs.stop()
       for (const chapter of chapters.values()) chapter.stop()
@@ -207,6 +223,7 @@ class ChapterFeed {
 
   private advance(): void {
     if (this.position === undefined) return
+    const before = this.position
     for (const seq of this.held.keys()) if (seq <= this.position) this.held.delete(seq)
     for (;;) {
       const next = this.held.get(this.position + 1)
@@ -216,8 +233,19 @@ class ChapterFeed {
       if (isEndEvent(next.name)) this.flushProgress()
       for (const listener of this.listeners) listener.event(next)
     }
+    if (this.held.size === 0 || this.position > before) this.endHole()
+    // A hole has its moment from when it was seen: what else comes meanwhile does not lengthen it.
+    if (this.held.size > 0) this.holeTimer ??= setTimeout(() => this.readHole(), this.options.holeMs)
+  }
+
+  private readHole(): void {
+    this.endHole()
+    this.options.onHole(this)
+  }
+
+  private endHole(): void {
     clearTimeout(this.holeTimer)
-    if (this.held.size > 0) this.holeTimer = setTimeout(() => this.options.onHole(this), this.options.holeMs)
+    this.holeTimer = undefined
   }
 
   private noteProgress(progress: LatestProgress | null): void {

@@ -112,7 +112,9 @@ export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: So
     for (const { chapterId, afterSeq } of sessions.roomsOf(socket))
       rooms
         .rejoin(socket, chapterId, afterSeq)
-        .catch((error: unknown) => app.log.info({ err: error, chapter_id: chapterId }, 'a room was not entered again'))
+        .catch((error: unknown) =>
+          app.log.info({ err: error, chapter_id: chapterId }, 'a room was not entered again'),
+        )
 
     handle(socket, 'join_chapter', checkJoin, async ({ chapter_id, after_seq = 0 }: JoinChapter) =>
       rooms.join(socket, chapter_id, after_seq),

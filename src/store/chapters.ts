@@ -95,9 +95,7 @@ export interface ChapterFilter {
 export function createChapterStore(db: Db): ChapterStore {
   const read = prepare<{ answer: GroupAnswerJson }>(db, 'group_read', GROUP_READ)
   const write = prepare<{ id: number | string }>(db, 'group_write', GROUP_WRITE)
-  const learning = prepare<{
-    learning: Omit<LearningView, keyof ChapterSummary>
-  }>(db, 'learning', LEARNING)
+  const learning = prepare<{ learning: LearningJson }>(db, 'learning', LEARNING)
 
   const readGroup = async (question: GroupQuestion): Promise<GroupAnswer> => {
     const [row] = await read({
@@ -169,19 +167,19 @@ export function createChapterStore(db: Db): ChapterStore {
     },
 
     async readLearning(id, withAnswers) {
-      const [state, [row]] = await Promise.all([readChapter(id), learning({ id })])
-      if (state === undefined || row === undefined) return undefined
-      const { concept, exercise, quizzes } = row.learning
+      const [row] = await learning({ id })
+      if (row === undefined) return undefined
+      const { chapter, concept, exercise, quizzes } = row.learning
       if (!withAnswers) {
         delete exercise.answer
         for (const quiz of quizzes) delete quiz.correct_answer
       }
-      return { ...summaryOf(state), concept, exercise, quizzes }
+      return { ...summaryOf(fromRow(chapter)), concept, exercise, quizzes }
     },
   }
 }
 
-export function summaryOf(state: ChapterState): ChapterSummary {
+export function summaryOf(state: Omit<ChapterState, 'conceptId' | 'exerciseId' | 'jobs'>): ChapterSummary {
   return {
     chapter_id: state.id,
     course_id: state.courseId,
@@ -241,7 +239,8 @@ select json_build_object(
 /**
  * `moved` takes, in id order and without waiting, only chapters that are still at the version that was
  * decided on; everything else is written for those (`written`) and for new chapters alone. Creates whose
- * idempotency key was taken meanwhile insert nothing.
+ * idempotency key was taken meanwhile insert nothing. Rows that others may have locked for a moment (keys,
+ * jobs) are taken in one order by all, so that nothing can deadlock.
  */
 const GROUP_WRITE = sql`
 with change as (
@@ -301,9 +300,10 @@ with change as (
     requested_at timestamptz, due_at timestamptz, deadline_at timestamptz, started_at timestamptz,
     last_sign_at timestamptz, reason text, error text, leased_until timestamptz)
     join written on written.id = x.chapter_id
+  order by chapter_id, kind
   on conflict (chapter_id, kind) do update set
     job_id = excluded.job_id, status = excluded.status, attempt = excluded.attempt,
-    progress = excluded.progress, requested_at = excluded.requested_at, due_at = excluded.due_at,
+    max_attempts = excluded.max_attempts, progress = excluded.progress, requested_at = excluded.requested_at, due_at = excluded.due_at,
     deadline_at = excluded.deadline_at, started_at = excluded.started_at, last_sign_at = excluded.last_sign_at,
     reason = excluded.reason, error = excluded.error, leased_until = excluded.leased_until,
     held_until = case when excluded.status = 'queued' then null else job.held_until end
@@ -348,19 +348,22 @@ with change as (
 )
 select id from written`
 
+/** One statement, so one snapshot: nobody sees a completed chapter whose content is not there yet. */
 const LEARNING = sql`
 select json_build_object(
+  'chapter', c,
   'concept', (
     select json_build_object('id', id, 'title', title, 'content', content, 'is_complete', is_complete)
-    from concept where chapter_id = ${sql.placeholder('id')}::bigint),
+    from concept where chapter_id = c.id),
   'exercise', (
     select json_build_object('id', id, 'question', question, 'answer', answer, 'difficulty', difficulty,
       'is_complete', is_complete)
-    from exercise where chapter_id = ${sql.placeholder('id')}::bigint),
+    from exercise where chapter_id = c.id),
   'quizzes', (
     select coalesce(json_agg(json_build_object('id', id, 'question', question, 'correct_answer', correct_answer,
       'options', options, 'type', type, 'is_complete', is_complete) order by position), '[]')
-    from quiz where chapter_id = ${sql.placeholder('id')}::bigint)) as learning`
+    from quiz where chapter_id = c.id)) as learning
+from chapter c where c.id = ${sql.placeholder('id')}::bigint`
 
 /** What the read returns; keys are the columns’ names. */
 interface GroupAnswerJson {
@@ -378,6 +381,10 @@ interface GroupAnswerJson {
     chapter: CreatedJson
   }[]
   ids: GroupAnswer['ids']
+}
+
+interface LearningJson extends Omit<LearningView, keyof ChapterSummary> {
+  chapter: ChapterRow
 }
 
 interface CreatedJson {
@@ -435,25 +442,9 @@ function fromJson(json: GroupAnswerJson): GroupAnswer {
   const chapters: GroupAnswer['chapters'] = new Map()
   for (const { chapter: row, concept_id, exercise_id, jobs } of json.chapters) {
     const state: ChapterState = {
-      id: row.id,
-      version: row.version,
-      lastSeq: row.last_seq,
-      courseId: row.course_id,
-      ownerId: row.owner_id,
-      title: row.title,
-      description: row.description,
-      locale: row.locale,
-      metadata: row.metadata,
-      quizCount: row.quiz_count,
+      ...fromRow(row),
       conceptId: concept_id,
       exerciseId: exercise_id,
-      status: row.status,
-      progress: row.progress,
-      progressVersion: row.progress_version,
-      latestProgress: row.latest_progress,
-      createdAt: Date.parse(row.created_at),
-      updatedAt: Date.parse(row.updated_at),
-      completedAt: ms(row.completed_at),
       jobs: Object.fromEntries(jobs.map((job) => [job.kind, jobFrom(job)])) as ChapterState['jobs'],
     }
     chapters.set(row.id, { state, writeId: row.write_id })
@@ -468,6 +459,28 @@ function fromJson(json: GroupAnswerJson): GroupAnswer {
       chapter: createdFrom(key.chapter),
     })),
     ids: json.ids,
+  }
+}
+
+function fromRow(row: ChapterRow): Omit<ChapterState, 'conceptId' | 'exerciseId' | 'jobs'> {
+  return {
+    id: row.id,
+    version: row.version,
+    lastSeq: row.last_seq,
+    courseId: row.course_id,
+    ownerId: row.owner_id,
+    title: row.title,
+    description: row.description,
+    locale: row.locale,
+    metadata: row.metadata,
+    quizCount: row.quiz_count,
+    status: row.status,
+    progress: row.progress,
+    progressVersion: row.progress_version,
+    latestProgress: row.latest_progress,
+    createdAt: Date.parse(row.created_at),
+    updatedAt: Date.parse(row.updated_at),
+    completedAt: ms(row.completed_at),
   }
 }
 

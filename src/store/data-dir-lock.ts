@@ -40,7 +40,13 @@ export async function lockDataDir(dataDir: string): Promise<() => Promise<void>>
   }
   for (let attempt = 1; ; attempt++) {
     await writeWhole(path, JSON.stringify(claim))
-    const holder = await otherLivingClaim(dataDir, name)
+    let holder: Awaited<ReturnType<typeof otherLivingClaim>>
+    try {
+      holder = await otherLivingClaim(dataDir, name)
+    } catch (error) {
+      await rm(path, { force: true })
+      throw error
+    }
     if (holder === undefined) return () => rm(path, { force: true })
     await rm(path, { force: true })
     if (attempt === TRIES) throw new DataDirLockedError(describe(dataDir, holder))
@@ -75,6 +81,13 @@ async function readClaim(path: string): Promise<Claim | undefined> {
     return JSON.parse(await readFile(path, 'utf8')) as Claim
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    // A power failure can leave an empty file, of which nobody knows whose it was.
+    if (error instanceof SyntaxError)
+      throw new DataDirLockedError(
+        `${path} cannot be read, so it is unknown whether a process has this data directory. ` +
+          'If certainly none has, delete that file.',
+        { cause: error },
+      )
     throw error
   }
 }

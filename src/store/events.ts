@@ -6,6 +6,7 @@ import type { ChapterStatus } from '../contract/chapter.js'
 import type { ChapterEvent, ProgressUpdate } from '../contract/event.js'
 import { toInstant } from '../domain/chapter.js'
 import { type Db, jsonParameter, prepare } from './database.js'
+import type { RememberedRoom } from './sessions.js'
 
 /** One chapter and what the reader has of it. */
 export interface LogCursor {
@@ -32,8 +33,11 @@ export interface LogPage {
 }
 
 export interface EventStore {
-  /** One page per chapter that exists, by chapter id; of one snapshot. */
-  readPages(cursors: LogCursor[]): Promise<Map<number, LogPage>>
+  /**
+   * One page per chapter that exists, by chapter id; of one snapshot.
+   * @param remember rooms of sessions, written in the same statement
+   */
+  readPages(cursors: LogCursor[], remember?: RememberedRoom[]): Promise<Map<number, LogPage>>
   /** As `readPages`, but only of chapters that have an event or a progress that the reader lacks. */
   readNews(cursors: (LogCursor & { progressVersion: number })[]): Promise<Map<number, LogPage>>
   /** Deletes the logs of chapters that ended before. @returns how many chapters; call again while it is `limit` */
@@ -44,6 +48,11 @@ export interface EventStore {
 
 export function createEventStore(db: Db): EventStore {
   const pages = prepare<{ page: PageRow }>(db, 'read_pages', readPages(sql`true`))
+  const joins = prepare<{ page: PageRow }>(
+    db,
+    'read_pages_for_joins',
+    sql`${REMEMBER} ${readPages(sql`true`)}`,
+  )
   const news = prepare<{ page: PageRow }>(
     db,
     'read_news',
@@ -55,14 +64,17 @@ export function createEventStore(db: Db): EventStore {
     new Map(rows.map(({ page }) => [page.chapter_id, pageFrom(page)]))
 
   return {
-    async readPages(cursors) {
+    async readPages(cursors, remember = []) {
       if (cursors.length === 0) return new Map()
       const wanted = cursors.map(({ chapterId, after }) => ({
         id: chapterId,
         after,
         progress_version: 0,
       }))
-      return toMap(await pages({ cursors: JSON.stringify(wanted) }))
+      if (remember.length === 0) return toMap(await pages({ cursors: JSON.stringify(wanted) }))
+      return toMap(
+        await joins({ cursors: JSON.stringify(wanted), rooms: JSON.stringify(roomRows(remember)) }),
+      )
     },
     async readNews(cursors) {
       if (cursors.length === 0) return new Map()
@@ -80,6 +92,28 @@ export function createEventStore(db: Db): EventStore {
       return (await deleteKeys({ before: toInstant(before) })).length
     },
   }
+}
+
+/** In one order, for two nodes may write the same session. */
+const REMEMBER = sql`
+with remembered as (
+  insert into session_room (pid, chapter_id, after_seq, node_id)
+  select pid, chapter_id, after_seq, node_id
+  from json_to_recordset(${jsonParameter('rooms')}) as x(pid text, chapter_id bigint, after_seq bigint, node_id uuid)
+  order by pid, chapter_id
+  on conflict (pid, chapter_id) do update set
+    after_seq = excluded.after_seq, node_id = excluded.node_id, left_at = null
+)`
+
+/** Of rooms that were joined twice the last counts. */
+function roomRows(rooms: RememberedRoom[]): object[] {
+  const rows = rooms.map(({ pid, chapterId, afterSeq, nodeId }) => ({
+    pid,
+    chapter_id: chapterId,
+    after_seq: afterSeq,
+    node_id: nodeId,
+  }))
+  return [...new Map(rows.map((row) => [`${row.pid} ${row.chapter_id}`, row])).values()]
 }
 
 const readPages = (condition: ReturnType<typeof sql>) => sql`

@@ -14,6 +14,8 @@ export type FailureKind = 'data' | 'conflict' | 'connection' | 'fault'
 const CONFLICTS = new Set(['40001', '40P01', '55P03'])
 /** Connection exceptions, insufficient resources, operator intervention (shutdown, statement timeout). */
 const CONNECTION_CLASSES = new Set(['08', '53', '57'])
+/** Statement completion unknown; a read-only transaction: this is no longer the primary. */
+const CONNECTION_STATES = new Set(['40003', '25006'])
 const CONNECTION_CODES =
   /^(CONNECT(ION)?_|ECONN|ETIMEDOUT|EPIPE|ENETUNREACH|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT)/
 
@@ -21,7 +23,7 @@ export function failureKindOf(error: unknown): FailureKind {
   const code = codeOf(error)
   if (code === undefined) return 'fault'
   if (CONFLICTS.has(code)) return 'conflict'
-  if (CONNECTION_CODES.test(code)) return 'connection'
+  if (CONNECTION_STATES.has(code) || CONNECTION_CODES.test(code)) return 'connection'
   const sqlClass = code.slice(0, 2)
   if (code.length === 5 && CONNECTION_CLASSES.has(sqlClass)) return 'connection'
   if (code.length === 5 && (sqlClass === '22' || sqlClass === '23')) return 'data'

@@ -167,7 +167,7 @@ with free as materialized (
   order by failed_at limit ${limit} for update skip locked
 ), x as (
   update dead_letter set leased_until = ${leasedUntil} from free
-  where dead_letter.job_id = free.job_id and ${now} is not null
+  where dead_letter.job_id = free.job_id
   returning dead_letter.*
 )
 select json_build_object(${jobFields}, ${chapterFields}, 'deadline_at', x.deadline_at, 'reason', x.reason,
@@ -178,7 +178,13 @@ const jobIds = sql`(select x::uuid from json_array_elements_text(${jsonParameter
 
 const DELETE_DEAD_LETTERS = sql`delete from dead_letter where job_id in ${jobIds}`
 
-const HOLD = sql`update job set held_until = ${sql.placeholder('until')}::timestamptz where job_id in ${jobIds}`
+/** The only statement here that waits for a row; it takes them in the order in which a group’s write does. */
+const HOLD = sql`
+with held as materialized (
+  select chapter_id, kind from job where job_id in ${jobIds} order by chapter_id, kind for no key update
+)
+update job set held_until = ${sql.placeholder('until')}::timestamptz from held
+where job.chapter_id = held.chapter_id and job.kind = held.kind`
 
 const COUNT = sql`
 select kind, status, count(*) as count,
@@ -189,7 +195,7 @@ const VOID_LEASES = sql`
 with letters as (
   update dead_letter set leased_until = null where leased_until is not null
 )
-update job set leased_until = null, held_until = least(held_until, ${now})
+update job set leased_until = null, held_until = case when held_until > ${now} then ${now} else held_until end
 where leased_until is not null or held_until > ${now}`
 
 interface DueRow {

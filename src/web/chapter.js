@@ -146,8 +146,9 @@ export function takeView(chapter, view) {
     job.attempt = seen.attempt
     job.maxAttempts = seen.max_attempts
     job.deadlineAt = seen.deadline_at
+    // The view’s error is the last attempt’s that failed: unless the job has, that is the one before.
     if (seen.error)
-      job.tries.set(seen.attempt, {
+      job.tries.set(seen.status === 'failed' ? seen.attempt : seen.attempt - 1, {
         reason: seen.error.reason,
         error: seen.error.message,
       })

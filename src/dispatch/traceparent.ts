@@ -1,0 +1,25 @@
+/**
+ * W3C Trace Context: https://www.w3.org/TR/trace-context/#traceparent-header
+ */
+import { randomBytes } from 'node:crypto'
+
+const TRACEPARENT = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/
+
+/**
+ * The header of one message: a new span in the trace of `parent` or, without a valid one, in the job’s own,
+ * whose id is the job’s without its dashes. So every attempt at a job, and its dead letter, are one trace.
+ * @param spanId eight bytes, not all zero
+ */
+export function traceparentOf(jobId: string, parent?: string, spanId: Buffer = newSpanId()): string {
+  const [, traceId, flags] = TRACEPARENT.exec(parent ?? '') ?? []
+  return `00-${traceId ?? jobId.replaceAll('-', '').toLowerCase()}-${spanId.toString('hex')}-${flags ?? SAMPLED}`
+}
+
+/** Of a trace of our own: whoever takes part may record it. */
+const SAMPLED = '01'
+
+function newSpanId(): Buffer {
+  const bytes = randomBytes(8)
+  if (bytes.every((byte) => byte === 0)) bytes[7] = 1
+  return bytes
+}

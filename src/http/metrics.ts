@@ -1,0 +1,35 @@
+/**
+ * `/metrics`, and the time of every request.
+ */
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { Metrics } from '../metrics.js'
+
+/** Streams are not requests that took long: they are left out. */
+export function measureRequests(app: FastifyInstance, metrics: Metrics): void {
+  app.addHook('onResponse', async (request, reply) => {
+    if (String(reply.getHeader('content-type')).startsWith('text/event-stream')) return
+    const route = request.routeOptions.url ?? 'none'
+    metrics.requestAnswered(route, request.method, reply.statusCode, reply.elapsedTime)
+  })
+}
+
+export const metricsRoute: FastifyPluginAsync<{ metrics: Metrics }> = async (app, { metrics }) => {
+  app.get(
+    '/metrics',
+    {
+      config: { whileDraining: true },
+      logLevel: 'warn',
+      schema: {
+        operationId: 'metrics',
+        tags: ['Operating'],
+        summary: 'Numbers for Prometheus',
+        produces: ['text/plain'],
+        response: { 200: { type: 'string' } },
+      } as object,
+    },
+    async (_request, reply) => {
+      const { text, type } = await metrics.scrape()
+      return reply.type(type).send(text)
+    },
+  )
+}

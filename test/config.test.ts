@@ -1,0 +1,210 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { type Config, readConfig, SETTINGS } from '../src/config.js'
+import { ConfigError } from '../src/errors.js'
+
+/** CONTRACT.md, section 5, as far as this version has the part that a setting is for. */
+const DEFAULTS: Config = {
+  host: '0.0.0.0',
+  port: 8000,
+  publicUrl: undefined,
+  dataDir: '.data',
+  corsOrigin: '*',
+  generation: {
+    timeoutMs: 600_000,
+    queueTimeoutMs: 600_000,
+    heartbeatMs: 120_000,
+    maxAttempts: 3,
+    retryBaseMs: 5000,
+    retryMaxMs: 60_000,
+  },
+  generator: 'sample',
+  generatorDelayMs: 1500,
+  eventRetentionMs: 30 * 24 * 60 * 60 * 1000,
+  maxRoomsPerSocket: 100,
+  webhookBodyLimitBytes: 1_048_576,
+  defaultLocale: 'ko',
+  logLevel: 'info',
+}
+
+t.test('with nothing set, everything is as documented', async (t) => {
+  t.same(readConfig({}), DEFAULTS)
+})
+
+t.test('an empty value counts as unset', async (t) => {
+  const empty = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, '']))
+  t.same(readConfig({ ...empty, DATABASE_URL: '', WEBHOOK_SECRET: '' }), DEFAULTS)
+})
+
+t.test('every setting can be set, and means what it is called', async (t) => {
+  t.same(
+    readConfig({
+      HOST: '127.0.0.1',
+      PORT: '0',
+      PUBLIC_URL: 'https://chapters.example.org/base',
+      DATA_DIR: 'memory',
+      CORS_ORIGIN: 'https://a.example.org',
+      GENERATION_TIMEOUT_MS: '1000',
+      GENERATION_QUEUE_TIMEOUT_MS: '2000',
+      GENERATION_HEARTBEAT_MS: '300',
+      GENERATION_MAX_ATTEMPTS: '4',
+      GENERATION_RETRY_BASE_MS: '0',
+      GENERATION_RETRY_MAX_MS: '6',
+      GENERATOR: 'off',
+      GENERATOR_DELAY_MS: '0',
+      EVENT_RETENTION_MS: '8000',
+      MAX_ROOMS_PER_SOCKET: '9',
+      WEBHOOK_BODY_LIMIT_BYTES: '2048',
+      DEFAULT_LOCALE: 'en',
+      LOG_LEVEL: 'silent',
+    }),
+    {
+      host: '127.0.0.1',
+      port: 0,
+      publicUrl: 'https://chapters.example.org/base',
+      dataDir: 'memory',
+      corsOrigin: ['https://a.example.org'],
+      generation: {
+        timeoutMs: 1000,
+        queueTimeoutMs: 2000,
+        heartbeatMs: 300,
+        maxAttempts: 4,
+        retryBaseMs: 0,
+        retryMaxMs: 6,
+      },
+      generator: 'off',
+      generatorDelayMs: 0,
+      eventRetentionMs: 8000,
+      maxRoomsPerSocket: 9,
+      webhookBodyLimitBytes: 2048,
+      defaultLocale: 'en',
+      logLevel: 'silent',
+    },
+  )
+})
+
+t.test('the queue’s deadline is the attempt’s unless it is set', async (t) => {
+  t.equal(readConfig({ GENERATION_TIMEOUT_MS: '5000' }).generation.queueTimeoutMs, 5000)
+  t.equal(readConfig({ GENERATION_QUEUE_TIMEOUT_MS: '5000' }).generation.timeoutMs, 600_000)
+})
+
+t.test('the public URL loses its trailing slash, so that paths can follow it', async (t) => {
+  for (const given of ['http://localhost:8000', 'http://localhost:8000/', 'http://localhost:8000//'])
+    t.equal(readConfig({ PUBLIC_URL: given }).publicUrl, 'http://localhost:8000')
+})
+
+t.test('browsers may come from any origin, from a list, or from a file opened from disk', async (t) => {
+  const of = (CORS_ORIGIN: string) => readConfig({ CORS_ORIGIN }).corsOrigin
+  t.equal(of('*'), '*')
+  t.equal(of('https://a.example.org,*'), '*')
+  t.same(of('null'), ['null'])
+  t.same(of(' https://a.example.org , http://localhost:5173,null'), [
+    'https://a.example.org',
+    'http://localhost:5173',
+    'null',
+  ])
+})
+
+t.test('a start that cannot work lists every problem at once', async (t) => {
+  const bad = {
+    PORT: '65536',
+    PUBLIC_URL: 'ftp://example.org',
+    CORS_ORIGIN: 'https://a.example.org/path,example.org',
+    GENERATION_TIMEOUT_MS: '99',
+    GENERATION_QUEUE_TIMEOUT_MS: '-1',
+    GENERATION_HEARTBEAT_MS: '1e3',
+    GENERATION_MAX_ATTEMPTS: '0',
+    GENERATION_RETRY_BASE_MS: '1.5',
+    GENERATION_RETRY_MAX_MS: '2147483648',
+    GENERATOR: 'magic',
+    GENERATOR_DELAY_MS: 'soon',
+    EVENT_RETENTION_MS: '9'.repeat(400),
+    MAX_ROOMS_PER_SOCKET: ' 5',
+    WEBHOOK_BODY_LIMIT_BYTES: '1MiB',
+    DEFAULT_LOCALE: 'fr',
+    LOG_LEVEL: 'loud',
+  }
+  const error = problemsOf(bad)
+  for (const name of Object.keys(bad))
+    t.ok(
+      error.problems.some((problem) => problem.startsWith(`${name}=`)),
+      name,
+    )
+  t.equal(error.problems.length, Object.keys(bad).length + 1, 'both origins are listed')
+  for (const problem of error.problems) t.ok(error.message.includes(problem))
+})
+
+t.test('a problem says what would be right', async (t) => {
+  t.same(problemsOf({ PORT: 'x' }).problems, ['PORT=x must be a whole number from 0 to 65535'])
+  t.same(problemsOf({ DEFAULT_LOCALE: 'KO' }).problems, ['DEFAULT_LOCALE=KO must be one of ko, en'])
+  t.match(problemsOf({ CORS_ORIGIN: 'a,' }).problems, [
+    /https:\/\/example\.org, without a path/,
+    /CORS_ORIGIN=/,
+  ])
+})
+
+t.test(
+  'a setting for what this version does not have is refused, and its value is never shown',
+  async (t) => {
+    const secrets = {
+      DATABASE_URL: 'postgres://user:hunter2@db/x',
+      REDIS_URL: 'redis://:hunter2@redis',
+      KAFKA_BROKERS: 'hunter2:9092',
+      WEBHOOK_SECRET: 'hunter2',
+      WEBHOOK_SECRET_FILE: '/run/hunter2',
+      JWT_SECRET: 'hunter2',
+      JWT_JWKS_URL: 'https://hunter2/jwks',
+    }
+    const error = problemsOf({ ...secrets, PORT: '-1' })
+    t.equal(error.problems.length, Object.keys(secrets).length + 1)
+    for (const name of Object.keys(secrets)) t.ok(error.message.includes(`${name} is not supported`), name)
+    t.notMatch(JSON.stringify([error.problems, error.message, error.stack]), 'hunter2')
+  },
+)
+
+t.test('the configuration cannot be changed after it was read', async (t) => {
+  const config = readConfig({ CORS_ORIGIN: 'null' })
+  t.ok(Object.isFrozen(config))
+  t.ok(Object.isFrozen(config.generation))
+  // @ts-expect-error read only
+  t.throws(() => (config.port = 1), TypeError)
+})
+
+t.test('what else is in the environment does not matter', async (t) => {
+  t.same(readConfig({ PATH: '/bin', host: 'x', GENERATION: 'x', TERM: 'dumb' }), DEFAULTS)
+})
+
+t.test('.env.example lists every setting with its default and its meaning', async (t) => {
+  const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8')
+  const lines = text.split('\n')
+  const listed = lines
+    .filter((line) => /^#[A-Z_]+=/.test(line))
+    .map((line) => line.slice(1, line.indexOf('=')))
+  t.same(listed, Object.keys(SETTINGS))
+  for (const [name, { about }] of Object.entries(SETTINGS))
+    t.equal(lines[lines.findIndex((line) => line.startsWith(`#${name}=`)) - 1], `# ${about}`, name)
+  t.same(
+    lines.filter((line) => line !== '' && !line.startsWith('#')),
+    [],
+    'nothing is set by copying it',
+  )
+})
+
+t.test('.env.example with its comment signs taken away says the same as nothing set', async (t) => {
+  const text = readFileSync(new URL('../.env.example', import.meta.url), 'utf8')
+  const entries = [...text.matchAll(/^#([A-Z_]+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value])
+  const fixed = Object.fromEntries(entries)
+  // Their defaults follow other settings.
+  for (const name of ['PUBLIC_URL', 'GENERATION_QUEUE_TIMEOUT_MS']) delete fixed[name]
+  t.same(readConfig(fixed), DEFAULTS)
+})
+
+function problemsOf(env: Record<string, string>): ConfigError {
+  try {
+    readConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error
+    throw error
+  }
+  throw new Error('It was accepted')
+}

@@ -1,0 +1,94 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { STATUS_CODES } from 'node:http'
+import t from 'tap'
+import { ERROR_CODES, ERRORS, Problem } from '../../src/contract/problem.js'
+import * as errors from '../../src/errors.js'
+import { AppError } from '../../src/errors.js'
+import { compileCheck } from '../../src/validation.js'
+
+const SOURCE = new URL('../../src/', import.meta.url)
+
+/** What CONTRACT.md, section 1, says of each kind of refusal. */
+const STATUSES: Record<string, number> = {
+  invalid_request: 400,
+  invalid_json: 400,
+  chapter_not_found: 404,
+  route_not_found: 404,
+  wrong_state: 409,
+  too_large: 413,
+  unsupported_media_type: 415,
+  idempotency_key_reused: 422,
+  too_many_requests: 429,
+  too_many_rooms: 429,
+  unavailable: 503,
+}
+
+const sources = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts') && name !== 'contract/problem.ts')
+  .map((name) => readFileSync(new URL(name, SOURCE), 'utf8'))
+
+t.test('every code of the table is one that some part of the program answers', async (t) => {
+  for (const code of ERROR_CODES)
+    t.ok(
+      sources.some((text) => text.includes(`'${code}'`)),
+      code,
+    )
+})
+
+t.test('every error class has a code of the table, and its own name', async (t) => {
+  const made = [
+    new AppError('internal', 'x'),
+    new errors.InvalidRequestError([{ path: '/body', message: 'is bad' }]),
+    new errors.InvalidRequestError([], 'invalid_json'),
+    new errors.ChapterNotFoundError(7),
+    new errors.WrongStateError('x'),
+    new errors.IdempotencyKeyReusedError(),
+    new errors.UnavailableError('x'),
+  ]
+  for (const [name, Class] of Object.entries(errors))
+    if (Class.prototype instanceof AppError)
+      t.ok(
+        made.some((error) => error.name === name && error.constructor.name === name),
+        name,
+      )
+  for (const error of made) {
+    t.ok(error.code in ERRORS, error.code)
+    t.equal(error.statusCode, ERRORS[error.code].status)
+    t.equal(error.retryable, error instanceof errors.UnavailableError)
+  }
+})
+
+t.test('an error says which chapter, what was wrong, and what caused it', async (t) => {
+  t.match(new errors.ChapterNotFoundError(7).message, '7')
+  const violations = [
+    { path: '/body/title', message: 'is required' },
+    { path: '/body/owner_id', message: 'must be integer' },
+  ]
+  t.equal(
+    new errors.InvalidRequestError(violations).message,
+    '/body/title is required; /body/owner_id must be integer',
+  )
+  const cause = new Error('connection lost')
+  const away = new errors.UnavailableError('The database does not answer', { cause, retryAfterS: 5 })
+  t.match(away, { cause, retryAfterS: 5, code: 'unavailable' })
+  t.equal(new errors.UnavailableError('x').retryAfterS, 1)
+  t.notOk('cause' in new AppError('internal', 'x'))
+})
+
+t.test('codes map to the statuses that the contract names', async (t) => {
+  for (const [code, status] of Object.entries(STATUSES))
+    t.equal((ERRORS as Record<string, { status: number }>)[code]?.status, status, code)
+  for (const code of ERROR_CODES) {
+    t.ok(STATUS_CODES[ERRORS[code].status], code)
+    t.match(code, /^[a-z]+(_[a-z]+)*$/)
+    t.not(ERRORS[code].title.trim(), '')
+  }
+})
+
+t.test('a problem has the members of RFC 9457 and ours, and a code of the table', async (t) => {
+  const { $id: _id, ...schema } = Problem
+  const check = compileCheck(schema as typeof Problem)
+  const problem = { type: 'about:blank', title: 'x', status: 404, detail: 'x', request_id: 'x' }
+  for (const code of ERROR_CODES) t.same(check({ ...problem, code }), [])
+  t.equal(check({ ...problem, code: 'teapot' }).length, 1)
+})

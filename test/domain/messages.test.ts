@@ -1,0 +1,27 @@
+import t from 'tap'
+import { EVENT_NAMES } from '../../src/contract/event.js'
+import { LOCALES } from '../../src/contract/scalar.js'
+import { eventMessage } from '../../src/domain/messages.js'
+import { chapterWith, created, decideOn, finishOf } from '../support/chapters.js'
+
+t.test('every event has something to say, in either language, and no two say the same', async (t) => {
+  for (const locale of LOCALES) {
+    const texts = EVENT_NAMES.map((name) => eventMessage(name, locale))
+    for (const text of texts) {
+      t.match(text, /^[^.]{5,}\./)
+      t.notMatch(text, /undefined|\[object/)
+      t.equal(/[가-힣]/.test(text), locale === 'ko', text)
+    }
+    t.equal(new Set(texts).size, EVENT_NAMES.length)
+  }
+})
+
+t.test('a chapter speaks its own language, from its first event on', async (t) => {
+  for (const locale of LOCALES) {
+    for (const { name, payload } of created({ locale }).events)
+      t.equal(payload.message, eventMessage(name, locale))
+    const { events, state } = decideOn(chapterWith({}, { locale }), finishOf('quiz'))
+    t.equal(events[0]?.payload.message, eventMessage('quiz_completed', locale))
+    t.equal(state.latestProgress?.message, eventMessage('quiz_completed', locale))
+  }
+})

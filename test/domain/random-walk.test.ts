@@ -1,0 +1,271 @@
+/**
+ * Thousands of random histories of a chapter: whatever workers, clients, timers and deaths of processes do, in
+ * any order, with a clock that moves and names that are right, stale or missing, what a chapter promises holds.
+ * A failure names its seed; `WALK_SEED=7` walks that one alone.
+ */
+import { ok, deepStrictEqual as same } from 'node:assert/strict'
+import t from 'tap'
+import { CallbackAnswer, StartAnswer } from '../../src/contract/callback.js'
+import { ChapterAccepted } from '../../src/contract/chapter.js'
+import { type ChapterEvent, END_EVENTS, ProgressUpdate } from '../../src/contract/event.js'
+import { JOB_KINDS, type JobKind } from '../../src/contract/job.js'
+import { type ChapterState, isRunning, type JobState, jobsOf } from '../../src/domain/chapter.js'
+import type { ChapterCommand, Decision } from '../../src/domain/decide.js'
+import { WrongStateError } from '../../src/errors.js'
+import { compileCheck } from '../../src/validation.js'
+import {
+  at,
+  created,
+  decideOn,
+  failOf,
+  finishOf,
+  NOON,
+  namesOf,
+  POLICY,
+  progressOf,
+  publishedOf,
+} from '../support/chapters.js'
+
+const WALKS = 600
+const STEPS = 50
+const isStart = compileCheck(StartAnswer)
+const isCallback = compileCheck(CallbackAnswer)
+const isAccepted = compileCheck(ChapterAccepted)
+const isProgress = compileCheck(ProgressUpdate)
+
+t.test('whatever happens in whatever order, a chapter keeps its promises', async (t) => {
+  const only = process.env.WALK_SEED
+  const seeds = only ? [Number(only)] : Array.from({ length: WALKS }, (_, index) => index + 1)
+  const seen = new Map<string, number>()
+  for (const seed of seeds) {
+    const log: string[] = []
+    try {
+      for (const name of walk(seed, log)) seen.set(name, (seen.get(name) ?? 0) + 1)
+    } catch (error) {
+      throw new Error(`seed ${seed}, after\n${log.slice(-8).join('\n')}`, { cause: error })
+    }
+  }
+  if (only) return t.pass()
+  for (const name of [
+    ...END_EVENTS,
+    'chapter_retrying',
+    'quiz_timeout',
+    'late result',
+    'duplicate',
+    'running',
+  ])
+    t.ok((seen.get(name) ?? 0) > 20, `${name} happened ${seen.get(name)} times`)
+})
+
+/** What a walk remembers, beyond the state. */
+interface Memory {
+  works: { jobId: string; attempt: number }[]
+  started: Set<string>
+  stored: Set<JobKind>
+  allCompleted: number
+  /** `chapter_failed` since the run began. */
+  failures: number
+}
+
+function walk(seed: number, log: string[]): string[] {
+  const random = generator(seed)
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  const memory: Memory = { works: [], started: new Set(), stored: new Set(), allCompleted: 0, failures: 0 }
+  const seen: string[] = []
+  let now = NOON
+  let ids = 0
+  const newId = () => `${String(++ids).padStart(8, '0')}-0000-4000-8000-${String(seed).padStart(12, '0')}`
+  const contextAt = () => at(now, { random, newId })
+  let { state } = created({ locale: pick(['ko', 'en'] as const) }, contextAt())
+  let seq = 4
+
+  for (let step = 0; step < STEPS; step += 1) {
+    // Mostly forwards, over every duration of the policy; a little back, as clocks of other nodes are.
+    now += pick([0, 1, 500, 5000, POLICY.heartbeatMs, POLICY.timeoutMs, POLICY.queueTimeoutMs, -700])
+    for (const { jobId, attempt } of jobsOf(state)) memory.works.push({ jobId, attempt })
+    const command = randomCommand(state, memory, now, random, pick)
+    log.push(`${now - NOON} ${JSON.stringify(command)}`)
+    let decision: Decision
+    try {
+      decision = decideOn(state, command, contextAt())
+    } catch (error) {
+      ok(error instanceof WrongStateError, String(error))
+      ok(command.type === 'retry' || command.type === 'cancel')
+      continue
+    }
+    same(
+      decision.events.map(({ payload }) => payload.seq),
+      decision.events.map((_, index) => seq + 1 + index),
+      'seq is dense',
+    )
+    seq += decision.events.length
+    checkStep(state, command, decision, now)
+    checkHistory(state, decision.events, decision.state, memory)
+    checkState(decision.state)
+    if (command.type === 'finish' && decision.results.length > 0 && state.status === 'failed')
+      seen.push('late result')
+    const reply = decision.reply as { status?: string; reason?: string } | undefined
+    seen.push(...namesOf(decision), reply?.reason ?? '', reply?.status ?? '')
+    state = decision.state
+  }
+  return seen
+}
+
+function randomCommand(
+  state: ChapterState,
+  memory: Memory,
+  now: number,
+  random: () => number,
+  pick: <T>(items: readonly T[]) => T,
+): ChapterCommand {
+  const chapterId = 1
+  const kind = pick(JOB_KINDS)
+  const current = { jobId: state.jobs[kind].jobId, attempt: state.jobs[kind].attempt }
+  const work = random() < 0.7 ? current : pick(memory.works)
+  const named = pick([{}, work, work, { jobId: work.jobId }, { attempt: work.attempt }])
+  const type = pick([
+    ...(['published', 'published', 'start', 'start', 'finish', 'progress', 'progress'] as const),
+    ...(['fail', 'fail', 'fail', 'expire', 'expire', 'lapse', 'retry'] as const),
+    ...(random() < 0.1 ? (['cancel'] as const) : []),
+  ])
+  switch (type) {
+    case 'published':
+      return random() < 0.5
+        ? publishedOf(state, JOB_KINDS, now)
+        : { type, chapterId, jobs: [{ kind, ...work, publishedAt: now - 3 }] }
+    case 'start':
+    case 'expire':
+    case 'lapse':
+      return { type, chapterId, kind, ...work }
+    case 'finish':
+      return finishOf(kind, named)
+    case 'fail':
+      return failOf(kind, { named, retryable: random() < 0.6, retryAfterMs: pick([0, 0, 1000, 3_600_000]) })
+    case 'progress': {
+      const percent = pick([0, 1, 33.3, 50, 99, 100])
+      return progressOf(percent, random() < 0.7 ? { kind, named } : { named })
+    }
+    default:
+      return { type, chapterId }
+  }
+}
+
+/** What holds between the state before and the one after. */
+function checkStep(before: ChapterState, command: ChapterCommand, decision: Decision, now: number): void {
+  const { state, events, results, deadLetters, reply } = decision
+  if (state === before) {
+    same([events, results, deadLetters], [[], [], []], 'nothing changed, and nothing is said')
+  } else {
+    ok(state.version === before.version + 1, 'one version a decision')
+    ok(state.updatedAt >= before.updatedAt)
+    for (const kind of ['ignored', 'duplicate'])
+      ok((reply as { status?: string })?.status !== kind, `${kind} changes nothing`)
+  }
+  ok(state.lastSeq === before.lastSeq + events.length)
+  const isNewRun = before.status === 'failed' && state.status === 'processing'
+  ok(isNewRun || state.progress >= before.progress, 'progress never falls within a run')
+  if (state.latestProgress !== before.latestProgress) ok(state.progressVersion === state.version)
+  else ok(state.progressVersion === before.progressVersion)
+
+  for (const kind of JOB_KINDS) {
+    const [was, is] = [before.jobs[kind], state.jobs[kind]]
+    if (was.status === 'completed') ok(is === was, 'what is stored stays as it is')
+    if (before.status === 'cancelled') ok(is === was)
+    const isCompleted = is.status === 'completed' && was.status !== 'completed'
+    same(results.filter((result) => result.kind === kind).length, isCompleted ? 1 : 0)
+    const names = namesOf(decision)
+    same(names.includes(`${kind}_completed`), isCompleted)
+    same(names.includes(`${kind}_failed`), is.status === 'failed' && was.status !== 'failed')
+    same(
+      names.includes(`${kind}_failed`),
+      deadLetters.some((letter) => letter.kind === kind),
+    )
+    if (names.includes(`${kind}_timeout`)) ok(was.deadlineAt !== null && was.deadlineAt <= now)
+    checkAttempt(was, is, names.includes(`${kind}_retrying`))
+  }
+  if (command.type === 'start') same(isStart(reply), [])
+  else if (command.type === 'retry' || command.type === 'cancel') same(isAccepted(reply), [])
+  else if (reply !== undefined) same(isCallback(reply), [])
+}
+
+function checkAttempt(was: JobState, is: JobState, isRetrying: boolean): void {
+  if (is.jobId !== was.jobId) {
+    ok(was.status === 'failed' && is.status === 'queued' && is.attempt === 1, 'only a retry draws a new id')
+    return
+  }
+  ok(is.attempt === was.attempt + (isRetrying ? 1 : 0), 'an attempt rises when the next is scheduled')
+  if (is.attempt === was.attempt && is.status !== 'failed')
+    ok(is.progress >= was.progress, 'an attempt’s progress never falls')
+}
+
+/** What holds over a whole history. */
+function checkHistory(
+  before: ChapterState,
+  events: ChapterEvent[],
+  { status, jobs }: ChapterState,
+  memory: Memory,
+): void {
+  for (const { name, payload } of events) {
+    ok(payload.message !== '')
+    if (name === 'chapter_retrying' && before.status === 'failed') memory.failures = 0
+    if (name === 'chapter_failed') memory.failures += 1
+    if (name === 'all_completed') memory.allCompleted += 1
+    if (name === 'chapter_failed')
+      same(
+        payload.failed,
+        JOB_KINDS.filter((kind) => jobs[kind].status === 'failed'),
+      )
+    for (const kind of JOB_KINDS) {
+      if (name === `${kind}_started`) {
+        const { jobId, attempt } = jobs[kind]
+        ok(!memory.started.has(`${jobId} ${attempt}`), `${name} once an attempt`)
+        memory.started.add(`${jobId} ${attempt}`)
+      }
+      if (name === `${kind}_completed`) {
+        ok(!memory.stored.has(kind), `${name} once ever`)
+        memory.stored.add(kind)
+      }
+    }
+  }
+  ok(memory.failures <= 1, 'chapter_failed once a run')
+  ok(status !== 'failed' || memory.failures === 1)
+  same(memory.allCompleted, status === 'completed' ? 1 : 0, 'all_completed once ever')
+}
+
+/** What holds in every state. */
+function checkState(state: ChapterState): void {
+  const jobs = jobsOf(state)
+  ok(state.progress >= 0 && state.progress <= 100)
+  same(state.status === 'processing', jobs.some(isRunning), 'a chapter is processing while a job runs')
+  same(
+    state.status === 'completed',
+    jobs.every(({ status }) => status === 'completed') && state.progress === 100,
+  )
+  same(state.completedAt !== null, state.status === 'completed')
+  if (state.status === 'failed') ok(jobs.some(({ status }) => status === 'failed'))
+  if (state.latestProgress !== null) {
+    same(isProgress(state.latestProgress), [])
+    same(state.latestProgress.progress, state.progress, 'the latest update says how far the chapter is')
+  }
+  for (const job of jobs) {
+    ok(job.attempt >= 1 && job.attempt <= job.maxAttempts)
+    ok(job.progress >= 0 && job.progress <= 100)
+    same(job.deadlineAt !== null, job.status === 'published', 'a deadline is a published job’s')
+    ok(job.status !== 'cancelled' || state.status === 'cancelled')
+    if (job.status === 'completed') same([job.progress, job.failure], [100, null])
+    if (job.status === 'failed') ok(job.failure !== null)
+    if (job.startedAt === null) ok(job.lastSignAt === null)
+    ok(job.status !== 'queued' || job.lastSignAt === null)
+  }
+}
+
+/** mulberry32: the same numbers for the same seed, on every machine. */
+function generator(seed: number): () => number {
+  let a = seed
+  return () => {
+    a = (a + 0x6d2b79f5) | 0
+    let x = Math.imul(a ^ (a >>> 15), 1 | a)
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
+    return ((x ^ (x >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
