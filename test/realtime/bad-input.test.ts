@@ -1,0 +1,173 @@
+import t from 'tap'
+import { buildTestApp } from '../support/app.js'
+import { connectSocket, createChapter, finish, type RecordingSocket } from '../support/client.js'
+import { waitFor } from '../support/condition.js'
+
+type Tap = Parameters<typeof connectSocket>[0]
+
+/** A server, a client that misbehaves, and one in a room that is to be served throughout. */
+async function serve(t: Tap) {
+  const { url, app } = await buildTestApp(t)
+  const chapterId = await createChapter(url)
+  const bad = await connectSocket(t, url, { transports: ['websocket'] })
+  const good = await connectSocket(t, url)
+  await good.ask('join_chapter', { chapter_id: chapterId })
+  const isServed = async () => {
+    await finish(url, chapterId, 'concept')
+    await good.hears('concept_completed')
+    t.same(good.logged().length, 5, 'the other client is served')
+  }
+  return { url, app, chapterId, bad, isServed }
+}
+const refusals = ({ heard }: RecordingSocket) => heard.filter(({ name }) => name === 'join_failed')
+
+const NOT_AN_ID = {
+  'no payload': undefined,
+  null: null,
+  text: 'chapter 1',
+  'a number': 1,
+  'a list': [{ chapter_id: 1 }],
+  'an empty object': {},
+  'an id as text': { chapter_id: '1' },
+  'no id': { chapter_id: null },
+  'half an id': { chapter_id: 1.5 },
+  'a negative id': { chapter_id: -1 },
+  zero: { chapter_id: 0 },
+  'an id beyond 2^53': { chapter_id: 2 ** 53 },
+  'an id beyond any integer': { chapter_id: 1e300 },
+  'an infinite id, which is null on the wire': { chapter_id: Number.POSITIVE_INFINITY },
+  'an object as id': { chapter_id: { valueOf: 1 } },
+  'a list as id': { chapter_id: [1] },
+  'truth as id': { chapter_id: true },
+  bytes: Buffer.from('chapter 1'),
+  'bytes as id': { chapter_id: Buffer.from('1') },
+}
+const NOT_A_CURSOR = {
+  'half a cursor': 1.5,
+  'a negative cursor': -1,
+  text: '3',
+  null: null,
+  huge: 1e300,
+  list: [1],
+}
+
+t.test('a join with a bad payload is refused, in its answer and as join_failed', async (t) => {
+  const { bad, isServed } = await serve(t)
+  const cases = [
+    ...Object.entries(NOT_AN_ID),
+    ...Object.entries(NOT_A_CURSOR).map(([name, after_seq]) => [name, { chapter_id: 7, after_seq }] as const),
+  ]
+  for (const [name, payload] of cases) {
+    const ack = await bad.ask('join_chapter', payload)
+    t.match(ack, { ok: false, code: 'invalid_request', message: /payload/ }, name)
+    const failed = refusals(bad).at(-1)?.payload
+    t.same(failed, { chapter_id: failed.chapter_id, code: ack.code, message: ack.message }, name)
+    t.ok(failed.chapter_id === null || Number.isSafeInteger(failed.chapter_id), name)
+  }
+  t.equal(refusals(bad).length, cases.length)
+  t.match(
+    await bad.ask('join_chapter', { chapter_id: 7, colour: 'red' }),
+    { ok: true },
+    'unknown fields are ignored',
+  )
+  await isServed()
+})
+
+t.test('a leave with a bad payload is refused in its answer', async (t) => {
+  const { bad, isServed } = await serve(t)
+  for (const [name, payload] of Object.entries(NOT_AN_ID))
+    t.match(await bad.ask('leave_chapter', payload), { ok: false, code: 'invalid_request' }, name)
+  t.same(refusals(bad), [])
+  await isServed()
+})
+
+t.test('an answer that nobody can take is not given', async (t) => {
+  const { bad, chapterId, isServed } = await serve(t)
+  const { socket } = bad
+  for (const name of ['join_chapter', 'leave_chapter', 'refresh_token'])
+    for (const rest of [[5], ['text'], [null], [{}], [[]], [{}, 5], []]) {
+      socket.emit(name, { chapter_id: chapterId }, ...rest)
+      socket.emit(name, ...rest)
+    }
+  const answer = await new Promise((resolve) => socket.emit('join_chapter', resolve))
+  t.match(answer, { ok: false, code: 'invalid_request' }, 'an answer may be asked for without a payload')
+  const last = await new Promise((resolve) =>
+    socket.emit('join_chapter', { chapter_id: chapterId }, 5, resolve),
+  )
+  t.match(last, { ok: true }, 'or after too much of it')
+  await isServed()
+})
+
+t.test('a token is taken while none is needed', async (t) => {
+  const { bad, isServed } = await serve(t)
+  for (const payload of [{ token: 'a.b.c' }, {}, null, undefined, 5])
+    t.same(await bad.ask('refresh_token', payload), { ok: true })
+  await isServed()
+})
+
+t.test('events that the server does not know are ignored', async (t) => {
+  const { bad, isServed } = await serve(t)
+  for (const name of [
+    'error',
+    'join',
+    '__proto__',
+    'constructor',
+    'toString',
+    '',
+    'all_completed',
+    'x'.repeat(9000),
+  ])
+    bad.socket.emit(name, { chapter_id: 1 })
+  t.same(await bad.ask('refresh_token', {}), { ok: true })
+  t.ok(bad.socket.connected)
+  await isServed()
+})
+
+t.test('two thousand joins at once are all answered, and nobody else waits', async (t) => {
+  const { bad, chapterId, isServed } = await serve(t)
+  const answers: { ok: boolean; code?: string }[] = []
+  const take = (answer: { ok: boolean; code?: string }) => answers.push(answer)
+  for (let index = 0; index < 2000; index++)
+    bad.socket.emit('join_chapter', { chapter_id: chapterId + index }, take)
+  await isServed()
+  await waitFor('all are answered', () => answers.length === 2000)
+  t.equal(answers.filter(({ ok }) => ok).length, 100)
+  t.equal(answers.filter(({ code }) => code === 'too_many_rooms').length, 1900)
+  t.equal(refusals(bad).length, 1900)
+})
+
+t.test('thousands of joins and leaves of one chapter are bounded as well', async (t) => {
+  const { bad, chapterId, isServed } = await serve(t)
+  const answers: { ok: boolean; code?: string }[] = []
+  const take = (answer: { ok: boolean; code?: string }) => answers.push(answer)
+  for (let index = 0; index < 1500; index++)
+    for (const name of ['join_chapter', 'leave_chapter'])
+      bad.socket.emit(name, { chapter_id: chapterId }, take)
+  await isServed()
+  await waitFor('all are answered', () => answers.length === 3000)
+  t.ok(answers.every(({ ok, code }) => ok || code === 'too_many_requests'))
+  t.ok(answers.some(({ ok }) => ok))
+})
+
+t.test('a payload that is too large ends its connection, and no other', async (t) => {
+  const { url, app, bad, isServed } = await serve(t)
+  const polls = await connectSocket(t, url, { transports: ['polling'], reconnection: false })
+  for (const { socket } of [bad, polls]) {
+    socket.io.reconnection(false)
+    const ended = new Promise((resolve) => socket.once('disconnect', resolve))
+    socket.emit('join_chapter', { chapter_id: 1, filler: 'x'.repeat(20_000) })
+    t.match(await ended, /transport (close|error)/)
+  }
+  await waitFor('only the other is left', () => app.io.sockets.sockets.size === 1)
+  await isServed()
+})
+
+t.test('what is not Socket.IO ends its connection, and no other', async (t) => {
+  const { app, bad, isServed } = await serve(t)
+  bad.socket.io.reconnection(false)
+  const ended = new Promise((resolve) => bad.socket.once('disconnect', resolve))
+  bad.socket.io.engine.write('2{"not":"an event"}')
+  await ended
+  await waitFor('only the other is left', () => app.io.sockets.sockets.size === 1)
+  await isServed()
+})

@@ -1,0 +1,148 @@
+import { once } from 'node:events'
+import { Agent, get as getHttp, request as requestHttp } from 'node:http'
+import { connect } from 'node:net'
+import t from 'tap'
+import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
+import { buildTestApp, type TestApp } from '../support/app.js'
+import { connectSocket, createChapter, finish, request } from '../support/client.js'
+import { freePort, waitFor } from '../support/condition.js'
+import { connectPostgres, postgresUrl } from '../support/database.js'
+import { joinAndStopPolling, joinAndStopReading, openRawSocket } from './raw-socket.js'
+import { openEvents } from './sse-client.js'
+
+/** Ctrl-C ends within two seconds; the test machine is slower. */
+const SOON_MS = 3500
+
+async function closesSoon({ close }: TestApp): Promise<number> {
+  const startedAt = performance.now()
+  await waitFor('the server is closed', () => close().then(() => true), { timeoutMs: SOON_MS })
+  return performance.now() - startedAt
+}
+
+for (const transport of ['websocket', 'polling'])
+  t.test(
+    `when a server closes, its clients (${transport}) come back to the next one by themselves`,
+    async (t) => {
+      const [port, database] = [String(await freePort()), await postgresUrl(t)]
+      const node = () => buildTestApp(t, { PORT: port }, { database: connectPostgres(t, database) })
+      const first = await node()
+      const { url } = first
+      const chapterId = await createChapter(url)
+      const client = await connectSocket(t, url, { transports: [transport] })
+      let lastSeq = 0
+      client.socket.onAny((_name, payload) => {
+        lastSeq = payload.seq ?? lastSeq
+      })
+      const join = () => client.ask('join_chapter', { chapter_id: chapterId, after_seq: lastSeq })
+      await join()
+      const reasons: string[] = []
+      client.socket.on('disconnect', (reason) => reasons.push(reason))
+      client.socket.on('connect', join)
+
+      await closesSoon(first)
+      await waitFor('the client is told', () => reasons.length > 0)
+      t.same(reasons, ['transport close'], 'not "io server disconnect", after which it would stay away')
+      await node()
+      await finish(url, chapterId, 'concept')
+      await client.hears('concept_completed')
+      t.same(
+        client.heard.flatMap(({ payload }) => payload.seq ?? []),
+        [1, 2, 3, 4, 5],
+      )
+    },
+  )
+
+t.test('a hundred clients are told quickly', async (t) => {
+  const server = await buildTestApp(t)
+  const clients = await Promise.all(
+    Array.from({ length: 100 }, () =>
+      connectSocket(t, server.url, { transports: ['websocket'], reconnection: false }),
+    ),
+  )
+  const reasons = clients.map(({ socket }) => new Promise((resolve) => socket.once('disconnect', resolve)))
+  await closesSoon(server)
+  t.same([...new Set(await Promise.all(reasons))], ['transport close'])
+})
+
+t.test('while a server closes it refuses new sessions, and tells load balancers', async (t) => {
+  const server = await buildTestApp(t)
+  const { url, app } = server
+  await joinAndStopPolling(url, await createChapter(url))
+  // What waits for a client that does not poll gives the time to ask.
+  app.io.local.emit('progress_update', { chapter_id: 1, progress: 1, message: '' })
+  const statusOf = async (path: string) => (await fetch(url + path)).status
+  t.equal(await statusOf('/readyz'), 200)
+  const closing = closesSoon(server)
+  await waitFor('it says so', async () => (await statusOf('/readyz')) === 503)
+  t.equal(await statusOf('/socket.io/?EIO=4&transport=polling'), 403, 'which clients try again')
+  t.equal(await statusOf('/v1/chapter/1'), 503)
+  await closing
+})
+
+const HOLDERS: Record<string, (t: Tap, server: TestApp) => Promise<unknown>> = {
+  'a client that stopped reading': async (t, { url, app }) => {
+    const raw = await joinAndStopReading(t, url, await createChapter(url))
+    app.io.local.emit('progress_update', { chapter_id: 1, progress: 1, message: 'x'.repeat(10_000_000) })
+    return raw
+  },
+  'a client that stopped polling': async (_t, { url, app }) => {
+    await joinAndStopPolling(url, await createChapter(url))
+    app.io.local.emit('progress_update', { chapter_id: 1, progress: 1, message: 'x'.repeat(10_000) })
+  },
+  'a session that never connected to a namespace': (t, { url }) => openRawSocket(t, url),
+  'a session that left its namespace': async (t, { url, app }) => {
+    const raw = await openRawSocket(t, url)
+    raw.socket.send('40')
+    await waitFor('it is connected', () => app.io.sockets.sockets.size === 1)
+    raw.socket.send('41')
+    await waitFor('it has left', () => app.io.sockets.sockets.size === 0)
+  },
+  'a connection on which nothing was ever said': async (t, { url }) => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    await once(socket, 'connect')
+    await request(`${url}/healthz`)
+  },
+  'half a request': async (t, { url }) => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    await once(socket, 'connect')
+    socket.write(
+      'POST /v1/chapter/ HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{',
+    )
+    await request(`${url}/healthz`)
+  },
+  'an answer on a connection that is kept alive': async (t, { url }) => {
+    const agent = new Agent({ keepAlive: true })
+    t.teardown(() => agent.destroy())
+    getHttp(`${url}/healthz`, { agent }, (response) => response.resume()).on('error', () => {})
+    const create = requestHttp(`${url}/v1/chapter/`, {
+      agent,
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+    })
+    create.on('response', (response) => response.resume()).on('error', () => {})
+    create.end(JSON.stringify(CREATE_EXAMPLE))
+    await once(create, 'finish')
+  },
+}
+type Tap = Parameters<typeof connectSocket>[0]
+
+// Side by side: each waits for the server’s deadline.
+t.jobs = Object.keys(HOLDERS).length
+for (const [holder, hold] of Object.entries(HOLDERS))
+  t.test(`${holder} does not hold a closing server for long`, { buffered: true }, async (t) => {
+    const server = await buildTestApp(t)
+    await hold(t, server)
+    const tookMs = await closesSoon(server)
+    t.ok(tookMs < SOON_MS, `${Math.round(tookMs)} ms`)
+  })
+
+t.test('streams of server-sent events end when the server closes', async (t) => {
+  const server = await buildTestApp(t)
+  const stream = await openEvents(t, `${server.url}/v1/chapter/${await createChapter(server.url)}/events`)
+  await stream.hears('quiz_processing')
+  await closesSoon(server)
+  await stream.ended
+  t.same(stream.ids(), [1, 2, 3, 4])
+})
