@@ -20,6 +20,7 @@ import { createSampleModel } from './generator/sample.js'
 import { createWorker } from './generator/worker.js'
 import { createClientAuth, webhookAuth, whatIsOpen } from './http/auth.js'
 import { chapterRoutes } from './http/chapters.js'
+import { trackConnections } from './http/connections.js'
 import { eventRoutes } from './http/events.js'
 import { healthRoutes } from './http/health.js'
 import { measureRequests, metricsRoute } from './http/metrics.js'
@@ -33,7 +34,7 @@ import { guardSockets } from './realtime/auth.js'
 import { createChapterRooms } from './realtime/chapter-room.js'
 import { createPageReader } from './realtime/enter.js'
 import { createFeed, type FeedEntry } from './realtime/feed.js'
-import { closeSockets, serveSockets, socketIo, trackConnections, watchUnsent } from './realtime/io.js'
+import { closeSockets, serveSockets, socketIo, watchUnsent } from './realtime/io.js'
 import { connectNodeBus, type NodeBus } from './realtime/redis.js'
 import { createSessions } from './realtime/sessions.js'
 import { createChapterStore } from './store/chapters.js'
@@ -62,6 +63,10 @@ export interface Overrides {
 const POLL_MS = 500
 /** How long sockets may take to close, ms: Ctrl-C ends within two seconds. */
 const CLOSE_SOCKETS_MS = 1000
+/** And then other connections that are idle. */
+const CLOSE_IDLE_MS = 300
+/** Kept of `SHUTDOWN_TIMEOUT_MS` for closing the rest, ms. */
+const LAST_MS = 1000
 
 export async function buildApp(config: Config, overrides: Overrides = {}): Promise<FastifyInstance> {
   const { now = Date.now, random = Math.random, newId = randomUUID, pollMs = POLL_MS } = overrides
@@ -198,6 +203,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
   let sweeper: { close(): Promise<void> } | undefined
+  const lastCalls: NodeJS.Timeout[] = []
 
   app.addHook('onListen', async () => {
     dispatcher = createDispatcher({
@@ -233,11 +239,21 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     await delay(config.drainDelayMs)
     stage = 'closing'
     unwatch()
+    const closeMs = Math.max(CLOSE_SOCKETS_MS, config.drainDelayMs / 2)
+    // Fastify waits for every connection: what nobody is being answered on does not hold it.
+    lastCalls.push(setTimeout(connections.destroyIdle, closeMs + CLOSE_IDLE_MS))
+    lastCalls.push(
+      setTimeout(
+        connections.destroyAll,
+        Math.max(closeMs + CLOSE_IDLE_MS, config.shutdownTimeoutMs - LAST_MS),
+      ),
+    )
     await Promise.all([dispatcher?.close(), sweeper?.close()])
     await queue.close()
-    await closeSockets(app.io, connections, Math.max(CLOSE_SOCKETS_MS, config.drainDelayMs / 2))
+    await closeSockets(app.io, closeMs)
   })
   app.addHook('onClose', async () => {
+    for (const timer of lastCalls) clearTimeout(timer)
     await groups.close()
     await sessions.close()
     await feed.close()

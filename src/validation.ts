@@ -40,7 +40,7 @@ export function compileCheck(schema: TSchema, part = 'body'): Check {
   const validate = thorough.compile(schema)
   const known = schema.properties === undefined ? undefined : Object.keys(schema.properties)
   return (value) => {
-    if (part !== 'body') spellOut(schema, value)
+    if (part === 'params' || part === 'querystring') spellOut(schema, value)
     const violations: Violation[] = []
     if (!isValid(value)) {
       const check = hasMoreParts(value, MAX_THOROUGH_PARTS) ? isValid : validate

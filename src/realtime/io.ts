@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { Socket as RawSocket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
@@ -183,26 +182,12 @@ export function watchUnsent(io: ChapterIo): () => void {
   return () => clearInterval(timer)
 }
 
-/** The HTTP server’s TCP connections, so that none can hold a node that leaves. */
-export function trackConnections(app: FastifyInstance): ReadonlySet<RawSocket> {
-  const open = new Set<RawSocket>()
-  app.server.on('connection', (socket: RawSocket) => {
-    open.add(socket)
-    socket.on('close', () => open.delete(socket))
-  })
-  return open
-}
-
 /**
  * Closes every session so that its client comes back by itself, to a node that still takes sessions; in batches,
  * so that not all come at once.
- * @param deadlineMs what is still open by then is destroyed: a client that stopped reading would hold us
+ * @param deadlineMs resolves by then, with those left open whose clients do not read
  */
-export async function closeSockets(
-  io: ChapterIo,
-  connections: ReadonlySet<RawSocket>,
-  deadlineMs: number,
-): Promise<void> {
+export async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<void> {
   const deadline = performance.now() + deadlineMs
   const clients = Object.values((io.engine as unknown as { clients: Record<string, EngineSocket> }).clients)
   const size = Math.max(CLOSE_BATCH, Math.ceil(clients.length / CLOSE_BATCHES))
@@ -212,7 +197,6 @@ export async function closeSockets(
     for (const client of clients.slice(start, start + size)) client.close()
   }
   while (io.engine.clientsCount > 0 && performance.now() < deadline) await delay(10)
-  if (io.engine.clientsCount > 0) for (const connection of connections) connection.destroy()
 }
 
 interface EngineSocket {
