@@ -72,7 +72,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         const chapterId = request.params.id
         const invalid = invalidityOf(request, kind)
         if (invalid !== undefined) {
-          if (Number.isInteger(chapterId)) await costAttempt(groups, chapterId, kind, request.body, invalid)
+          if (Number.isSafeInteger(chapterId) && chapterId > 0)
+            await costAttempt(groups, chapterId, kind, request.body, invalid)
           throw invalid
         }
         const body = request.body as JobResults[JobKind] & { job_id?: string; attempt?: number }

@@ -1,0 +1,32 @@
+/**
+ * A queue that sends nothing and keeps what it was given, in order: the test is the worker.
+ */
+import type { DeadLetter, GenerationMessage } from '../../src/contract/generation.js'
+import type { JobKind } from '../../src/contract/job.js'
+import type { JobQueue } from '../../src/dispatch/queue.js'
+
+export interface RecordingQueue extends JobQueue {
+  messages: GenerationMessage[]
+  letters: DeadLetter[]
+  /** The messages of one job, oldest first. */
+  of(chapterId: number, kind: JobKind): GenerationMessage[]
+}
+
+export function recordingQueue(): RecordingQueue {
+  const messages: GenerationMessage[] = []
+  const letters: DeadLetter[] = []
+  return {
+    messages,
+    letters,
+    of: (chapterId, kind) =>
+      messages.filter((message) => message.chapter_id === chapterId && message.kind === kind),
+    capacity: 1000,
+    async publish(batch) {
+      messages.push(...batch)
+    },
+    async publishDeadLetters(batch) {
+      letters.push(...batch)
+    },
+    async close() {},
+  }
+}
