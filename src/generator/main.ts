@@ -6,13 +6,11 @@
  * a port that is taken is no reason not to work.
  */
 import fastify from 'fastify'
-import { type Config, readConfig } from '../config.js'
+import { readConfig } from '../config.js'
 import { ConfigError } from '../errors.js'
 import { createGeneratorConsumer } from './consumer.js'
-import type { Model } from './model.js'
-import { createOpenAiModel } from './openai.js'
-import { createSampleModel } from './sample.js'
-import { createWorker, type Log } from './worker.js'
+import { chooseModel } from './models.js'
+import { createWorker } from './worker.js'
 
 /** Of `SHUTDOWN_TIMEOUT_MS`, what is kept for committing and leaving the group. */
 const LEAVE_MS = 2500
@@ -27,7 +25,7 @@ async function main(): Promise<void> {
 
   const server = fastify({ logger: { level: config.logLevel }, disableRequestLogging: true })
   const { log } = server
-  const { name, model } = modelOf(config, log)
+  const { name, model } = chooseModel(config, log)
   const consumer = createGeneratorConsumer({
     kafka,
     concurrency: config.generatorConcurrency,
@@ -74,15 +72,6 @@ async function main(): Promise<void> {
   await server
     .listen({ host: config.host, port: config.port })
     .catch((error: unknown) => log.warn({ err: error }, 'no health check: the generator works without it'))
-}
-
-/** In this process `off` says nothing: it is what the server is told when others generate. */
-function modelOf(config: Config, log: Log): { name: string; model: Model } {
-  const { openai } = config
-  // `GENERATOR=openai` without `OPENAI_MODEL` was refused with the configuration.
-  if (config.generator !== 'sample' && openai !== undefined)
-    return { name: `openai (${openai.model})`, model: createOpenAiModel(openai, { log }) }
-  return { name: 'sample', model: createSampleModel({ delayMs: config.generatorDelayMs }) }
 }
 
 main().catch((error: unknown) => {

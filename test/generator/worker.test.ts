@@ -8,7 +8,12 @@ import { FailCallback, FINISHES, ProgressCallback, StartCallback } from '../../s
 import type { GenerationMessage } from '../../src/contract/generation.js'
 import type { Locale } from '../../src/contract/scalar.js'
 import { type GenerateContext, type Model, ModelError } from '../../src/generator/model.js'
-import { CallbackUndeliveredError, createWorker, type WorkerOptions } from '../../src/generator/worker.js'
+import {
+  AlreadyRunningError,
+  CallbackUndeliveredError,
+  createWorker,
+  type WorkerOptions,
+} from '../../src/generator/worker.js'
 
 const RESULT = { title: '변수', content: '# 변수' }
 const never = new AbortController().signal
@@ -43,6 +48,15 @@ t.test('the model is not asked when the server says not to run', async (t) => {
     t.strictSame(server.names(), ['concept-start'])
     t.match(logged, [{ level: 'info', reason, job_id: work1.job_id }])
   }
+})
+
+t.test('a queue that can ask again is told when the job runs elsewhere', async (t) => {
+  const server = await fakeServer(t, {
+    'concept-start': () => ({ body: { run: false, reason: 'running' } }),
+  })
+  const { work, asked } = workerFor({ whenRunning: 'throw' })
+  await t.rejects(work(server.message(), never), AlreadyRunningError)
+  t.equal(asked(), 0)
 })
 
 t.test('a chapter that is gone ends the work at the start', async (t) => {

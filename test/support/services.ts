@@ -12,12 +12,16 @@ import postgres from 'postgres'
 import { findInstallation } from './binaries.js'
 import { freePort, waitFor } from './condition.js'
 import { canInstallPackages, installPackages } from './debian.js'
+import { KAFKA } from './kafka-broker.js'
+import { REDIS } from './redis.js'
 
 export interface Service {
   name: string
   /** Where tests find its URL; set by hand, nothing is started. */
   envVar: string
   exampleUrl: string
+  /** Whether what was set by hand can be one; a URL unless said otherwise. */
+  accepts?(given: string): boolean
   /** Programs that must come from one installation. */
   binaries: readonly string[]
   /** Folders to look in after the PATH, best first. */
@@ -53,6 +57,8 @@ export const SERVICES: readonly Service[] = [
     start: startPostgres,
     version: postgresVersion,
   },
+  REDIS,
+  KAFKA,
 ]
 
 /** Makes `service` available and returns its URL and a line that says what it is. */
@@ -61,7 +67,7 @@ export async function provide(
   run: Pick<ServiceRun, 'env' | 'keep'> & { directory: string },
 ): Promise<{ url: string; summary: string }> {
   const given = process.env[service.envVar]
-  if (given && !URL.canParse(given)) {
+  if (given && !(service.accepts ?? URL.canParse)(given)) {
     throw new Error(`${service.envVar} is not a URL such as ${service.exampleUrl}`)
   }
   const url = given || (await startPrivate(service, run))
@@ -179,12 +185,13 @@ function unprivilegedUser(): { uid: number; gid: number } {
   const [, , uid, gid] =
     users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody') ?? []
   if (uid === undefined || gid === undefined) {
-    throw new Error('PostgreSQL refuses to run as root, and there is no user postgres or nobody')
+    throw new Error('services must not run as root, and there is no user postgres or nobody')
   }
   return { uid: Number(uid), gid: Number(gid) }
 }
 
 function withoutPassword(url: string): string {
+  if (!URL.canParse(url)) return url
   const shown = new URL(url)
   if (shown.password) shown.password = '***'
   return shown.href
