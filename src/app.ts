@@ -13,11 +13,12 @@ import { roomOf } from './contract/socket.js'
 import { createDispatcher, type Dispatcher, LEASE_MS } from './dispatch/dispatcher.js'
 import { createKafkaQueue } from './dispatch/kafka-queue.js'
 import { createLocalQueue } from './dispatch/local-queue.js'
-import { dueJobOf } from './dispatch/message.js'
+import { dueJobOf, parentOf } from './dispatch/message.js'
 import type { JobQueue } from './dispatch/queue.js'
-import { createOpenAiModel } from './generator/openai.js'
-import { createSampleModel } from './generator/sample.js'
-import { createWorker } from './generator/worker.js'
+import { createGeneratorConsumer, type GeneratorConsumer } from './generator/consumer.js'
+import { chooseModel } from './generator/models.js'
+import { createSlots } from './generator/slots.js'
+import { createWorker, type Work } from './generator/worker.js'
 import { createClientAuth, webhookAuth, whatIsOpen } from './http/auth.js'
 import { chapterRoutes } from './http/chapters.js'
 import { trackConnections } from './http/connections.js'
@@ -203,6 +204,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
   let sweeper: { close(): Promise<void> } | undefined
+  let consumer: GeneratorConsumer | undefined
   const lastCalls: NodeJS.Timeout[] = []
 
   app.addHook('onListen', async () => {
@@ -229,6 +231,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       { database: database.description, generator: config.generator },
       `chaptercast is at ${publicUrl()}`,
     )
+    consumer = openConsumer(config, log)
     const open = whatIsOpen(config)
     if (open !== undefined) log.warn(open)
   })
@@ -248,7 +251,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
         Math.max(closeMs + CLOSE_IDLE_MS, config.shutdownTimeoutMs - LAST_MS),
       ),
     )
-    await Promise.all([dispatcher?.close(), sweeper?.close()])
+    await Promise.all([dispatcher?.close(), sweeper?.close(), consumer?.close(closeMs)])
     await queue.close()
     await closeSockets(app.io, closeMs)
   })
@@ -276,21 +279,38 @@ interface QueueParts {
 }
 
 function openQueue(config: Config, { hold, now, log }: QueueParts): JobQueue {
-  if (config.kafka !== undefined) return createKafkaQueue({ kafka: config.kafka, log })
-  const { generator, openai, generatorDelayMs, generation, webhookSecrets } = config
-  if (generator === 'off') return createLocalQueue({ work: undefined, hold, now, log })
-  const model =
-    generator === 'openai' && openai !== undefined
-      ? createOpenAiModel(openai, { log })
-      : createSampleModel({ delayMs: generatorDelayMs })
-  const work = createWorker({
-    model,
-    webhookSecret: webhookSecrets[0],
+  if (config.kafka !== undefined) return createKafkaQueue({ kafka: config.kafka, log, parentOf })
+  if (config.generator === 'off') return createLocalQueue({ work: undefined, hold, now, log })
+  const work = generatorWork(config, log)
+  if (config.generator !== 'openai') return createLocalQueue({ work, hold, now, log })
+  const slots = createSlots(config.generatorConcurrency)
+  return createLocalQueue({
+    async work(message, signal) {
+      const giveBack = await slots.take(signal)
+      await work(message, signal).finally(giveBack)
+    },
+    hold,
+    now,
+    log,
+  })
+}
+
+/** With Kafka and a generator in this process: what it takes from the topics, as `npm run generator` does. */
+function openConsumer(config: Config, log: FastifyBaseLogger): GeneratorConsumer | undefined {
+  const { kafka, generator, generatorConcurrency: concurrency } = config
+  if (kafka === undefined || generator === 'off') return undefined
+  return createGeneratorConsumer({ kafka, concurrency, log, work: generatorWork(config, log) })
+}
+
+function generatorWork(config: Config, log: FastifyBaseLogger): Work {
+  return createWorker({
+    model: chooseModel(config, log).model,
+    webhookSecret: config.webhookSecrets[0],
     log,
     // The server’s own deadline comes first and is told of as a time-out.
-    modelTimeoutMs: 2 * generation.timeoutMs,
+    modelTimeoutMs: 2 * config.generation.timeoutMs,
+    whenRunning: config.kafka === undefined ? 'skip' : 'throw',
   })
-  return createLocalQueue({ work, hold, now, log })
 }
 
 /** Whether other nodes are heard, not whether Redis answers: a half-open connection does not. */

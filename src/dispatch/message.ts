@@ -9,7 +9,7 @@ import type { DueDeadLetter, DueJob } from '../store/jobs.js'
 /** A job of a chapter that was just written, as a claim would return it. */
 export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
   const { jobId, attempt, maxAttempts, requestedAt } = chapter.jobs[kind]
-  const { id, courseId, ownerId, title, description, locale, quizCount, metadata } = chapter
+  const { id, courseId, ownerId, title, description, locale, quizCount, metadata, traceparent } = chapter
   return {
     kind,
     jobId,
@@ -24,7 +24,15 @@ export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
     locale,
     quizCount,
     metadata,
+    traceparent,
   }
+}
+
+/** The trace that a message continues is no part of its value. */
+const parents = new WeakMap<GenerationMessage, string>()
+
+export function parentOf(message: GenerationMessage): string | undefined {
+  return parents.get(message)
 }
 
 /**
@@ -33,7 +41,7 @@ export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
  */
 export function generationMessage(job: DueJob, publicUrl: string, deadlineAt: number): GenerationMessage {
   const chapterUrl = `${publicUrl}/v1/chapter/${job.chapterId}`
-  return {
+  const message: GenerationMessage = {
     job_id: job.jobId,
     kind: job.kind,
     attempt: job.attempt,
@@ -55,13 +63,17 @@ export function generationMessage(job: DueJob, publicUrl: string, deadlineAt: nu
       progress_url: `${chapterUrl}/progress`,
     },
   }
+  if (job.traceparent !== null) parents.set(message, job.traceparent)
+  return message
 }
 
 export function deadLetterMessage(letter: DueDeadLetter, publicUrl: string): DeadLetter {
-  return {
+  const message: DeadLetter = {
     ...generationMessage(letter, publicUrl, letter.deadlineAt ?? letter.failedAt),
     reason: letter.reason,
     error: letter.error,
     failed_at: toInstant(letter.failedAt),
   }
+  if (letter.traceparent !== null) parents.set(message, letter.traceparent)
+  return message
 }

@@ -5,6 +5,10 @@ import { randomBytes } from 'node:crypto'
 
 const TRACEPARENT = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/
 
+export function isTraceparent(text: string): boolean {
+  return TRACEPARENT.test(text)
+}
+
 /**
  * The header of one message: a new span in the trace of `parent` or, without a valid one, in the job’s own,
  * whose id is the job’s without its dashes. So every attempt at a job, and its dead letter, are one trace.

@@ -42,6 +42,8 @@ export interface ChapterState {
   locale: Locale
   metadata: Record<string, unknown>
   quizCount: number
+  /** Of the request that created it; messages continue that trace. */
+  traceparent: string | null
   conceptId: number
   exerciseId: number
   status: ChapterStatus

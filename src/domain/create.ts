@@ -17,6 +17,8 @@ export interface NewChapter {
   locale: Locale
   quizCount: number
   metadata: Record<string, unknown>
+  /** W3C Trace Context of the request, if it brought one. */
+  traceparent?: string | null
 }
 
 /** Ids drawn for it; `quizIds` has `quizCount` of them, in order. */
@@ -100,6 +102,7 @@ export function createChapter(
     version: 1,
     lastSeq: events.length,
     ...input,
+    traceparent: input.traceparent ?? null,
     conceptId: ids.conceptId,
     exerciseId: ids.exerciseId,
     status: 'processing',

@@ -21,6 +21,7 @@ import {
   METADATA_MAX_BYTES,
 } from '../contract/chapter.js'
 import type { Locale } from '../contract/scalar.js'
+import { isTraceparent } from '../dispatch/traceparent.js'
 import { type ChapterState, jobsOf, toInstant } from '../domain/chapter.js'
 import type { NewChapter } from '../domain/create.js'
 import { ChapterNotFoundError, InvalidRequestError } from '../errors.js'
@@ -90,11 +91,13 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
     async (request, reply) => {
       refuseInvalid(request)
       requireChange(clients.identityOf(request).access, request.body.owner_id)
-      const chapter = newChapter(request.body, defaultLocale)
+      const chapter = newChapter(request.body, defaultLocale, request.headers.traceparent)
       const key = request.headers['idempotency-key']
       const { chapter: created, isNew } = await groups.create({
         chapter,
-        ...(key === undefined ? {} : { idempotency: { key, bodyHash: hashOf(chapter) } }),
+        ...(key === undefined
+          ? {}
+          : { idempotency: { key, bodyHash: hashOf({ ...chapter, traceparent: null }) } }),
       })
       return reply
         .code(isNew ? 201 : 200)
@@ -245,7 +248,7 @@ function refuseInvalid({ validationError, body }: FastifyRequest): void {
   if (violations.length > 0) throw new InvalidRequestError(violations)
 }
 
-function newChapter(body: ChapterCreate, defaultLocale: Locale): NewChapter {
+function newChapter(body: ChapterCreate, defaultLocale: Locale, traceparent: unknown): NewChapter {
   return {
     courseId: body.course_id,
     ownerId: body.owner_id,
@@ -254,6 +257,8 @@ function newChapter(body: ChapterCreate, defaultLocale: Locale): NewChapter {
     locale: body.locale ?? defaultLocale,
     quizCount: body.quiz_count ?? DEFAULT_QUIZ_COUNT,
     metadata: body.metadata ?? {},
+    // A broken one is as good as none: whoever sends it cannot be told in a trace.
+    traceparent: typeof traceparent === 'string' && isTraceparent(traceparent) ? traceparent : null,
   }
 }
 

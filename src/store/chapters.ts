@@ -264,7 +264,7 @@ with change as (
   select * from json_to_recordset(${jsonParameter('creations')}) as x(
     id bigint, version bigint, write_id uuid, create_id uuid, last_seq bigint, course_id bigint, owner_id bigint,
     title text, description text, locale text, metadata json, quiz_count int, status text, progress float8,
-    created_at timestamptz, concept_id bigint, exercise_id bigint, key text, body_hash text)
+    created_at timestamptz, concept_id bigint, exercise_id bigint, key text, body_hash text, traceparent text)
 ), keyed as (
   insert into idempotency_key (owner_id, key, body_hash, chapter_id, created_at)
   select owner_id, key, body_hash, id, created_at from creation where key is not null
@@ -273,9 +273,9 @@ with change as (
   returning chapter_id
 ), created as (
   insert into chapter (id, version, write_id, create_id, last_seq, course_id, owner_id, title, description,
-    locale, metadata, quiz_count, status, progress, created_at, updated_at)
+    locale, metadata, quiz_count, status, progress, created_at, updated_at, traceparent)
   select id, version, write_id, create_id, last_seq, course_id, owner_id, title, description,
-    locale, metadata, quiz_count, status, progress, created_at, created_at
+    locale, metadata, quiz_count, status, progress, created_at, created_at, traceparent
   from creation where key is null or id in (select chapter_id from keyed)
   order by id
   returning id
@@ -410,6 +410,7 @@ interface ChapterRow {
   locale: Locale
   metadata: Record<string, unknown>
   quiz_count: number
+  traceparent: string | null
   status: ChapterStatus
   progress: number
   progress_version: number
@@ -474,6 +475,7 @@ function fromRow(row: ChapterRow): Omit<ChapterState, 'conceptId' | 'exerciseId'
     locale: row.locale,
     metadata: row.metadata,
     quizCount: row.quiz_count,
+    traceparent: row.traceparent,
     status: row.status,
     progress: row.progress,
     progressVersion: row.progress_version,
@@ -559,6 +561,7 @@ function toJson(writes: ChapterWrite[], writeId: string, leasedUntil: number): R
         description: state.description,
         locale: state.locale,
         metadata: state.metadata,
+        traceparent: state.traceparent,
         created_at: toInstant(state.createdAt),
         concept_id: state.conceptId,
         exercise_id: state.exerciseId,

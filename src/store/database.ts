@@ -98,9 +98,19 @@ export function prepare<Row>(
       return Array.isArray(result) ? result : result.rows
     } catch (error) {
       // Drizzle’s own error repeats every parameter in its message: whole chapters, in every log line.
-      throw error instanceof DrizzleQueryError && error.cause !== undefined ? error.cause : error
+      throw withoutValues(
+        error instanceof DrizzleQueryError && error.cause !== undefined ? error.cause : error,
+      )
     }
   }
+}
+
+/** Databases repeat values in properties that a logger would write; what failed is in the code and the message. */
+function withoutValues(error: unknown): unknown {
+  if (typeof error === 'object' && error !== null)
+    for (const name of ['query', 'params', 'parameters', 'args', 'detail', 'where', 'internalQuery'])
+      Reflect.deleteProperty(error, name)
+  return error
 }
 
 /** A placeholder for a JSON value; give it `JSON.stringify`ed. */

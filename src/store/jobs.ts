@@ -24,6 +24,8 @@ export interface DueJob {
   locale: Locale
   quizCount: number
   metadata: Record<string, unknown>
+  /** Of the request that created the chapter. */
+  traceparent: string | null
 }
 
 export interface DueDeadLetter extends DueJob {
@@ -123,7 +125,8 @@ const isFree = sql`(leased_until is null or leased_until <= ${now})`
 
 const chapterFields = sql.raw(`
   'chapter_id', c.id, 'course_id', c.course_id, 'owner_id', c.owner_id, 'title', c.title,
-  'description', c.description, 'locale', c.locale, 'quiz_count', c.quiz_count, 'metadata', c.metadata`)
+  'description', c.description, 'locale', c.locale, 'quiz_count', c.quiz_count, 'metadata', c.metadata,
+  'traceparent', c.traceparent`)
 
 const jobFields = sql.raw(`
   'kind', x.kind, 'job_id', x.job_id, 'attempt', x.attempt, 'max_attempts', x.max_attempts,
@@ -213,6 +216,7 @@ interface DueRow {
     locale: Locale
     quiz_count: number
     metadata: Record<string, unknown>
+    traceparent: string | null
   }
 }
 
@@ -262,6 +266,7 @@ function dueJob(row: DueRow['due']): DueJob {
     locale: row.locale,
     quizCount: row.quiz_count,
     metadata: row.metadata,
+    traceparent: row.traceparent,
   }
 }
 

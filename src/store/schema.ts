@@ -54,6 +54,8 @@ export const chapter = pgTable(
     locale: text('locale', { enum: LOCALES }).notNull(),
     metadata: json('metadata').$type<Record<string, unknown>>().notNull(),
     quizCount: integer('quiz_count').notNull(),
+    /** Of the request that created it; its messages continue that trace. */
+    traceparent: text('traceparent'),
     status: text('status', { enum: CHAPTER_STATUSES }).notNull(),
     progress: percent('progress'),
     progressVersion: bigint('progress_version', { mode: 'number' }).notNull().default(0),

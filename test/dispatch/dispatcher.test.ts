@@ -277,7 +277,7 @@ async function dispatching(t: Test, { url, isOff = false }: { url?: string; isOf
       dispatcher?.offer(
         committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
       )
-      if (committed.some(({ hasDeadLetters }) => hasDeadLetters)) dispatcher?.offerDeadLetters()
+      if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher?.offerDeadLetters()
     },
   })
   const queue = {

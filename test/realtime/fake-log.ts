@@ -101,6 +101,8 @@ export function recordFeed(t: Test, log: FakeLog, options: Partial<FeedOptions> 
 function emptyChapter(chapterId: number): LogPage & { version: number } {
   return {
     chapterId,
+    ownerId: 1,
+    courseId: 1,
     status: 'processing',
     progress: 0,
     progressVersion: 0,

@@ -9,7 +9,9 @@
  * (step 1), 700 when the feed hands on what comes as it comes, 300 when joins and leaves do not wait for each
  * other, 115 when who has left is admitted. Without repair, or with a share not given back, it fails as well.
  */
+
 import t from 'tap'
+import { ANYONE } from '../../src/auth/access.js'
 import type { ProgressUpdate } from '../../src/contract/event.js'
 import { type JoinedChapter, roomOf } from '../../src/contract/socket.js'
 import { createChapterRooms } from '../../src/realtime/chapter-room.js'
@@ -154,6 +156,9 @@ function buildWorld(seed: number) {
     feed,
     readPage: createPageReader(log),
     maxRooms: 100,
+    accessOf: () => ANYONE.access,
+    limitJoin: async () => {},
+    sessions: { remember: () => undefined, leaveRoom() {}, end() {} },
     log: { warn() {} } as never,
   })
   const sockets = Array.from(

@@ -1,6 +1,7 @@
 import { get } from 'node:http'
 import { mock } from 'node:test'
 import t from 'tap'
+import { createClientAuth } from '../../src/http/auth.js'
 import { eventRoutes } from '../../src/http/events.js'
 import { createHttpServer } from '../../src/http/server.js'
 import { createPageReader, type PageReader } from '../../src/realtime/enter.js'
@@ -20,10 +21,14 @@ async function serveEvents(t: Tap, wrap: (readPage: PageReader) => PageReader = 
   log.commit(1)
   const { feed } = recordFeed(t, log)
   const app = await createHttpServer({
-    config: { corsOrigin: '*', logLevel: 'silent' },
+    config: { corsOrigin: '*', logLevel: 'silent', trustProxy: false },
     isDraining: () => false,
   })
-  await app.register(eventRoutes, { feed, readPage: wrap(createPageReader(log)) })
+  await app.register(eventRoutes, {
+    feed,
+    readPage: wrap(createPageReader(log)),
+    clients: createClientAuth(undefined, Date.now),
+  })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   let closing: Promise<void> | undefined
   const close = () => {

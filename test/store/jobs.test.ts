@@ -220,7 +220,7 @@ for (const [name, open] of Object.entries(DATABASES))
         node.submit(finishOf(id, 'concept')),
       ])
       t.match(told, { status: 'success' })
-      t.match(node.told.find(({ hasDeadLetters }) => hasDeadLetters)?.state.id, id)
+      t.match(node.told.find(({ deadLetters }) => deadLetters.length > 0)?.state.id, id)
       await node.submit({ type: 'retry', chapterId: id })
 
       const [letter, ...others] = await jobs.claimDeadLetters(claimAt(NOW))
