@@ -1,0 +1,169 @@
+/**
+ * The OpenAPI document: complete, true to its own schemas, and the one that is committed.
+ */
+import { readFileSync } from 'node:fs'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import ajvFormats from 'ajv-formats'
+import t from 'tap'
+import { ERRORS } from '../../src/contract/problem.js'
+import { buildTestApp } from '../support/app.js'
+
+const { app } = await buildTestApp(t)
+
+interface Content {
+  schema?: Record<string, unknown>
+  example?: unknown
+  examples?: Record<string, { value: unknown }>
+}
+interface Operation {
+  operationId: string
+  summary: string
+  requestBody?: { required?: boolean; content: Record<string, Content> }
+  responses: Record<string, { description: string; content?: Record<string, Content> }>
+}
+interface Document {
+  openapi: string
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, object> }
+}
+
+const document = (await app.inject('/docs/json')).json<Document>()
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({
+    name: `${method.toUpperCase()} ${path}`,
+    operation,
+  })),
+)
+
+const kinds = ['concept', 'exercise', 'quiz']
+const ROUTES: Record<string, string[]> = {
+  'POST /v1/chapter/': ['200', '201', '400', '413', '415', '422', '503'],
+  'GET /v1/chapter/': ['200', '400', '503'],
+  'GET /v1/chapter/{id}': ['200', '400', '404', '503'],
+  'GET /v1/chapter/{id}/learning': ['200', '400', '404', '503'],
+  'GET /v1/chapter/{id}/events': ['200', '204', '400', '404', '503'],
+  'POST /v1/chapter/{id}/retry': ['202', '400', '404', '409', '503'],
+  'POST /v1/chapter/{id}/cancel': ['200', '202', '400', '404', '409', '503'],
+  ...Object.fromEntries(
+    [...kinds.flatMap((kind) => [`${kind}-finish`, `${kind}-start`, `${kind}-fail`]), 'progress'].map(
+      (name) => [`POST /v1/chapter/{id}/${name}`, ['200', '400', '404', '413', '415', '503']],
+    ),
+  ),
+  'GET /healthz': ['200'],
+  'GET /readyz': ['200', '503'],
+}
+
+t.test('every route of the contract is there, with every answer it can give', async (t) => {
+  t.match(document.openapi, /^3\.1/)
+  for (const [name, statuses] of Object.entries(ROUTES)) {
+    const operation = operations.find((operation) => operation.name === name)?.operation
+    if (operation === undefined) {
+      t.fail(`${name} is missing`)
+      continue
+    }
+    const documented = Object.keys(operation.responses)
+    for (const status of statuses) t.ok(documented.includes(status), `${name} tells of ${status}`)
+    t.match(operation.summary, /\S/)
+    for (const [status, { description, content }] of Object.entries(operation.responses)) {
+      t.match(description, /\S/, `${name} ${status} has a description`)
+      if (Number(status) >= 400 && name !== 'GET /readyz')
+        t.same(Object.keys(content ?? {}), ['application/problem+json'])
+    }
+  }
+  const ids = operations.map(({ operation }) => operation.operationId)
+  t.equal(new Set(ids).size, ids.length, 'operation ids are unique')
+  t.same(
+    operations
+      .map(({ name }) => name)
+      .filter((name) => ROUTES[name] === undefined && name !== 'GET /metrics'),
+    [],
+    'and no others',
+  )
+})
+
+t.test('every body that a caller sends has an example, and every example is valid', async (t) => {
+  const ajv = new Ajv2020({ strict: false })
+  ajvFormats.default(ajv)
+  ajv.addSchema(document, 'openapi')
+  const checked = (about: string, { schema }: Content, examples: unknown[]) => {
+    const rooted = JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"openapi#/'))
+    for (const example of examples) t.ok(ajv.validate(rooted, example), `${about}: ${ajv.errorsText()}`)
+  }
+  const examplesOf = ({ schema, example, examples }: Content): unknown[] => [
+    ...((schema?.examples as unknown[] | undefined) ?? []),
+    ...(schema?.example === undefined ? [] : [schema.example]),
+    ...(example === undefined ? [] : [example]),
+    ...Object.values(examples ?? {}).map(({ value }) => value),
+  ]
+  for (const { name, operation } of operations) {
+    const body = operation.requestBody?.content['application/json']
+    if (body !== undefined) {
+      const todo = /-start$/.test(name) ? 'StartCallback in contract/callback.ts has none' : false
+      t.ok(examplesOf(body).length > 0, `${name} has an example body`, { todo })
+      checked(name, body, examplesOf(body))
+    }
+    for (const [status, { content }] of Object.entries(operation.responses))
+      for (const inner of Object.values(content ?? {})) checked(`${name} ${status}`, inner, examplesOf(inner))
+  }
+})
+
+t.test('the guide’s examples are accepted by the server itself', async (t) => {
+  const exampleOf = (name: string) => {
+    const content = operations.find((operation) => operation.name === name)?.operation.requestBody?.content
+    const { schema, example, examples } = content?.['application/json'] ?? {}
+    return (
+      (schema?.examples as object[] | undefined)?.[0] ?? example ?? Object.values(examples ?? {})[0]?.value
+    )
+  }
+  const created = await app.inject({
+    method: 'POST',
+    url: '/v1/chapter/',
+    payload: exampleOf('POST /v1/chapter/') as object,
+  })
+  t.equal(created.statusCode, 201)
+  const { chapter_id } = created.json()
+  for (const name of [
+    ...kinds.map((kind) => `${kind}-fail`),
+    'progress',
+    ...kinds.map((kind) => `${kind}-finish`),
+  ]) {
+    const url = `/v1/chapter/${chapter_id}/${name}`
+    const payload = exampleOf(`POST /v1/chapter/{id}/${name}`) as object
+    const answer = await app.inject({ method: 'POST', url, payload })
+    t.equal(answer.statusCode, 200, `${name}: ${answer.payload}`)
+  }
+})
+
+t.test('every error status that is told of belongs to a code', async (t) => {
+  const known = new Set<number>(Object.values(ERRORS).map(({ status }) => status))
+  for (const { name, operation } of operations)
+    for (const status of Object.keys(operation.responses).map(Number))
+      if (status >= 400) t.ok(known.has(status), `${name} ${status}`)
+})
+
+t.test('references lead somewhere', async (t) => {
+  const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(
+    ([, target]) => target as string,
+  )
+  t.ok(references.length > 0)
+  for (const target of new Set(references)) {
+    const name = /^#\/components\/schemas\/(.+)$/.exec(target)?.[1]
+    t.ok(name !== undefined && document.components.schemas[name] !== undefined, target)
+  }
+})
+
+t.test('src/contract/openapi.json is what the server says; if not, run: npm run generate', async (t) => {
+  const committed = JSON.parse(
+    readFileSync(new URL('../../src/contract/openapi.json', import.meta.url), 'utf8'),
+  )
+  t.same(committed, document)
+})
+
+t.test('/docs is a page', async (t) => {
+  for (const path of ['/docs', '/docs/']) {
+    const response = await app.inject(path)
+    t.equal(response.statusCode, 200, path)
+    t.match(response.headers['content-type'], /^text\/html/)
+  }
+  t.equal((await app.inject('/docs/yaml')).statusCode, 200)
+})
