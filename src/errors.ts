@@ -9,15 +9,14 @@ export class AppError extends Error {
   override readonly name: string = 'AppError'
   readonly code: ErrorCode
   readonly retryable: boolean
+  /** Where Fastify looks for it, and may set it. */
+  statusCode: number
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryable?: boolean } = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     this.retryable = options.retryable ?? false
-  }
-
-  get statusCode(): number {
-    return ERRORS[this.code].status
+    this.statusCode = ERRORS[code].status
   }
 }
 

@@ -46,6 +46,7 @@ main().catch((error: NodeJS.ErrnoException) => {
     error instanceof DataDirLockedError ||
     error instanceof MigrationError ||
     error.code === 'EADDRINUSE'
-  console.error(isExpected ? error.message : error)
+  const hint = error.code === 'EADDRINUSE' ? '; set PORT to another one' : ''
+  console.error(isExpected ? `${error.message}${hint}` : error)
   process.exit(1)
 })

@@ -62,10 +62,13 @@ export const FINISHES = {
   quiz: QuizFinish,
 } as const
 
-export const StartCallback = Type.Object({
-  job_id: Type.String({ format: 'uuid' }),
-  attempt: Type.Integer({ minimum: 1 }),
-})
+export const StartCallback = Type.Object(
+  {
+    job_id: Type.String({ format: 'uuid' }),
+    attempt: Type.Integer({ minimum: 1 }),
+  },
+  { examples: [{ job_id: '7f6c8f0e-2d3b-4c55-9a51-0d6b2f7e1c11', attempt: 1 }] },
+)
 export type StartCallback = Static<typeof StartCallback>
 
 export const START_REFUSALS = ['completed', 'cancelled', 'superseded', 'running'] as const

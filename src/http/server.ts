@@ -48,7 +48,7 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
     const check = compileCheck(schema as TSchema, httpPart)
     return (value: unknown) => {
       const violations = check(value)
-      return violations.length === 0 ? { value } : { error: settable(new InvalidRequestError(violations)) }
+      return violations.length === 0 ? { value } : { error: new InvalidRequestError(violations) }
     }
   })
   readJson(app as unknown as FastifyInstance)
@@ -102,11 +102,6 @@ function refusalOf(text: string): string {
   } catch (error) {
     return `is not valid JSON: ${(error as Error).message}`
   }
-}
-
-/** Fastify assigns `statusCode` to what a validator returns; ours has a getter only, and the throw would end us. */
-function settable(error: InvalidRequestError): InvalidRequestError {
-  return Object.defineProperty(error, 'statusCode', { value: error.statusCode, writable: true })
 }
 
 function requestIdFrom(header: string | string[] | undefined): string | undefined {

@@ -45,8 +45,13 @@ export async function postgresDatabase(t: Test): Promise<Database> {
 /** PGlite in memory; takes about a second to start. */
 export async function memoryDatabase(t: Test): Promise<Database> {
   const database = await openEmbeddedDatabase('memory')
-  t.teardown(() => database.close())
-  return database
+  let closing: Promise<void> | undefined
+  const close = () => {
+    closing ??= database.close()
+    return closing
+  }
+  t.teardown(close)
+  return { ...database, close }
 }
 
 /** Each database the store promises to work on, by name: loop over it. */

@@ -12,5 +12,6 @@ CREATE TABLE "session_room" (
 	CONSTRAINT "session_room_of_session" PRIMARY KEY("pid","chapter_id")
 );
 --> statement-breakpoint
+ALTER TABLE "chapter" ADD COLUMN "traceparent" text;--> statement-breakpoint
 CREATE INDEX "session_room_left" ON "session_room" USING btree ("left_at") WHERE left_at is not null;--> statement-breakpoint
 CREATE INDEX "session_room_by_node" ON "session_room" USING btree ("node_id");
