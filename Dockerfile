@@ -1,0 +1,29 @@
+# The program in all its roles: server (default), migration (dist/migrate.js), generator (dist/generator/main.js).
+FROM node:24-bookworm-slim AS base
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+
+FROM base AS build
+RUN --mount=type=cache,target=/root/.npm npm ci
+COPY tsconfig.json ./
+COPY src src
+RUN npm run build
+
+FROM base AS dependencies
+# Types and source maps are for those who write programs.
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev \
+ && find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' \) -delete
+
+FROM node:24-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY package.json ./
+COPY drizzle drizzle
+COPY src/web src/web
+# What the compose file mounts over: a volume takes this owner when it is made.
+RUN install -d -o node -g node /secrets
+USER node
+EXPOSE 8000
+CMD ["node", "dist/server.js"]
