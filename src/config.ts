@@ -58,6 +58,11 @@ export const SETTINGS = {
     about: 'PostgreSQL, `postgres://…`',
     isSecret: true,
   },
+  DATABASE_PASSWORD_FILE: {
+    type: 'text',
+    default: undefined,
+    about: 'A file that holds its password, if the URL does not',
+  },
   DATABASE_POOL_SIZE: integer(10, 2, 1000, 'Connections of this node'),
   DATABASE_STATEMENT_TIMEOUT_MS: integer(
     5000,
@@ -341,7 +346,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     if (!isMet) problems.push(problem)
   }
 
-  const databaseUrl = url('DATABASE_URL', ['postgres:', 'postgresql:'])
+  const databaseUrl = withPassword(
+    url('DATABASE_URL', ['postgres:', 'postgresql:']),
+    text('DATABASE_PASSWORD_FILE'),
+    problems,
+  )
   const redisUrl = url('REDIS_URL', ['redis:', 'rediss:'])
   const brokers = listOf(text('KAFKA_BROKERS') ?? '')
   const isKafka = brokers.length > 0
@@ -468,6 +477,23 @@ function reader(env: Readonly<Record<string, string | undefined>>) {
         problems.push(`${name}=${given} must be one of ${setting.values.filter(Boolean).join(', ')}`)
       return given
     },
+  }
+}
+
+function withPassword(
+  url: string | undefined,
+  file: string | undefined,
+  problems: string[],
+): string | undefined {
+  if (url === undefined || file === undefined || !URL.canParse(url)) return url
+  const complete = new URL(url)
+  if (complete.password !== '') return url
+  try {
+    complete.password = encodeURIComponent(readFileSync(file, 'utf8').trim())
+    return complete.href
+  } catch (error) {
+    problems.push(`DATABASE_PASSWORD_FILE=${file} cannot be read: ${(error as Error).message}`)
+    return url
   }
 }
 

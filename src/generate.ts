@@ -36,7 +36,9 @@ writeFileSync(
   pathOf('.env.example'),
   [
     '# Every setting with its default. Nothing needs to be set.',
-    ...settings.map(({ name, about, value }) => `\n# ${about}\n#${name}=${value}`),
+    ...settings.map(({ name, about, value, isFixed }) =>
+      isFixed ? `\n# ${about}\n#${name}=${value}` : `\n# ${about}; unset: ${value}\n#${name}=`,
+    ),
     '',
   ].join('\n'),
 )

@@ -4,7 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Committed } from './chapters/commit-group.js'
-import { JOB_KINDS } from './contract/job.js'
+import { FAILURE_REASONS, JOB_KINDS } from './contract/job.js'
 import type { JobCounts } from './store/jobs.js'
 
 /** What is told by asking. */
@@ -102,6 +102,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ['kind', 'reason'],
     registers,
   })
+  // A series that begins at its first count has no increase to alert on.
+  for (const kind of JOB_KINDS)
+    for (const reason of FAILURE_REASONS) {
+      deadLetters.inc({ kind, reason }, 0)
+      failures.inc({ kind, reason }, 0)
+    }
   new Counter({
     name: `${prefix}feed_repairs_total`,
     help: 'Events and progress that did not come by themselves and were read from the log',

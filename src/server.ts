@@ -37,7 +37,8 @@ async function main(): Promise<void> {
     leave('uncaught exception', 1)
   })
 
-  await app.listen({ host: config.host, port: config.port })
+  // Thousands of clients may come back at once; what the backlog does not hold waits for seconds.
+  await app.listen({ host: config.host, port: config.port, backlog: 4096 })
 }
 
 main().catch((error: NodeJS.ErrnoException) => {

@@ -2,6 +2,7 @@
  * The server’s TCP connections, so that none holds a node that leaves: a browser’s spare connection, half a
  * request, a client that stopped reading.
  */
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
@@ -22,8 +23,15 @@ export function trackConnections(app: FastifyInstance): Connections {
     open.set(socket, 0)
     socket.on('close', () => open.delete(socket))
   })
-  app.addHook('onRequest', async (request) => count(request.raw.socket, 1))
-  app.addHook('onResponse', async (request) => count(request.raw.socket, -1))
+  // From when the whole request is here: half a request may never become one.
+  const answering = new WeakSet<IncomingMessage>()
+  app.addHook('preValidation', async ({ raw }) => {
+    answering.add(raw)
+    count(raw.socket, 1)
+  })
+  app.addHook('onResponse', async ({ raw }) => {
+    if (answering.delete(raw)) count(raw.socket, -1)
+  })
 
   return {
     destroyIdle() {

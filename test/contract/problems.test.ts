@@ -44,6 +44,9 @@ t.test('every error class has a code of the table, and its own name', async (t) 
     new errors.WrongStateError('x'),
     new errors.IdempotencyKeyReusedError(),
     new errors.UnavailableError('x'),
+    new errors.ForbiddenError('x'),
+    new errors.UnauthorizedError('x'),
+    new errors.RateLimitedError('x', 1),
   ]
   for (const [name, Class] of Object.entries(errors))
     if (Class.prototype instanceof AppError)
@@ -54,7 +57,10 @@ t.test('every error class has a code of the table, and its own name', async (t) 
   for (const error of made) {
     t.ok(error.code in ERRORS, error.code)
     t.equal(error.statusCode, ERRORS[error.code].status)
-    t.equal(error.retryable, error instanceof errors.UnavailableError)
+    t.equal(
+      error.retryable,
+      error instanceof errors.UnavailableError || error instanceof errors.RateLimitedError,
+    )
   }
 })
 

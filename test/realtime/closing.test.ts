@@ -28,7 +28,7 @@ for (const transport of ['websocket', 'polling'])
       const first = await node()
       const { url } = first
       const chapterId = await createChapter(url)
-      const client = await connectSocket(t, url, { transports: [transport] })
+      const client = await connectSocket(t, url, { transports: [transport], auth: { resume: false } })
       let lastSeq = 0
       client.socket.onAny((_name, payload) => {
         lastSeq = payload.seq ?? lastSeq

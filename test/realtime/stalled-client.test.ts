@@ -49,7 +49,7 @@ for (const transport of ['websocket', 'polling'] as const)
 t.test('a client that was cut while it could not read comes back by itself', async (t) => {
   const { url, app } = await buildTestApp(t)
   const chapterId = await createChapter(url)
-  const client = await connectSocket(t, url, { transports: ['websocket'] })
+  const client = await connectSocket(t, url, { transports: ['websocket'], auth: { resume: false } })
   let lastSeq = 0
   client.socket.onAny((_name, payload) => {
     lastSeq = payload.seq ?? lastSeq

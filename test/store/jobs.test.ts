@@ -123,6 +123,7 @@ for (const [name, open] of Object.entries(DATABASES))
           locale: 'ko',
           quizCount: 7,
           metadata: { a: [1] },
+          traceparent: null,
         },
       )
     })
