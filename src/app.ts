@@ -248,7 +248,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     lastCalls.push(
       setTimeout(
         connections.destroyAll,
-        Math.max(closeMs + CLOSE_IDLE_MS, config.shutdownTimeoutMs - LAST_MS),
+        Math.max(closeMs + CLOSE_IDLE_MS, config.shutdownTimeoutMs - config.drainDelayMs - LAST_MS),
       ),
     )
     await Promise.all([dispatcher?.close(), sweeper?.close(), consumer?.close(closeMs)])

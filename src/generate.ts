@@ -5,8 +5,9 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { buildApp } from './app.js'
-import { readConfig, SETTINGS } from './config.js'
+import { readConfig } from './config.js'
 import { END_EVENTS, EVENTS } from './contract/event.js'
+import { SETTINGS } from './settings.js'
 
 const root = new URL('../', import.meta.url)
 const pathOf = (name: string) => new URL(name, root)

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { type Config, readConfig, SETTINGS } from '../src/config.js'
+import { type Config, readConfig } from '../src/config.js'
 import { ConfigError } from '../src/errors.js'
+import { SETTINGS } from '../src/settings.js'
 
 /** CONTRACT.md, section 5. */
 const DEFAULTS: Config = {

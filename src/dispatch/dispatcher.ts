@@ -5,7 +5,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import type { CommitGroups } from '../chapters/commit-group.js'
-import type { PublishedJob } from '../domain/decide.js'
+import type { PublishedJob } from '../domain/command.js'
 import type { DueJob, JobStore } from '../store/jobs.js'
 import { repeat } from '../timers/repeat.js'
 import { deadLetterMessage, generationMessage } from './message.js'

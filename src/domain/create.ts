@@ -5,7 +5,7 @@ import type { ChapterEvent } from '../contract/event.js'
 import { JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { type ChapterState, type JobState, toInstant } from './chapter.js'
-import type { DecisionContext } from './decide.js'
+import type { DecisionContext } from './command.js'
 import { eventMessage } from './messages.js'
 
 /** A validated request for a chapter: title trimmed, every default filled in. */

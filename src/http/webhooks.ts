@@ -17,7 +17,7 @@ import {
 import { ChapterParams } from '../contract/chapter.js'
 import { JOB_KINDS, type JobKind, type JobResults, MAX_QUIZZES, type QuizResult } from '../contract/job.js'
 import type { Violation } from '../contract/problem.js'
-import type { FinishResult } from '../domain/decide.js'
+import type { FinishResult } from '../domain/command.js'
 import type { WorkName } from '../domain/job-state.js'
 import { type AppError, InvalidRequestError } from '../errors.js'
 import { WEBHOOK_SECURITY as security } from './auth.js'

@@ -17,8 +17,8 @@ import type { Sessions } from './sessions.js'
 
 /** Joins and leaves that one connection may have waiting. */
 const MAX_WAITING = 1000
-/** Pauses before a read is tried again while the database is away, ms. Clients hardly ever join twice. */
-const READ_RETRIES_MS = [200, 500, 1000, 2000, 4000]
+/** Pauses before a read is tried again while the database is away, ms: a minute. Clients hardly ever join twice. */
+const READ_RETRIES_MS = [200, 500, 1000, 2000, ...Array<number>(14).fill(4000)]
 
 export interface ChapterRooms {
   /** @throws {AppError} */
@@ -56,7 +56,6 @@ export function createChapterRooms(options: {
   log: FastifyBaseLogger
 }): ChapterRooms {
   const { feed, maxRooms, accessOf, limitJoin, sessions, log } = options
-  const readPage = patient(options.readPage, log)
   const connections = new WeakMap<ChapterSocket, Map<number, Membership>>()
 
   const membershipsOf = (socket: ChapterSocket): Map<number, Membership> => {
@@ -99,6 +98,8 @@ export function createChapterRooms(options: {
     membership: Membership,
   ): Promise<JoinedChapter> {
     const remember = sessions.remember(socket, chapterId, after)
+    const isWanted = () => socket.connected
+    const readPage = patient(options.readPage, isWanted, log)
     if (membership.room !== undefined) {
       const page = await readPage(chapterId, membership.room.position ?? 0, remember)
       const joined = joinedChapter(chapterId, page)
@@ -106,7 +107,6 @@ export function createChapterRooms(options: {
       return joined
     }
     let joined: JoinedChapter = { chapter_id: chapterId }
-    const isWanted = () => socket.connected
     const wasAdmitted = await enterRoom({
       feed,
       readPage,
@@ -243,14 +243,14 @@ function waitingOf(memberships: Map<number, Membership>): number {
   return waiting
 }
 
-function patient(readPage: PageReader, log: FastifyBaseLogger): PageReader {
+function patient(readPage: PageReader, isWanted: () => boolean, log: FastifyBaseLogger): PageReader {
   return async (chapterId, after, remember) => {
-    for (const waitMs of READ_RETRIES_MS) {
+    for (const [tries, waitMs] of READ_RETRIES_MS.entries()) {
       try {
         return await readPage(chapterId, after, remember)
       } catch (error) {
-        if (failureKindOf(error) !== 'connection') throw error
-        log.warn(
+        if (failureKindOf(error) !== 'connection' || !isWanted()) throw error
+        log[tries === 0 ? 'warn' : 'debug'](
           { err: error, chapter_id: chapterId },
           'the log cannot be read for a join; it is tried again',
         )

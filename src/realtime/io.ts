@@ -109,11 +109,11 @@ export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: So
       sessions.end(socket, reason === 'client namespace disconnect')
     })
     for (const { chapterId, afterSeq } of sessions.roomsOf(socket))
-      rooms
-        .rejoin(socket, chapterId, afterSeq)
-        .catch((error: unknown) =>
-          app.log.info({ err: error, chapter_id: chapterId }, 'a room was not entered again'),
-        )
+      rooms.rejoin(socket, chapterId, afterSeq).catch((error: unknown) => {
+        app.log.info({ err: error, chapter_id: chapterId }, 'a room was not entered again')
+        // Its client does not ask for the room and would stay outside without knowing; it shall come again.
+        if (refusalOf(error).code === 'unavailable') socket.conn.close()
+      })
 
     handle(socket, 'join_chapter', checkJoin, async ({ chapter_id, after_seq = 0 }: JoinChapter) =>
       rooms.join(socket, chapter_id, after_seq),

@@ -192,8 +192,10 @@ function proveHearing(io: ChapterIo, subscriber: Redis, speak: () => void, log: 
     } else {
       missed += 1
       if (missed === MAX_MISSED) log.warn('Redis does not deliver; rooms are fed from the log')
-      // Only a connection that thinks it is well needs to be told: others are being made anew already.
-      if (missed % MAX_MISSED === 0 && subscriber.status === 'ready') subscriber.disconnect(true)
+      // One that thinks it is well needs to be told, and one that greets a silent server waits for ever; others
+      // are being made anew already.
+      if (missed % MAX_MISSED === 0 && ['ready', 'connect'].includes(subscriber.status))
+        subscriber.disconnect(true)
     }
     hasHeard = false
     speak()

@@ -42,7 +42,7 @@ export function createSessions({ store, nodeId, ttlMs, now, log }: SessionsOptio
     log.warn({ err: error }, 'sessions could not be written; clients may have to join again')
 
   const takeUp = gather(async (pids: string[]) => {
-    const rooms = await store.takeUp(pids, nodeId, now(), ttlMs)
+    const rooms = await store.takeUp(pids, nodeId, present(), ttlMs)
     return pids.map((pid) => rooms.get(pid))
   })
   const left = gather((pids: string[]) => answered(store.left(pids, nodeId, now()), pids))
@@ -51,13 +51,36 @@ export function createSessions({ store, nodeId, ttlMs, now, log }: SessionsOptio
     answered(store.forgetRooms(rooms), rooms),
   )
 
+  const seenMs = Math.max(MIN_SEEN_MS, ttlMs / 10)
+  /** In this time every node says that it lives, unless it cannot. */
+  const turnsMs = 3 * seenMs
+  let seenAt = now()
+  let stoodAt = seenAt
+  let standsUntil = seenAt + turnsMs
+
+  /**
+   * The present as sessions know it: it stands still while the database is away, for then nobody can say that they
+   * live, and until all had their turn after that.
+   */
+  function present(): number {
+    const at = now()
+    if (at - seenAt > turnsMs) return seenAt
+    return at < standsUntil ? stoodAt : at
+  }
+
   const seen = repeat(
     async () => {
       await store.seen(nodeId, now())
-      await store.deleteExpired(now(), 2 * ttlMs)
+      const at = now()
+      if (at - seenAt > turnsMs) {
+        stoodAt = present()
+        standsUntil = at + turnsMs
+      }
+      seenAt = at
+      if (at >= standsUntil) await store.deleteExpired(at, 2 * ttlMs)
       return false
     },
-    Math.max(MIN_SEEN_MS, ttlMs / 10),
+    seenMs,
     onError,
   )
   seen.soon()

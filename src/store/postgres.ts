@@ -9,6 +9,7 @@ import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import type { FastifyBaseLogger } from 'fastify'
 import postgres, { type Options, type Sql } from 'postgres'
 import type { PostgresConfig } from '../config.js'
+import { ConfigError } from '../errors.js'
 import type { Database, Db } from './database.js'
 import { failureKindOf } from './failure.js'
 import { checkMigrations, MIGRATIONS_DIR } from './migrations.js'
@@ -23,7 +24,7 @@ const CONNECT_TIMEOUT_S = 5
 
 /**
  * Connects, applies migrations under a lock, and refuses a database that is not this program’s.
- * @throws {MigrationError}
+ * @throws {MigrationError | ConfigError}
  */
 export async function openPostgres(config: PostgresConfig, log: Log): Promise<Database> {
   await migratePostgres(config, log)
@@ -109,10 +110,16 @@ function renewableClient(config: PostgresConfig, log: Log) {
 
 /**
  * Applies what is missing. Any number of nodes may do so at once: one does, the others wait for it.
- * A server that is not there yet is waited for.
+ * @param startTimeoutMs how long a server that is not there yet is waited for
+ * @throws {MigrationError | ConfigError}
  */
-export async function migratePostgres(config: PostgresConfig, log: Log): Promise<void> {
-  const deadline = performance.now() + START_TIMEOUT_MS
+export async function migratePostgres(
+  config: PostgresConfig,
+  log: Log,
+  startTimeoutMs = START_TIMEOUT_MS,
+): Promise<void> {
+  const deadline = performance.now() + startTimeoutMs
+  const address = addressOf(config.url)
   for (let waitMs = 250; ; waitMs = Math.min(2 * waitMs, 4000)) {
     const client = postgres(config.url, {
       ...optionsOf(config),
@@ -124,14 +131,23 @@ export async function migratePostgres(config: PostgresConfig, log: Log): Promise
       await migrateUnderLock(client, log)
       return
     } catch (error) {
-      if (failureKindOf(error) !== 'connection' || performance.now() > deadline) throw error
-      log.warn({ err: error }, `PostgreSQL at ${addressOf(config.url)} does not answer yet`)
+      const { code = '', message } = error as { code?: string; message: string }
+      if (REFUSALS.test(code)) throw new ConfigError([`DATABASE_URL: ${address} refuses us: ${message}`])
+      if (failureKindOf(error) !== 'connection') throw error
+      if (performance.now() > deadline)
+        throw new ConfigError([
+          `DATABASE_URL: ${address} does not answer, for ${startTimeoutMs} ms now: ${message || code}`,
+        ])
+      log.warn({ err: error }, `PostgreSQL at ${address} does not answer yet`)
     } finally {
       await client.end({ timeout: 2 })
     }
     await delay(waitMs * (0.5 + Math.random()))
   }
 }
+
+/** A wrong user or password, a database that does not exist, or one that the user may not use. */
+const REFUSALS = /^(28...|3D000|42501)$/
 
 async function migrateUnderLock(client: Sql, log: Log): Promise<void> {
   const db = drizzle(client)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import type { Locale } from '../../src/contract/scalar.js'
-import type { ChapterCommand } from '../../src/domain/decide.js'
+import type { ChapterCommand } from '../../src/domain/command.js'
 import { UnavailableError } from '../../src/errors.js'
 import { DATABASES } from '../support/database.js'
 import {

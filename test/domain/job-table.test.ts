@@ -1,7 +1,8 @@
 import t from 'tap'
 import { JOB_STATUSES, type JobStatus } from '../../src/contract/job.js'
 import type { ChapterState, JobState } from '../../src/domain/chapter.js'
-import { type ChapterCommand, decide } from '../../src/domain/decide.js'
+import type { ChapterCommand } from '../../src/domain/command.js'
+import { decide } from '../../src/domain/decide.js'
 import { actionOf, JOB_INPUTS, type JobInput, MATCHES, matchOf } from '../../src/domain/job-state.js'
 import {
   at,

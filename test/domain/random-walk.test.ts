@@ -10,7 +10,7 @@ import { ChapterAccepted } from '../../src/contract/chapter.js'
 import { type ChapterEvent, END_EVENTS, ProgressUpdate } from '../../src/contract/event.js'
 import { JOB_KINDS, type JobKind } from '../../src/contract/job.js'
 import { type ChapterState, isRunning, type JobState, jobsOf } from '../../src/domain/chapter.js'
-import type { ChapterCommand, Decision } from '../../src/domain/decide.js'
+import type { ChapterCommand, Decision } from '../../src/domain/command.js'
 import { WrongStateError } from '../../src/errors.js'
 import { compileCheck } from '../../src/validation.js'
 import {

@@ -1,0 +1,233 @@
+/**
+ * What one group of commands will write: pure, from what was read. Commands on one chapter see each other’s effect, and
+ * equal idempotency keys are one create.
+ */
+import { JOB_KINDS } from '../contract/job.js'
+import type { ChapterCommand, Decision, DecisionContext } from '../domain/command.js'
+import { createChapter, type NewChapter } from '../domain/create.js'
+import { decide } from '../domain/decide.js'
+import { ChapterNotFoundError, IdempotencyKeyReusedError } from '../errors.js'
+import type { ChapterWrite, CreatedChapter, GroupAnswer, GroupQuestion } from '../store/chapters.js'
+
+export interface CreateRequest {
+  chapter: NewChapter
+  idempotency?: { key: string; bodyHash: string }
+}
+
+export interface CreateReply {
+  chapter: CreatedChapter
+  /** False when an earlier request with the same idempotency key made it. */
+  isNew: boolean
+}
+
+/** Why a command is decided again. */
+export type Again = 'moved' | 'conflict' | 'connection'
+
+export interface Waiting {
+  task:
+    | { type: 'create'; createId: string; request: CreateRequest }
+    | { type: 'command'; command: ChapterCommand }
+  bytes: number
+  /** By `performance.now()`. */
+  since: number
+  tries: Record<Again, number>
+  /** Writes whose outcome was not known when they ended; a late one may still land. */
+  unknown: Planned[]
+  isSettled: boolean
+  resolve: (reply: never) => void
+  reject: (error: unknown) => void
+}
+
+export type Outcome = { reply: unknown } | { error: unknown }
+
+/** One chapter’s part of a group’s write, and everybody who waits for it. */
+export interface Planned {
+  writeId: string
+  write: ChapterWrite
+  members: { waiting: Waiting; outcome: Outcome }[]
+  isTold?: true
+}
+
+export function questionOf(group: Waiting[]): GroupQuestion {
+  const creates = group.flatMap(({ task }) => (task.type === 'create' ? [task] : []))
+  const commands = group.flatMap(({ task }) => (task.type === 'command' ? [task.command] : []))
+  return {
+    chapterIds: [...new Set(commands.map(({ chapterId }) => chapterId))],
+    createIds: creates.map(({ createId }) => createId),
+    keys: creates.flatMap(({ request: { idempotency, chapter } }) =>
+      idempotency === undefined ? [] : [{ ownerId: chapter.ownerId, key: idempotency.key }],
+    ),
+    newChapters: creates.length,
+    newQuizzes: creates.reduce((sum, { request }) => sum + request.chapter.quizCount, 0),
+  }
+}
+
+interface GroupPlan {
+  planned: Planned[]
+  /** Commands of chapters that nothing in this group changes: their answers hold already. */
+  unchanged: { waiting: Waiting; outcome: Outcome }[]
+}
+
+export function decideGroup(group: Waiting[], answer: GroupAnswer, context: DecisionContext): GroupPlan {
+  const writeId = context.newId()
+  const plan: GroupPlan = { planned: [], unchanged: [] }
+  planCreates(group, answer, context, writeId, plan)
+  planCommands(group, answer, context, writeId, plan)
+  return plan
+}
+
+function planCreates(
+  group: Waiting[],
+  answer: GroupAnswer,
+  context: DecisionContext,
+  writeId: string,
+  plan: GroupPlan,
+): void {
+  const keyOf = (ownerId: number, key: string) => `${ownerId} ${key}`
+  const known = new Map(answer.keys.map((row) => [keyOf(row.ownerId, row.key), row]))
+  const first = new Map<string, { planned: Planned; bodyHash: string; chapter: CreatedChapter }>()
+  const { chapters, concepts, exercises, quizzes } = answer.ids
+
+  for (const waiting of group) {
+    if (waiting.task.type !== 'create') continue
+    const { createId, request } = waiting.task
+    const { idempotency, chapter: input } = request
+    const key = idempotency === undefined ? undefined : keyOf(input.ownerId, idempotency.key)
+    const own = answer.created.get(createId)
+    const before = key === undefined ? undefined : known.get(key)
+    const beside = key === undefined ? undefined : first.get(key)
+    const same = (chapter: CreatedChapter, bodyHash: string): Outcome =>
+      bodyHash === idempotency?.bodyHash
+        ? { reply: { chapter, isNew: false } satisfies CreateReply }
+        : { error: new IdempotencyKeyReusedError() }
+
+    if (own !== undefined)
+      plan.unchanged.push({
+        waiting,
+        outcome: { reply: { chapter: own, isNew: true } },
+      })
+    else if (before !== undefined)
+      plan.unchanged.push({
+        waiting,
+        outcome: same(before.chapter, before.bodyHash),
+      })
+    else if (beside !== undefined)
+      beside.planned.members.push({
+        waiting,
+        outcome: same(beside.chapter, beside.bodyHash),
+      })
+    else {
+      const ids = {
+        chapterId: drawn(chapters),
+        conceptId: drawn(concepts),
+        exerciseId: drawn(exercises),
+        quizIds: Array.from({ length: input.quizCount }, () => drawn(quizzes)),
+      }
+      let made: ReturnType<typeof createChapter>
+      try {
+        made = createChapter(input, ids, context)
+      } catch (error) {
+        plan.unchanged.push({ waiting, outcome: { error } })
+        continue
+      }
+      const { state, events } = made
+      const { quizCount, status, createdAt } = state
+      const chapter: CreatedChapter = {
+        createId,
+        ...ids,
+        quizCount,
+        status,
+        createdAt,
+      }
+      const write: ChapterWrite = {
+        expectedVersion: null,
+        state,
+        changedKinds: JOB_KINDS,
+        events,
+        results: [],
+        deadLetters: [],
+        creation: {
+          createId,
+          quizIds: ids.quizIds,
+          ...(idempotency === undefined ? {} : { idempotency }),
+        },
+      }
+      const planned: Planned = {
+        writeId,
+        write,
+        members: [
+          {
+            waiting,
+            outcome: { reply: { chapter, isNew: true } satisfies CreateReply },
+          },
+        ],
+      }
+      plan.planned.push(planned)
+      if (key !== undefined && idempotency !== undefined)
+        first.set(key, { planned, bodyHash: idempotency.bodyHash, chapter })
+    }
+  }
+}
+
+function planCommands(
+  group: Waiting[],
+  answer: GroupAnswer,
+  context: DecisionContext,
+  writeId: string,
+  plan: GroupPlan,
+): void {
+  const byChapter = new Map<number, { waiting: Waiting; command: ChapterCommand }[]>()
+  for (const waiting of group) {
+    if (waiting.task.type !== 'command') continue
+    const { command } = waiting.task
+    const others = byChapter.get(command.chapterId)
+    if (others === undefined) byChapter.set(command.chapterId, [{ waiting, command }])
+    else others.push({ waiting, command })
+  }
+
+  for (const [chapterId, commands] of byChapter) {
+    const before = answer.chapters.get(chapterId)?.state
+    if (before === undefined) {
+      const outcome = { error: new ChapterNotFoundError(chapterId) }
+      plan.unchanged.push(...commands.map(({ waiting }) => ({ waiting, outcome })))
+      continue
+    }
+    const members: Planned['members'] = []
+    const write: ChapterWrite = {
+      expectedVersion: before.version,
+      state: before,
+      changedKinds: [],
+      events: [],
+      results: [],
+      deadLetters: [],
+    }
+    for (const { waiting, command } of commands)
+      members.push({ waiting, outcome: decideInto(write, command, context) })
+    if (write.state === before) plan.unchanged.push(...members)
+    else {
+      write.changedKinds = JOB_KINDS.filter((kind) => write.state.jobs[kind] !== before.jobs[kind])
+      plan.planned.push({ writeId, write, members })
+    }
+  }
+}
+
+/** Decides on what the commands before it in the group left; a refused command leaves no trace. */
+function decideInto(write: ChapterWrite, command: ChapterCommand, context: DecisionContext): Outcome {
+  let decision: Decision
+  try {
+    decision = decide(write.state, command, context)
+  } catch (error) {
+    return { error }
+  }
+  write.state = decision.state
+  write.events.push(...decision.events)
+  write.results.push(...decision.results)
+  write.deadLetters.push(...decision.deadLetters)
+  return { reply: decision.reply }
+}
+
+function drawn(ids: number[]): number {
+  const id = ids.shift()
+  if (id === undefined) throw new Error('The group’s read drew too few ids')
+  return id
+}

@@ -1,0 +1,93 @@
+/**
+ * What can be asked of a chapter that exists, what is answered, and what a decision about it returns.
+ */
+import type { GenerationPolicy } from '../config.js'
+import type { CallbackAnswer, StartAnswer } from '../contract/callback.js'
+import type { ChapterAccepted } from '../contract/chapter.js'
+import type { ChapterEvent } from '../contract/event.js'
+import type { FailureReason, JobKind, JobResults } from '../contract/job.js'
+import type { ChapterState } from './chapter.js'
+import type { WorkName } from './job-state.js'
+
+export type FinishResult = {
+  [K in JobKind]: { kind: K; result: JobResults[K] }
+}[JobKind]
+
+export interface PublishedJob {
+  kind: JobKind
+  jobId: string
+  attempt: number
+  /** When it was sent; its deadline counts from then. */
+  publishedAt: number
+}
+
+export type ChapterCommand = { chapterId: number } & (
+  | { type: 'start'; kind: JobKind; jobId: string; attempt: number }
+  | ({ type: 'finish'; named: WorkName } & FinishResult)
+  | {
+      type: 'fail'
+      kind: JobKind
+      named: WorkName
+      reason: FailureReason
+      error: string
+      retryable: boolean
+      retryAfterMs: number
+    }
+  | {
+      type: 'progress'
+      kind?: JobKind
+      named: WorkName
+      progress: number
+      message: string
+    }
+  | { type: 'published'; jobs: PublishedJob[] }
+  | { type: 'expire'; kind: JobKind; jobId: string; attempt: number }
+  | { type: 'lapse'; kind: JobKind; jobId: string; attempt: number }
+  | { type: 'retry' }
+  | { type: 'cancel' }
+)
+
+export interface Replies {
+  start: StartAnswer
+  finish: CallbackAnswer
+  fail: CallbackAnswer
+  progress: CallbackAnswer
+  published: undefined
+  expire: undefined
+  lapse: undefined
+  retry: ChapterAccepted
+  /** `already`: it was cancelled before. */
+  cancel: ChapterAccepted & { already: boolean }
+}
+export type CommandType = keyof Replies
+
+/** A job that failed for good; owed to the dead-letter topic by the write that failed it. */
+export interface OwedDeadLetter {
+  kind: JobKind
+  jobId: string
+  attempt: number
+  maxAttempts: number
+  requestedAt: number
+  deadlineAt: number | null
+  reason: FailureReason
+  error: string | null
+  failedAt: number
+}
+
+export interface Decision<Type extends CommandType = CommandType> {
+  reply: Replies[Type]
+  /** The chapter afterwards; the very state that came in when nothing changed. */
+  state: ChapterState
+  events: ChapterEvent[]
+  results: FinishResult[]
+  deadLetters: OwedDeadLetter[]
+}
+
+export interface DecisionContext {
+  /** Milliseconds since the epoch. */
+  now: number
+  policy: GenerationPolicy
+  /** [0, 1) */
+  random: () => number
+  newId: () => string
+}
