@@ -157,6 +157,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     redisUrl === undefined || databaseUrl !== undefined,
     'REDIS_URL needs DATABASE_URL: the embedded database belongs to one process, so there is no other node to talk to',
   )
+  needs(
+    whole('DRAIN_DELAY_MS') < whole('SHUTDOWN_TIMEOUT_MS'),
+    'DRAIN_DELAY_MS must be shorter than SHUTDOWN_TIMEOUT_MS, which counts from the signal',
+  )
   needs(generator !== 'openai' || model !== undefined, 'GENERATOR=openai needs OPENAI_MODEL')
   needs(
     jwtSecret === undefined || Buffer.byteLength(jwtSecret) >= 32,

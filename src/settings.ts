@@ -198,7 +198,12 @@ export const SETTINGS = {
     600_000,
     'From not ready until sockets are moved away: time for the proxy to notice',
   ),
-  SHUTDOWN_TIMEOUT_MS: integer(10_000, 1000, 600_000, 'A node that is told to leave has left by then'),
+  SHUTDOWN_TIMEOUT_MS: integer(
+    10_000,
+    1000,
+    600_000,
+    'A node that is told to leave has left by then, the drain delay included',
+  ),
   EVENT_RETENTION_MS: integer(
     30 * DAY_MS,
     1000,

@@ -217,6 +217,7 @@ t.test('settings that need one another, or exclude one another, are refused toge
   t.match(problemsOf({ JWT_SECRET: 'x'.repeat(32), JWT_JWKS_URL: 'https://a.org/k' }).problems, [/exclude/])
   t.match(problemsOf({ KAFKA_SASL_MECHANISM: 'plain' }).problems, [/KAFKA_SASL_USERNAME/])
   t.match(problemsOf({ KAFKA_SASL_USERNAME: 'u' }).problems, [/KAFKA_SASL_MECHANISM/])
+  t.match(problemsOf({ DRAIN_DELAY_MS: '10000' }).problems, [/shorter than SHUTDOWN_TIMEOUT_MS/])
   t.match(problemsOf({ NODE_ENV: 'production' }).problems, [/WEBHOOK_SECRET/])
   t.equal(readConfig({ NODE_ENV: 'production', WEBHOOK_SECRET: 's' }).webhookSecrets.length, 1)
 })
