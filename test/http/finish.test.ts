@@ -5,6 +5,7 @@ import t from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { buildTestApp } from '../support/app.js'
 import { connectSocket, createChapter, FINISH_BODIES, finish, post, request } from '../support/client.js'
+import { waitFor } from '../support/condition.js'
 import { eventNamesOf, eventsOf, finishAll, learningOf, viewChapter } from '../support/views.js'
 
 const { url } = await buildTestApp(t)
@@ -72,6 +73,10 @@ t.test('a callback delivered twice changes the job once', async (t) => {
   for (const kind of JOB_KINDS) {
     const id = await createChapter(url)
     await finish(url, id, kind)
+    // Sending the other jobs is a write of its own, and comes when it comes.
+    await waitFor('the other jobs are sent', async () =>
+      (await viewChapter(url, id)).jobs.every(({ status }) => status !== 'queued'),
+    )
     const before = [await learningOf(url, id), await eventsOf(url, id), await viewChapter(url, id)]
     const other = { title: 'x', content: 'x', question: 'x', answer: 'x', quizzes: [short(1)] }
     for (const again of [
