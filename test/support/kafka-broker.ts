@@ -1,7 +1,6 @@
 /**
  * Something that speaks Kafka’s protocol, for the tests: the brokers of `KAFKA_BROKERS`, or the mock broker
- * inside Debian’s `kcat`, which keeps messages and groups in memory and knows no admin calls. A real Kafka:
- * `eval "$(../shared/services/kafka start | sed 's/^/export /')"`.
+ * inside Debian’s `kcat`, which keeps messages and groups in memory and knows no admin calls.
  */
 
 import { spawn } from 'node:child_process'
