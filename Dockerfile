@@ -2,6 +2,7 @@
 FROM node:24-bookworm-slim AS base
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY src/client/package.json src/client/
 
 FROM base AS build
 RUN --mount=type=cache,target=/root/.npm npm ci

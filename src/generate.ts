@@ -1,12 +1,13 @@
 /**
- * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, and the tables of
- * the READMEs. `npm run generate`; the gate fails when it changes anything.
+ * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, the
+ * client’s `contract.ts`, and the tables of the READMEs. `npm run generate`; the gate fails when it changes anything.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { buildApp } from './app.js'
 import { readConfig } from './config.js'
 import { END_EVENTS, EVENTS } from './contract/event.js'
+import { clientContract } from './generate-client.js'
 import { SETTINGS } from './settings.js'
 
 const root = new URL('../', import.meta.url)
@@ -48,6 +49,8 @@ const app = await buildApp(readConfig({ DATA_DIR: 'memory', LOG_LEVEL: 'silent',
 await app.ready()
 writeFileSync(pathOf('src/contract/openapi.json'), `${JSON.stringify(app.swagger(), null, 2)}\n`)
 await app.close()
+
+writeFileSync(pathOf('src/client/contract.ts'), await clientContract())
 
 const settingsTable = [
   '| Name | Default | Meaning |',

@@ -2,10 +2,10 @@
  * Socket.IO: what clients send, what they are acknowledged, what they hear.
  */
 import { type Static, Type } from '@sinclair/typebox'
-import type { ChapterStatus } from './chapter.js'
+import { CHAPTER_STATUSES } from './chapter.js'
 import type { EventName, EventPayload, ProgressUpdate } from './event.js'
-import type { ErrorCode } from './problem.js'
-import { Id, Seq } from './scalar.js'
+import { ERROR_CODES } from './problem.js'
+import { Id, Percent, Seq, stringEnum } from './scalar.js'
 
 export const JoinChapter = Type.Object({
   chapter_id: Id,
@@ -19,30 +19,40 @@ export type LeaveChapter = Static<typeof LeaveChapter>
 export const RefreshToken = Type.Object({ token: Type.String({ minLength: 1 }) })
 export type RefreshToken = Static<typeof RefreshToken>
 
-/** What a room knows of its chapter; all three absent while the chapter does not exist yet. */
-export interface JoinedChapter {
-  chapter_id: number
-  status?: ChapterStatus
-  progress?: number
-  last_seq?: number
-  /** The client’s cursor was beyond the end of the log: everything is replayed. */
-  reset?: true
-  /** The log was deleted after its retention: what it held is not replayed. */
-  expired?: true
-}
+/** What a room knows of its chapter; status, progress and position are absent while the chapter does not exist yet. */
+export const JoinedChapter = Type.Object({
+  chapter_id: Id,
+  status: Type.Optional(stringEnum(CHAPTER_STATUSES)),
+  progress: Type.Optional(Percent),
+  last_seq: Type.Optional(Seq),
+  reset: Type.Optional(
+    Type.Literal(true, {
+      description: 'The client’s cursor was beyond the end of the log: everything is replayed',
+    }),
+  ),
+  expired: Type.Optional(
+    Type.Literal(true, {
+      description: 'The log was deleted after its retention: what it held is not replayed',
+    }),
+  ),
+})
+export type JoinedChapter = Static<typeof JoinedChapter>
 
 /** Of a join or a leave; also `err.data` of a refused connect. */
-export interface Refusal {
-  code: ErrorCode
-  message: string
-}
+export const Refusal = Type.Object({ code: stringEnum(ERROR_CODES), message: Type.String() })
+export type Refusal = Static<typeof Refusal>
 
 export type Ack<T extends object> = (answer: ({ ok: true } & T) | ({ ok: false } & Refusal)) => void
 
+/** An event with an optional ack, written so that `emit`, `emitWithAck` and `timeout` of Socket.IO are typed. */
+export type Asking<Payload, Answer extends object> = (
+  ...args: [payload: Payload] | [payload: Payload, ack: Ack<Answer>]
+) => void
+
 export interface ClientToServerEvents {
-  join_chapter: (payload: JoinChapter, ack?: Ack<JoinedChapter>) => void
-  leave_chapter: (payload: LeaveChapter, ack?: Ack<{ chapter_id: number }>) => void
-  refresh_token: (payload: RefreshToken, ack?: Ack<object>) => void
+  join_chapter: Asking<JoinChapter, JoinedChapter>
+  leave_chapter: Asking<LeaveChapter, { chapter_id: number }>
+  refresh_token: Asking<RefreshToken, object>
 }
 
 export type ServerToClientEvents = {

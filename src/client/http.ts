@@ -1,0 +1,119 @@
+/**
+ * Requests to the server. What may succeed later is asked again, a bounded number of times, with full-jitter
+ * waits and not before the server wants it; every other failure is a typed error at once.
+ */
+import type { Problem } from './contract.js'
+import { ChaptercastError, RefusedError, UnreachableError } from './errors.js'
+import { backoffMs, delay } from './wait.js'
+
+/** A string, or a function that is asked for the token of now; undefined sends none. */
+export type Token = string | (() => string | undefined | Promise<string | undefined>)
+
+const TRIES = 6
+const ANSWER_PATIENCE_MS = 20_000
+const RETRY_BASE_MS = 300
+const RETRY_CAP_MS = 10_000
+/** A server that wants to be left alone for longer than this is not waited for. */
+const RETRY_AFTER_MAX_MS = 60_000
+
+export interface RequestOptions {
+  query?: object | undefined
+  body?: unknown
+  headers?: Record<string, string>
+  signal?: AbortSignal | undefined
+  /** How often it is asked in all; 1 for what must not be asked twice. */
+  tries?: number
+}
+
+export type Http = <T>(method: 'GET' | 'POST', path: string, options?: RequestOptions) => Promise<T>
+
+export function createHttp(options: {
+  /** Without a slash at its end. */
+  base: string
+  token: Token | undefined
+  fetch: typeof fetch
+  /** Ends every request. */
+  signal: AbortSignal
+}): Http {
+  return async <T>(method: 'GET' | 'POST', path: string, request: RequestOptions = {}): Promise<T> => {
+    const { tries = TRIES } = request
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return (await ask(options, method, path, request)) as T
+      } catch (error) {
+        const waitMs = retryWaitMs(error, attempt)
+        if (waitMs === undefined || attempt >= tries) throw error
+        await delay(waitMs, request.signal, options.signal)
+      }
+    }
+  }
+}
+
+/** undefined when asking again is useless. */
+function retryWaitMs(error: unknown, attempt: number): number | undefined {
+  const waitMs = backoffMs(attempt, RETRY_BASE_MS, RETRY_CAP_MS)
+  if (error instanceof UnreachableError) return waitMs
+  if (!(error instanceof RefusedError) || error.status === undefined) return undefined
+  const mayPass = error.status >= 500 || error.status === 408 || error.status === 429
+  const { retryAfterMs = 0 } = error
+  return mayPass && retryAfterMs <= RETRY_AFTER_MAX_MS ? Math.max(waitMs, retryAfterMs) : undefined
+}
+
+async function ask(
+  { base, token, fetch, signal: closed }: Parameters<typeof createHttp>[0],
+  method: 'GET' | 'POST',
+  path: string,
+  { query = {}, body, headers = {}, signal }: RequestOptions,
+): Promise<unknown> {
+  const bearer = typeof token === 'function' ? await token() : token
+  const url = `${base}${path}${searchOf(query)}`
+  const abort = new AbortController()
+  const timer = setTimeout(() => abort.abort(new Error('no answer in time')), ANSWER_PATIENCE_MS)
+  const stops = [signal, closed].filter((each) => each !== undefined)
+  const stop = () => abort.abort()
+  for (const each of stops) each.addEventListener('abort', stop)
+  try {
+    for (const each of stops) each.throwIfAborted()
+    const response = await fetch(url, {
+      method,
+      cache: 'no-store',
+      signal: abort.signal,
+      headers: {
+        accept: 'application/json',
+        ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const isJson = /[/+]json\b/.test(response.headers.get('content-type') ?? '')
+    const answer: unknown = isJson ? await response.json() : undefined
+    if (response.ok && answer !== undefined) return answer
+    throw refusalOf(response, answer)
+  } catch (error) {
+    for (const each of stops) each.throwIfAborted()
+    throw error instanceof ChaptercastError ? error : new UnreachableError(url, error)
+  } finally {
+    clearTimeout(timer)
+    for (const each of stops) each.removeEventListener('abort', stop)
+  }
+}
+
+function refusalOf(response: Response, answer: unknown): RefusedError {
+  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN)
+  const details = {
+    status: response.status,
+    retryAfterMs: Number.isNaN(seconds) ? undefined : seconds * 1000,
+  }
+  if (typeof answer !== 'object' || answer === null || !('code' in answer))
+    // A proxy in the server’s place, or another server.
+    return new RefusedError('bad_answer', `HTTP ${response.status} without a reason`, details)
+  const { code, detail, title, errors, request_id: requestId } = answer as Problem
+  return new RefusedError(code, detail ?? title, { ...details, errors, requestId })
+}
+
+function searchOf(query: object): string {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) search.set(name, String(value))
+  return search.size === 0 ? '' : `?${search}`
+}

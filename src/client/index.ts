@@ -1,0 +1,140 @@
+/**
+ * Watches chapters of a chaptercast server: every event once and in order of `seq`, whatever happens to the
+ * connection. In browsers and Node.js.
+ */
+import type {
+  ChapterAccepted,
+  ChapterCreate,
+  ChapterCreated,
+  ChapterList,
+  ChapterListQuery,
+  ChapterView,
+  LearningView,
+} from './contract.js'
+import { ClosedError } from './errors.js'
+import { createHttp, type Token } from './http.js'
+import { createLink, type SocketSettings } from './link.js'
+import { Room } from './room.js'
+import { ChapterWatch, type WatchOptions } from './watch.js'
+
+export type * from './contract.js'
+export * from './errors.js'
+export type { ChapterConnection, ChapterSnapshot, JobSnapshot } from './snapshot.js'
+export { JOB_KINDS } from './snapshot.js'
+export type { FollowOptions, Listeners, WatchOptions } from './watch.js'
+export type { SocketSettings, Token }
+export { ChapterWatch }
+
+export interface ConnectOptions {
+  /** Sent with every request and connection; a function is asked each time. */
+  token?: Token
+  /** Closes the client. */
+  signal?: AbortSignal
+  /** Instead of the global one. */
+  fetch?: typeof fetch
+  /** For Socket.IO; `auth` is the client’s own. */
+  socket?: Omit<SocketSettings, 'auth' | 'autoConnect' | 'forceNew'>
+}
+
+export interface CallOptions {
+  signal?: AbortSignal
+}
+
+export interface CreateOptions extends CallOptions {
+  /**
+   * Names this chapter: asked again with the same key, the server answers the same chapter. A random one unless
+   * given, so that a lost answer never makes two.
+   */
+  idempotencyKey?: string
+}
+
+/**
+ * A server’s chapters. Requests throw `RefusedError` or `UnreachableError`; what may pass (nobody answers, 429,
+ * 503) is asked again first, for a few seconds.
+ */
+export interface Chapters {
+  create(chapter: ChapterCreate, options?: CreateOptions): Promise<ChapterCreated>
+  /** Newest first; the next page by `cursor`. */
+  list(query?: ChapterListQuery, options?: CallOptions): Promise<ChapterList>
+  get(chapterId: number, options?: CallOptions): Promise<ChapterView>
+  /** The content as far as it is written; `answers` for those who may see them. */
+  learning(chapterId: number, options?: CallOptions & { answers?: boolean }): Promise<LearningView>
+  /** Starts what failed again. */
+  retry(chapterId: number, options?: CallOptions): Promise<ChapterAccepted>
+  cancel(chapterId: number, options?: CallOptions): Promise<ChapterAccepted>
+  /** Nothing is asked of the server until the watch is followed. A chapter may be watched before it exists. */
+  watch(chapterId: number, options?: WatchOptions): ChapterWatch
+  /** Ends every watch with `ClosedError`, and every request. */
+  close(): void
+}
+
+/**
+ * @param url of the server, with the path of a proxy if there is one; in a browser, by default, the page’s own
+ * @throws {TypeError} when there is no such URL
+ */
+export function connectChapters(
+  url: string | URL = globalThis.location?.origin,
+  options: ConnectOptions = {},
+): Chapters {
+  const { origin, pathname } = new URL(url, globalThis.location?.href)
+  const path = pathname.replace(/\/+$/, '')
+  const closed = new AbortController()
+  const http = createHttp({
+    base: origin + path,
+    token: options.token,
+    fetch: options.fetch ?? ((...request) => globalThis.fetch(...request)),
+    signal: closed.signal,
+  })
+  const link = createLink({
+    // A path in its URL would be a namespace to Socket.IO.
+    url: origin,
+    token: options.token,
+    socket: { path: `${path}/socket.io/`, ...options.socket },
+  })
+  const rooms = new Map<number, Room>()
+
+  function openRoom(chapterId: number, after: number): Room {
+    closed.signal.throwIfAborted()
+    const known = rooms.get(chapterId)
+    if (known !== undefined) return known
+    const disposed = (room: Room) => rooms.get(chapterId) === room && rooms.delete(chapterId)
+    const room = new Room(chapterId, after, { link, http, disposed })
+    rooms.set(chapterId, room)
+    return room
+  }
+
+  function close(): void {
+    closed.abort(new ClosedError())
+    for (const room of [...rooms.values()]) room.close()
+    link.close()
+  }
+
+  if (options.signal?.aborted) close()
+  else options.signal?.addEventListener('abort', close, { once: true })
+
+  return {
+    create: (body, { signal, idempotencyKey = randomKey() } = {}) =>
+      http('POST', '/v1/chapter/', { body, signal, headers: { 'idempotency-key': idempotencyKey } }),
+    list: (query, { signal } = {}) => http('GET', '/v1/chapter/', { query, signal }),
+    get: (chapterId, { signal } = {}) => http('GET', chapterPath(chapterId), { signal }),
+    learning: (chapterId, { signal, answers } = {}) =>
+      http('GET', `${chapterPath(chapterId)}/learning`, { query: { answers }, signal }),
+    // Asked twice it would be refused the second time.
+    retry: (chapterId, { signal } = {}) =>
+      http('POST', `${chapterPath(chapterId)}/retry`, { signal, tries: 1 }),
+    cancel: (chapterId, { signal } = {}) => http('POST', `${chapterPath(chapterId)}/cancel`, { signal }),
+    watch: (chapterId, watchOptions = {}) =>
+      new ChapterWatch(chapterId, watchOptions, { room: openRoom, http }),
+    close,
+  }
+}
+
+function chapterPath(chapterId: number): string {
+  return `/v1/chapter/${chapterId}`
+}
+
+/** `crypto.randomUUID` is missing on plain http from another computer. */
+function randomKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16))
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+}

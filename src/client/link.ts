@@ -1,0 +1,332 @@
+/**
+ * The one Socket.IO connection of a client, and the rooms it is to be in. It is open while there are rooms.
+ *
+ * - After every connect each room is joined again with its own cursor (`auth: {resume: false}`: the server
+ *   shall not rejoin by itself), so nothing that was had is sent again.
+ * - A join without an answer is asked again; one that the server refuses for good ends its room.
+ * - A connection may be dead without an error (sleep, another network). When the page is shown again, the
+ *   network is back or the clock jumped, the server is asked for a sign of life, and a silent connection is
+ *   replaced at once.
+ */
+import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
+import type {
+  ChapterEvent,
+  ClientToServerEvents,
+  ErrorCode,
+  JoinedChapter,
+  ProgressUpdate,
+  Refusal,
+  ServerToClientEvents,
+} from './contract.js'
+import type { Token } from './http.js'
+import { backoffMs } from './wait.js'
+
+/** What a chapter wants from the link, and is told by it. */
+export interface LinkRoom {
+  readonly chapterId: number
+  /** After which event the next join asks. */
+  readonly cursor: number
+  disconnected(): void
+  /** @param asked the cursor that the join was sent with */
+  joined(joined: JoinedChapter, asked: number): void
+  /** The server will not let it in. */
+  refused(refusal: Refusal): void
+  event(event: ChapterEvent): void
+  progress(update: ProgressUpdate): void
+}
+
+export interface Link {
+  enter(room: LinkRoom): void
+  leave(room: LinkRoom): void
+  /** Leaves and joins again: a room one is in replays nothing. */
+  rejoin(room: LinkRoom): void
+  close(): void
+}
+
+/** As much of them as an application may want: a path behind a proxy, headers in Node.js. */
+export type SocketSettings = Partial<ManagerOptions & SocketOptions>
+
+/** The server itself waits up to a minute for its database before it answers a join. */
+const JOIN_PATIENCE_MS = 20_000
+const PROBE_PATIENCE_MS = 5000
+const REJOIN_BASE_MS = 500
+const REJOIN_CAP_MS = 30_000
+const CONNECT_BASE_MS = 500
+const CONNECT_CAP_MS = 10_000
+/** How long a connection without rooms stays open: the next chapter may come soon. */
+const LINGER_MS = 1000
+const TICK_MS = 2000
+/** A tick that comes so much later was not late: the computer slept. */
+const JUMP_MS = 8000
+
+/** Refusals that may pass; the others are final. */
+const PASSING: readonly ErrorCode[] = [
+  'unavailable',
+  'internal',
+  'too_many_requests',
+  'rate_limited',
+  'request_timeout',
+]
+
+interface Entry {
+  /** Counts joins: an answer to an older one is none to this. */
+  joins: number
+  asked: number
+  /** Whether `joined_chapter` or the ack of this join came: whichever is first counts. */
+  isAnswered: boolean
+  failures: number
+  again: ReturnType<typeof setTimeout> | undefined
+}
+
+type ChapterSocket = Socket<ServerToClientEvents, ClientToServerEvents>
+
+export function createLink(options: {
+  url: string
+  token: Token | undefined
+  socket: SocketSettings | undefined
+}): Link {
+  const rooms = new Map<LinkRoom, Entry>()
+  let socket: ChapterSocket | undefined
+  let isClosed = false
+  let connectFailures = 0
+  let reconnect: ReturnType<typeof setTimeout> | undefined
+  let linger: ReturnType<typeof setTimeout> | undefined
+  let sentToken: string | undefined
+  let refusedToken: string | undefined
+  let stopWatching: (() => void) | undefined
+
+  function open(): ChapterSocket {
+    const opened: ChapterSocket = io(options.url, {
+      // A websocket needs no sticky load balancer; polling is there where websockets are blocked.
+      transports: ['websocket', 'polling'],
+      tryAllTransports: true,
+      reconnectionDelay: CONNECT_BASE_MS,
+      reconnectionDelayMax: CONNECT_CAP_MS,
+      ...options.socket,
+      forceNew: true,
+      autoConnect: false,
+      auth: (send) => void authorize(opened, send),
+    })
+    opened.on('connect', () => {
+      connectFailures = 0
+      refusedToken = undefined
+      for (const [room, entry] of rooms) join(room, entry)
+    })
+    opened.on('disconnect', (reason) => {
+      for (const [room, entry] of rooms) {
+        clearTimeout(entry.again)
+        room.disconnected()
+      }
+      // The one reason after which Socket.IO stays away, unless we left.
+      if (reason === 'io server disconnect') connectLater()
+    })
+    opened.on('connect_error', (error) => {
+      // Nobody answered: Socket.IO goes on trying. A server that refused is asked again by us, or not.
+      if (opened.active) return
+      const refusal = (error as Error & { data?: Refusal }).data
+      if (refusal !== undefined && isFinal(refusal)) refuseAll(refusal)
+      else connectLater()
+    })
+    opened.on('joined_chapter', (joined) => {
+      for (const [room, entry] of roomsOf(joined.chapter_id)) {
+        entry.isAnswered = true
+        room.joined(joined, entry.asked)
+      }
+    })
+    // A token that was replaced may allow less: its rooms are taken away without having been asked for.
+    opened.on('join_failed', ({ chapter_id: chapterId, code, message }) => {
+      for (const [room, entry] of roomsOf(chapterId))
+        if (entry.isAnswered && !PASSING.includes(code)) refuse(room, { code, message })
+    })
+    opened.on('progress_update', (update) => {
+      for (const [room] of roomsOf(update.chapter_id)) room.progress(update)
+    })
+    opened.onAny((name: string, payload: { chapter_id?: unknown; seq?: unknown } | undefined) => {
+      if (!Number.isSafeInteger(payload?.seq)) return
+      for (const [room] of roomsOf(payload?.chapter_id)) room.event({ name, payload } as ChapterEvent)
+    })
+    stopWatching = watchForSilence({
+      check,
+      // A page with an open connection is not kept for the back button.
+      away: () => opened.disconnect(),
+      back: connectNow,
+    })
+    opened.connect()
+    return opened
+  }
+
+  /** A token that cannot be had now may be had later: this try to connect fails, the next one asks again. */
+  async function authorize(opened: ChapterSocket, send: (data: object) => void): Promise<void> {
+    try {
+      const token = typeof options.token === 'function' ? await options.token() : options.token
+      if (socket !== opened || isClosed) return
+      sentToken = token
+      send(token === undefined ? { resume: false } : { token, resume: false })
+    } catch {
+      if (socket !== opened || isClosed) return
+      opened.disconnect()
+      connectLater()
+    }
+  }
+
+  /** A refused token is worth another try only where another one may be given. */
+  function isFinal({ code }: Refusal): boolean {
+    if (PASSING.includes(code)) return false
+    if (code !== 'unauthorized' && code !== 'token_expired') return true
+    if (typeof options.token !== 'function') return true
+    const isSame = refusedToken !== undefined && refusedToken === sentToken
+    refusedToken = sentToken ?? ''
+    return isSame || sentToken === undefined
+  }
+
+  function stopReconnect(): void {
+    clearTimeout(reconnect)
+    reconnect = undefined
+  }
+
+  function connectLater(): void {
+    stopReconnect()
+    connectFailures += 1
+    const waitMs = backoffMs(connectFailures, CONNECT_BASE_MS, CONNECT_CAP_MS)
+    reconnect = setTimeout(() => {
+      reconnect = undefined
+      if (rooms.size > 0) socket?.connect()
+    }, waitMs)
+  }
+
+  /** Instead of what may be left of a wait, or of a connection that is silent. */
+  function connectNow(): void {
+    stopReconnect()
+    socket?.disconnect().connect()
+  }
+
+  function join(room: LinkRoom, entry: Entry): void {
+    clearTimeout(entry.again)
+    // Socket.IO would keep it for later, beside the join that every connect makes.
+    if (!socket?.connected) return
+    entry.joins += 1
+    entry.isAnswered = false
+    entry.asked = room.cursor
+    const { joins, asked } = entry
+    const from = socket
+    const isCurrent = () =>
+      rooms.get(room) === entry && entry.joins === joins && socket === from && from.connected
+    from
+      .timeout(JOIN_PATIENCE_MS)
+      .emit('join_chapter', { chapter_id: room.chapterId, after_seq: asked }, (late, answer) => {
+        if (!isCurrent()) return
+        if (late) return joinLater(room, entry)
+        if (!answer.ok) return PASSING.includes(answer.code) ? joinLater(room, entry) : refuse(room, answer)
+        entry.failures = 0
+        if (entry.isAnswered) return
+        entry.isAnswered = true
+        room.joined(answer, asked)
+      })
+  }
+
+  function joinLater(room: LinkRoom, entry: Entry): void {
+    entry.failures += 1
+    clearTimeout(entry.again)
+    entry.again = setTimeout(
+      () => rejoin(room),
+      REJOIN_BASE_MS + backoffMs(entry.failures, REJOIN_BASE_MS, REJOIN_CAP_MS),
+    )
+  }
+
+  function rejoin(room: LinkRoom): void {
+    const entry = rooms.get(room)
+    if (entry === undefined || !socket?.connected) return
+    socket.emit('leave_chapter', { chapter_id: room.chapterId })
+    join(room, entry)
+  }
+
+  function refuse(room: LinkRoom, refusal: Refusal): void {
+    forget(room)
+    room.refused(refusal)
+  }
+
+  function refuseAll(refusal: Refusal): void {
+    for (const room of [...rooms.keys()]) refuse(room, refusal)
+  }
+
+  function forget(room: LinkRoom): void {
+    clearTimeout(rooms.get(room)?.again)
+    rooms.delete(room)
+    clearTimeout(linger)
+    if (rooms.size === 0) linger = setTimeout(hangUp, LINGER_MS)
+  }
+
+  function hangUp(): void {
+    clearTimeout(linger)
+    stopReconnect()
+    stopWatching?.()
+    const last = socket
+    socket = undefined
+    last?.disconnect()
+    last?.offAny()
+  }
+
+  function roomsOf(chapterId: unknown): [LinkRoom, Entry][] {
+    return [...rooms].filter(([room]) => room.chapterId === chapterId)
+  }
+
+  /** A join of a room that it is in: the server answers, and replays nothing. */
+  function check(): void {
+    if (socket === undefined) return
+    const from = socket
+    const [first] = rooms.keys()
+    if (!from.connected) connectNow()
+    if (!from.connected || first === undefined) return
+    from
+      .timeout(PROBE_PATIENCE_MS)
+      .emit('join_chapter', { chapter_id: first.chapterId, after_seq: first.cursor }, (late) => {
+        if (late && socket === from && from.connected) connectNow()
+      })
+  }
+
+  return {
+    enter(room) {
+      if (isClosed || rooms.has(room)) return
+      clearTimeout(linger)
+      const entry = { joins: 0, asked: 0, isAnswered: false, failures: 0, again: undefined }
+      rooms.set(room, entry)
+      socket ??= open()
+      if (socket.connected) join(room, entry)
+      else if (!socket.active && reconnect === undefined) socket.connect()
+    },
+    leave(room) {
+      if (!rooms.has(room)) return
+      if (socket?.connected) socket.emit('leave_chapter', { chapter_id: room.chapterId })
+      forget(room)
+    },
+    rejoin,
+    close() {
+      isClosed = true
+      for (const entry of rooms.values()) clearTimeout(entry.again)
+      rooms.clear()
+      hangUp()
+    },
+  }
+}
+
+/** Calls `check` when the connection may have died unnoticed. Returns what ends it. */
+function watchForSilence({ check, away, back }: { check(): void; away(): void; back(): void }): () => void {
+  let last = Date.now()
+  const timer = setInterval(() => {
+    const jumped = Date.now() - last > TICK_MS + JUMP_MS
+    last = Date.now()
+    // A hidden page has slow timers, and is asked when it is shown.
+    if (jumped && globalThis.document?.visibilityState !== 'hidden') check()
+  }, TICK_MS)
+  const page = new AbortController()
+  const listen = (target: EventTarget | undefined, name: string, listener: (event: Event) => void) =>
+    target?.addEventListener?.(name, listener, { signal: page.signal })
+  listen(globalThis.document, 'visibilitychange', () => document.visibilityState === 'visible' && check())
+  listen(globalThis, 'online', check)
+  listen(globalThis, 'pagehide', away)
+  listen(globalThis, 'pageshow', (event) => (event as PageTransitionEvent).persisted && back())
+  return () => {
+    clearInterval(timer)
+    page.abort()
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * One watched chapter: its log, its snapshot, and who follows them. It is in the link’s room while somebody
+ * follows it. When an event is missing for longer than a moment it joins again from its cursor.
+ */
+import type {
+  ChapterEvent,
+  ChapterView,
+  EventName,
+  EventPayload,
+  JoinedChapter,
+  ProgressUpdate,
+  Refusal,
+} from './contract.js'
+import { type ChaptercastError, ClosedError, RefusedError } from './errors.js'
+import type { Http } from './http.js'
+import type { Link, LinkRoom } from './link.js'
+import { ChapterLog } from './log.js'
+import {
+  type ChapterSnapshot,
+  isEnded,
+  newSnapshot,
+  takeEvent,
+  takeJoined,
+  takeProgress,
+  takeView,
+} from './snapshot.js'
+import { backoffMs, delay } from './wait.js'
+
+/** How long an event may be missing before it is asked for: the server mends holes of its own within 3 s. */
+const HOLE_MS = 3000
+const HOLE_CAP_MS = 30_000
+const VIEW_TRIES = 6
+const VIEW_PAUSE_MS = 200
+/** How long a chapter that nobody follows stays in its room: a user interface may come back to it at once. */
+const LINGER_MS = 1000
+
+/** Told that there is something new: events to read, another snapshot, or the end. */
+export interface Follower {
+  changed(): void
+  progress?(update: ProgressUpdate): void
+}
+
+/** Where a follower is in the log. */
+export interface Position {
+  life: number
+  seq: number
+}
+
+export interface RoomParts {
+  link: Link
+  http: Http
+  /** Nobody follows it any more, and it has left. */
+  disposed: (room: Room) => void
+}
+
+export class Room implements LinkRoom {
+  readonly chapterId: number
+  readonly #parts: RoomParts
+  readonly #log: ChapterLog
+  readonly #followers = new Set<Follower>()
+  readonly #abort = new AbortController()
+  /** With every event that was taken; `snapshot` is the one to be shown. */
+  #latest: ChapterSnapshot
+  #shown: ChapterSnapshot
+  #isJoined = false
+  #wantsView: boolean
+  #holes = 0
+  #hole: ReturnType<typeof setTimeout> | undefined
+  #linger: ReturnType<typeof setTimeout> | undefined
+
+  constructor(chapterId: number, after: number, parts: RoomParts) {
+    this.chapterId = chapterId
+    this.#parts = parts
+    this.#log = new ChapterLog(after)
+    this.#wantsView = after > 0
+    this.#latest = newSnapshot(chapterId)
+    this.#shown = this.#latest
+  }
+
+  get snapshot(): ChapterSnapshot {
+    return this.#shown
+  }
+
+  get cursor(): number {
+    return this.#log.cursor
+  }
+
+  get error(): ChaptercastError | null {
+    return this.#latest.error
+  }
+
+  /** Whether the run is over and every event of it is here. */
+  get isEnded(): boolean {
+    return this.#isJoined && !this.#log.isBehind && isEnded(this.#latest)
+  }
+
+  /** @param after from where; an earlier place than what is here is asked for */
+  follow(follower: Follower, after: number): void {
+    clearTimeout(this.#linger)
+    this.#followers.add(follower)
+    if (this.#isMissing(after)) {
+      this.#log.restart(after)
+      this.#parts.link.rejoin(this)
+    }
+    this.#parts.link.enter(this)
+  }
+
+  isFollowedBy(follower: Follower): boolean {
+    return this.#followers.has(follower)
+  }
+
+  unfollow(follower: Follower): void {
+    if (!this.#followers.delete(follower) || this.#followers.size > 0) return
+    clearTimeout(this.#linger)
+    this.#linger = setTimeout(() => this.dispose(), LINGER_MS)
+  }
+
+  /** What follows the position, which moves on. */
+  read(position: Position): readonly ChapterEvent[] {
+    if (position.life !== this.#log.life) {
+      position.life = this.#log.life
+      position.seq = 0
+    }
+    const events = this.#log.after(position.seq)
+    position.seq = events.at(-1)?.payload.seq ?? position.seq
+    return events
+  }
+
+  dispose(): void {
+    clearTimeout(this.#linger)
+    clearTimeout(this.#hole)
+    this.#abort.abort()
+    this.#parts.link.leave(this)
+    this.#parts.disposed(this)
+    this.#show({ ...this.#latest, connection: 'closed' })
+  }
+
+  /** Ends everybody who follows it. */
+  close(): void {
+    this.#fail(new ClosedError())
+  }
+
+  disconnected(): void {
+    clearTimeout(this.#hole)
+    if (this.#latest.connection === 'live') this.#show({ ...this.#latest, connection: 'reconnecting' })
+  }
+
+  joined(joined: JoinedChapter, asked: number): void {
+    if (this.#log.takeJoined(joined, asked)) {
+      this.#latest = newSnapshot(this.chapterId)
+      this.#wantsView = false
+    }
+    this.#isJoined = true
+    if (joined.expired) this.#wantsView = true
+    const known = takeJoined(this.#latest, joined, !this.#log.isBehind)
+    this.#settle({ ...known, connection: 'live' })
+    if (joined.expired && this.#log.isBehind) void this.#readRest()
+    if (this.#wantsView) void this.#readView()
+  }
+
+  refused(refusal: Refusal): void {
+    this.#fail(new RefusedError(refusal.code, refusal.message))
+  }
+
+  event(event: ChapterEvent): void {
+    this.#taken(this.#log.take(event))
+  }
+
+  progress(update: ProgressUpdate): void {
+    this.#settle(takeProgress(this.#latest, update))
+    for (const follower of [...this.#followers]) follower.progress?.(update)
+  }
+
+  #isMissing(after: number): boolean {
+    const first = this.#log.after(0)[0]?.payload.seq ?? this.#log.cursor + 1
+    return after < first - 1 && !this.#latest.expired
+  }
+
+  #taken(events: readonly ChapterEvent[]): void {
+    this.#settle(events.reduce(takeEvent, this.#latest))
+  }
+
+  /**
+   * A replay is shown when it is through, for what a chapter once was must not flash by; while an event is
+   * missing it is awaited, and then asked for.
+   */
+  #settle(next: ChapterSnapshot): void {
+    this.#latest = next
+    clearTimeout(this.#hole)
+    if (this.#log.isBehind) {
+      const waitMs = HOLE_MS + backoffMs(this.#holes, HOLE_MS / 2, HOLE_CAP_MS)
+      this.#hole = setTimeout(() => {
+        this.#holes += 1
+        this.#parts.link.rejoin(this)
+      }, waitMs)
+      this.#show({ ...this.#shown, connection: next.connection })
+    } else {
+      this.#holes = 0
+      this.#show(next)
+    }
+  }
+
+  #show(next: ChapterSnapshot): void {
+    if (!isSame(next, this.#shown)) this.#shown = next
+    for (const follower of [...this.#followers]) follower.changed()
+  }
+
+  #fail(error: ChaptercastError): void {
+    this.#latest = { ...this.#latest, connection: 'closed', error }
+    clearTimeout(this.#hole)
+    this.#show(this.#latest)
+    this.#followers.clear()
+    this.dispose()
+  }
+
+  /** Of an expired log: what is left, and where it ends. Only this tells that nothing is coming. */
+  async #readRest(): Promise<void> {
+    const after = this.#log.cursor
+    const { life } = this.#log
+    try {
+      const { events, last_seq: lastSeq } = await this.#parts.http<{
+        events: { event: EventName; data: EventPayload }[]
+        last_seq: number
+      }>('GET', `/v1/chapter/${this.chapterId}/events`, { query: { after }, signal: this.#abort.signal })
+      if (life !== this.#log.life) return
+      const first = events[0]?.data.seq
+      const left = events.flatMap(({ event, data }) =>
+        this.#log.take({ name: event, payload: data } as ChapterEvent),
+      )
+      this.#taken([...left, ...this.#log.skipTo(first === undefined ? lastSeq : first - 1)])
+    } catch {
+      // The hole is still there: it will be joined again, and asked again.
+    }
+  }
+
+  /** What the events before the cursor would have told. */
+  async #readView(): Promise<void> {
+    this.#wantsView = false
+    const { life } = this.#log
+    try {
+      for (let tries = 1; tries <= VIEW_TRIES; tries += 1) {
+        const view = await this.#parts.http<ChapterView>('GET', `/v1/chapter/${this.chapterId}`, {
+          signal: this.#abort.signal,
+        })
+        if (life !== this.#log.life) return
+        this.#settle(takeView(this.#latest, view))
+        if (view.last_seq >= this.#latest.last_seq) return
+        // Events overtook it.
+        await delay(backoffMs(tries, VIEW_PAUSE_MS, HOLE_MS), this.#abort.signal)
+      }
+    } catch {
+      this.#wantsView = true
+    }
+  }
+}
+
+function isSame(one: ChapterSnapshot, other: ChapterSnapshot): boolean {
+  return (Object.keys(one) as (keyof ChapterSnapshot)[]).every((name) => one[name] === other[name])
+}

@@ -1,0 +1,253 @@
+/**
+ * What is known of one chapter, as one immutable value. It is put together from events, from the answers to
+ * joins and from views, which overtake each other: `last_seq` says how far the log’s effect is in it, and
+ * what is older than that changes nothing. Rules only: no network, no clock.
+ */
+import type {
+  ChapterEvent,
+  ChapterStatus,
+  ChapterView,
+  FailureReason,
+  JobKind,
+  JobStatus,
+  JoinedChapter,
+  ProgressUpdate,
+} from './contract.js'
+import type { ChaptercastError } from './errors.js'
+
+export const JOB_KINDS = ['concept', 'exercise', 'quiz'] as const satisfies JobKind[]
+
+/**
+ * `connecting` until the chapter was joined; `live` while it is; `reconnecting` when the connection was lost,
+ * which mends itself; `closed` when nobody watches it or the server refused.
+ */
+export type ChapterConnection = 'connecting' | 'live' | 'reconnecting' | 'closed'
+
+/** One job as far as events tell. Names and meanings are those of `JobView`. */
+export interface JobSnapshot {
+  readonly kind: JobKind
+  /** null until something is known. */
+  readonly status: JobStatus | null
+  readonly attempt: number
+  readonly max_attempts: number | null
+  /** 0 to 100. */
+  readonly progress: number
+  /** Whether a worker said that it began this attempt. */
+  readonly started: boolean
+  /** When the next attempt begins, while one is awaited. */
+  readonly retry_at: string | null
+  /** Why the last attempt that failed did. */
+  readonly error: { readonly reason: FailureReason; readonly message: string | null } | null
+}
+
+export interface ChapterSnapshot {
+  readonly chapter_id: number
+  readonly connection: ChapterConnection
+  /** null until the server answered; false while a chapter that does not exist yet is awaited. */
+  readonly exists: boolean | null
+  readonly title: string | null
+  readonly status: ChapterStatus | null
+  /** 0 to 100. */
+  readonly progress: number
+  /** The latest, for people, in the chapter’s language. */
+  readonly message: string
+  /** The events up to this one are in here. */
+  readonly last_seq: number
+  readonly jobs: Readonly<Record<JobKind, JobSnapshot>>
+  /** Which results can be read with `learning()`. */
+  readonly results: Readonly<Record<JobKind, boolean>>
+  /** The log was deleted after its retention: it is not complete from the first event on. */
+  readonly expired: boolean
+  /** Why it cannot be watched. */
+  readonly error: ChaptercastError | null
+}
+
+export function newSnapshot(chapterId: number): ChapterSnapshot {
+  return {
+    chapter_id: chapterId,
+    connection: 'connecting',
+    exists: null,
+    title: null,
+    status: null,
+    progress: 0,
+    message: '',
+    last_seq: 0,
+    jobs: { concept: newJob('concept'), exercise: newJob('exercise'), quiz: newJob('quiz') },
+    results: { concept: false, exercise: false, quiz: false },
+    expired: false,
+    error: null,
+  }
+}
+
+/** @param isCaughtUp whether every event that the answer counts was taken: only then is its status the latest */
+export function takeJoined(
+  snapshot: ChapterSnapshot,
+  joined: JoinedChapter,
+  isCaughtUp: boolean,
+): ChapterSnapshot {
+  const { status, progress = 0, last_seq = 0, expired = false } = joined
+  if (status === undefined) return { ...snapshot, exists: snapshot.exists ?? false }
+  const known = { ...snapshot, exists: true, expired: snapshot.expired || expired }
+  if (!isCaughtUp || last_seq < snapshot.last_seq) return known
+  return { ...known, status, progress: Math.max(snapshot.progress, progress), last_seq }
+}
+
+/** The next event of the log. */
+export function takeEvent(snapshot: ChapterSnapshot, { name, payload }: ChapterEvent): ChapterSnapshot {
+  if (payload.seq <= snapshot.last_seq) return snapshot
+  const next = {
+    ...snapshot,
+    exists: true,
+    message: payload.message,
+    last_seq: payload.seq,
+  }
+  switch (name) {
+    case 'chapter_processing_started':
+      return { ...next, status: 'processing', title: payload.title }
+    case 'all_completed':
+      return { ...next, status: 'completed', progress: 100 }
+    case 'chapter_failed':
+      return { ...next, status: 'failed' }
+    case 'chapter_cancelled':
+      return withJobs({ ...next, status: 'cancelled' }, (job) =>
+        isOpen(job) ? { ...job, status: 'cancelled', retry_at: null } : job,
+      )
+    case 'chapter_retrying': {
+      const again = withJobs({ ...next, status: 'processing' }, (job) =>
+        job.status === 'failed'
+          ? { ...newJob(job.kind), status: 'queued', max_attempts: job.max_attempts }
+          : job,
+      )
+      return { ...again, progress: meanProgress(again.jobs) }
+    }
+  }
+  const kind = JOB_KINDS.find((each) => name.startsWith(`${each}_`))
+  // An event of a newer server: it counts, and says nothing here.
+  if (kind === undefined) return next
+  const job = advance(snapshot.jobs[kind], { name, payload } as ChapterEvent)
+  const jobs = { ...snapshot.jobs, [kind]: job }
+  const results = { ...snapshot.results, [kind]: job.status === 'completed' }
+  return { ...next, jobs, results, progress: Math.max(snapshot.progress, meanProgress(jobs)) }
+}
+
+/** The latest progress; it is not logged, so it is sent again at every join. */
+export function takeProgress(snapshot: ChapterSnapshot, update: ProgressUpdate): ChapterSnapshot {
+  const { progress, message, kind, kind_progress: kindProgress } = update
+  const isOver = snapshot.status !== null && snapshot.status !== 'processing'
+  if (isOver) return snapshot
+  const next = { ...snapshot, exists: true, message, progress: Math.max(snapshot.progress, progress) }
+  if (kind === undefined || kindProgress === undefined) return next
+  const job = snapshot.jobs[kind]
+  if (job.status !== null && !isOpen(job)) return next
+  return { ...next, jobs: { ...snapshot.jobs, [kind]: { ...job, progress: kindProgress } } }
+}
+
+/** What events before a cursor would have told, when they were not asked for or are gone. */
+export function takeView(snapshot: ChapterSnapshot, view: ChapterView): ChapterSnapshot {
+  if (view.last_seq < snapshot.last_seq) return snapshot
+  const next = {
+    ...snapshot,
+    exists: true,
+    title: view.title,
+    status: view.status,
+    progress: view.progress,
+    last_seq: view.last_seq,
+  }
+  return withJobs(next, (job) => {
+    const seen = view.jobs.find(({ kind }) => kind === job.kind)
+    if (seen === undefined) return job
+    const { status, attempt, max_attempts, progress, error } = seen
+    const isSame = job.attempt === attempt
+    return {
+      ...job,
+      ...{ status, attempt, max_attempts, progress, error },
+      started: isSame && job.started,
+      retry_at: isSame ? job.retry_at : null,
+    }
+  })
+}
+
+export function isEnded({ status }: ChapterSnapshot): boolean {
+  return status === 'completed' || status === 'failed' || status === 'cancelled'
+}
+
+function newJob(kind: JobKind): JobSnapshot {
+  return {
+    kind,
+    status: null,
+    attempt: 1,
+    max_attempts: null,
+    progress: 0,
+    started: false,
+    retry_at: null,
+    error: null,
+  }
+}
+
+function isOpen({ status }: JobSnapshot): boolean {
+  return status === 'queued' || status === 'published'
+}
+
+function withJobs(snapshot: ChapterSnapshot, change: (job: JobSnapshot) => JobSnapshot): ChapterSnapshot {
+  const { concept, exercise, quiz } = snapshot.jobs
+  const jobs = { concept: change(concept), exercise: change(exercise), quiz: change(quiz) }
+  const results = {
+    concept: jobs.concept.status === 'completed',
+    exercise: jobs.exercise.status === 'completed',
+    quiz: jobs.quiz.status === 'completed',
+  }
+  return { ...snapshot, jobs, results }
+}
+
+function meanProgress(jobs: Readonly<Record<JobKind, JobSnapshot>>): number {
+  return JOB_KINDS.reduce((sum, kind) => sum + jobs[kind].progress, 0) / JOB_KINDS.length
+}
+
+function advance(job: JobSnapshot, { name, payload }: ChapterEvent): JobSnapshot {
+  switch (name) {
+    case 'concept_processing':
+    case 'exercise_processing':
+    case 'quiz_processing':
+      return { ...job, status: 'queued' }
+    case 'concept_started':
+    case 'exercise_started':
+    case 'quiz_started':
+      return { ...job, status: 'published', attempt: payload.attempt, started: true, retry_at: null }
+    case 'concept_completed':
+    case 'exercise_completed':
+    case 'quiz_completed':
+      return { ...job, status: 'completed', progress: 100, retry_at: null }
+    case 'concept_timeout':
+    case 'exercise_timeout':
+    case 'quiz_timeout':
+      return {
+        ...job,
+        max_attempts: payload.max_attempts,
+        error: { reason: 'timeout', message: null },
+      }
+    case 'concept_retrying':
+    case 'exercise_retrying':
+    case 'quiz_retrying':
+      return {
+        ...job,
+        status: 'queued',
+        attempt: payload.attempt,
+        max_attempts: payload.max_attempts,
+        progress: 0,
+        started: false,
+        retry_at: payload.retry_at,
+        error: { reason: payload.reason, message: payload.error ?? null },
+      }
+    case 'concept_failed':
+    case 'exercise_failed':
+    case 'quiz_failed':
+      return {
+        ...job,
+        status: 'failed',
+        attempt: payload.attempt,
+        retry_at: null,
+        error: { reason: payload.reason, message: payload.error ?? null },
+      }
+  }
+  return job
+}
