@@ -4,9 +4,11 @@
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import type { TSchema } from '@sinclair/typebox'
 import { buildApp } from './app.js'
 import { readConfig } from './config.js'
 import { END_EVENTS, EVENTS } from './contract/event.js'
+import { DEAD_LETTER_TOPIC, DeadLetter, GenerationMessage, TOPICS } from './contract/generation.js'
 import { clientContract } from './generate-client.js'
 import { SETTINGS } from './settings.js'
 
@@ -60,20 +62,54 @@ const settingsTable = [
   ),
 ].join('\n')
 
+/** Events that differ in their kind only are one line. */
+const eventRows = new Map<string, string>()
+for (const [name, { properties, description }] of Object.entries(EVENTS)) {
+  const payload = Object.keys(properties).map((field) => `\`${field}\``)
+  const ends = (END_EVENTS as readonly string[]).includes(name) ? '; ends a run' : ''
+  const cells = `${description}${ends} | ${payload.join(', ')}`
+  const known = eventRows.get(cells)
+  const ofEachKind = `\`{kind}_${name.split('_').at(-1)}\``
+  eventRows.set(cells, known === undefined ? `\`${name}\`` : ofEachKind)
+}
 const eventsTable = [
-  '| Event | Payload |',
-  '|---|---|',
-  ...Object.entries(EVENTS).map(([name, { properties }]) => {
-    const isEnd = (END_EVENTS as readonly string[]).includes(name)
-    const fields = Object.keys(properties).map((field) => `\`${field}\``)
-    return `| \`${name}\`${isEnd ? ' (ends a run)' : ''} | ${fields.join(', ')} |`
-  }),
+  '| Event | When | Payload |',
+  '|---|---|---|',
+  ...[...eventRows].map(([cells, name]) => `| ${name} | ${cells} |`),
 ].join('\n')
+
+const topics = Object.entries(TOPICS).map(([kind, topic]) => `| \`${topic}\` | \`${kind}\` |`)
+const messageRows = Object.entries(DeadLetter.properties).map(([name, schema]) => {
+  const { type, enum: values, description, properties } = schema as TSchema
+  const kind = Array.isArray(values)
+    ? values.map((value) => `\`${value}\``).join(', ')
+    : [type].flat().join(' or ')
+  const only = name in GenerationMessage.properties ? '' : 'Dead letters only. '
+  const about = properties === undefined ? (description ?? '') : describeFields(properties)
+  return `| \`${name}\` | ${kind} | ${`${only}${about}`.trim()} |`
+})
+const kafkaTable = [
+  '| Topic | Kind of the job |',
+  '|---|---|',
+  ...topics,
+  `| \`${DEAD_LETTER_TOPIC}\` | any; it failed for good |`,
+  '',
+  '| Field of the value | | |',
+  '|---|---|---|',
+  ...messageRows,
+].join('\n')
+
+function describeFields(properties: Record<string, TSchema>): string {
+  return Object.entries(properties)
+    .map(([name, { description }]) => `\`${name}\`: ${description}`)
+    .join('; ')
+}
 
 for (const name of ['README.md', 'README.ko.md']) {
   let text = readFileSync(pathOf(name), 'utf8')
   text = fill(text, 'settings', settingsTable)
   text = fill(text, 'events', eventsTable)
+  text = fill(text, 'kafka', kafkaTable)
   writeFileSync(pathOf(name), text)
 }
 

@@ -387,6 +387,9 @@ export interface Refusal {
  * Every logged event, in the order a chapter usually has them
  */
 export interface EventPayloads {
+  /**
+   * The chapter was saved
+   */
   chapter_processing_started: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -407,6 +410,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The job was accepted, with the chapter
+   */
   concept_processing: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -430,6 +436,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The job was accepted, with the chapter
+   */
   exercise_processing: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -453,6 +462,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The job was accepted, with the chapter
+   */
   quiz_processing: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -473,6 +485,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * A worker began an attempt: its first `-start`, or progress that names the kind
+   */
   concept_started: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -493,6 +508,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * A worker began an attempt: its first `-start`, or progress that names the kind
+   */
   exercise_started: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -513,6 +531,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * A worker began an attempt: its first `-start`, or progress that names the kind
+   */
   quiz_started: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -533,6 +554,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The result was stored
+   */
   concept_completed: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -556,6 +580,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The result was stored
+   */
   exercise_completed: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -579,6 +606,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The result was stored
+   */
   quiz_completed: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -599,6 +629,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * Every kind is stored
+   */
   all_completed: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -618,6 +651,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * An attempt had no answer before its deadline
+   */
   concept_timeout: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -639,6 +675,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * An attempt had no answer before its deadline
+   */
   exercise_timeout: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -660,6 +699,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * An attempt had no answer before its deadline
+   */
   quiz_timeout: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -681,6 +723,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The next attempt, `attempt`, is scheduled
+   */
   concept_retrying: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -708,6 +753,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The next attempt, `attempt`, is scheduled
+   */
   exercise_retrying: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -735,6 +783,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The next attempt, `attempt`, is scheduled
+   */
   quiz_retrying: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -762,6 +813,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The attempts are used up, or another one would be useless
+   */
   concept_failed: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -784,6 +838,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The attempts are used up, or another one would be useless
+   */
   exercise_failed: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -806,6 +863,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * The attempts are used up, or another one would be useless
+   */
   quiz_failed: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -828,6 +888,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * Nothing runs any more and a kind failed
+   */
   chapter_failed: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -848,6 +911,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * A client asked for what failed again
+   */
   chapter_retrying: {
     /**
      * Positive integer, at most 2^53 − 1
@@ -867,6 +933,9 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * A client cancelled it
+   */
   chapter_cancelled: {
     /**
      * Positive integer, at most 2^53 − 1

@@ -7,20 +7,24 @@ import { type Static, type TObject, type TProperties, Type } from '@sinclair/typ
 import { FAILURE_REASONS, JOB_KINDS, type JobKind } from './job.js'
 import { Id, Instant, Percent, Seq, stringEnum } from './scalar.js'
 
-function logged<T extends TProperties, S extends string>(status: S, fields: T) {
-  return Type.Object({
-    chapter_id: Id,
-    ...fields,
-    status: Type.Literal(status),
-    message: Type.String({
-      description: 'For people, in the chapter’s language',
-    }),
-    seq: Type.Integer({
-      minimum: 1,
-      description: 'Counts this chapter’s events 1, 2, 3, … without a gap',
-    }),
-    at: Instant,
-  })
+/** @param description when it happens */
+function logged<T extends TProperties, S extends string>(status: S, description: string, fields: T) {
+  return Type.Object(
+    {
+      chapter_id: Id,
+      ...fields,
+      status: Type.Literal(status),
+      message: Type.String({
+        description: 'For people, in the chapter’s language',
+      }),
+      seq: Type.Integer({
+        minimum: 1,
+        description: 'Counts this chapter’s events 1, 2, 3, … without a gap',
+      }),
+      at: Instant,
+    },
+    { description },
+  )
 }
 
 const attempt = Type.Integer({ minimum: 1 })
@@ -29,32 +33,40 @@ const failure = {
   error: Type.Optional(Type.String()),
 }
 
-const started = () => logged('started', { attempt })
-const timeout = () => logged('timeout', { attempt, max_attempts: attempt })
+const processing = <T extends TProperties>(fields: T) =>
+  logged('processing', 'The job was accepted, with the chapter', fields)
+const started = () =>
+  logged('started', 'A worker began an attempt: its first `-start`, or progress that names the kind', {
+    attempt,
+  })
+const completed = <T extends TProperties>(fields: T) => logged('completed', 'The result was stored', fields)
+const timeout = () =>
+  logged('timeout', 'An attempt had no answer before its deadline', { attempt, max_attempts: attempt })
 const retrying = () =>
-  logged('retrying', {
+  logged('retrying', 'The next attempt, `attempt`, is scheduled', {
     attempt,
     max_attempts: attempt,
     retry_at: Instant,
     ...failure,
   })
-const failed = () => logged('failed', { attempt, ...failure })
+const failed = () =>
+  logged('failed', 'The attempts are used up, or another one would be useless', { attempt, ...failure })
 
 /** Every logged event, in the order a chapter usually has them. */
 export const EVENTS = {
-  chapter_processing_started: logged('processing_started', {
+  chapter_processing_started: logged('processing_started', 'The chapter was saved', {
     title: Type.String(),
   }),
-  concept_processing: logged('processing', { concept_id: Id }),
-  exercise_processing: logged('processing', { exercise_id: Id }),
-  quiz_processing: logged('processing', { quiz_count: Type.Integer() }),
+  concept_processing: processing({ concept_id: Id }),
+  exercise_processing: processing({ exercise_id: Id }),
+  quiz_processing: processing({ quiz_count: Type.Integer() }),
   concept_started: started(),
   exercise_started: started(),
   quiz_started: started(),
-  concept_completed: logged('completed', { concept_id: Id }),
-  exercise_completed: logged('completed', { exercise_id: Id }),
-  quiz_completed: logged('completed', { quiz_count: Type.Integer() }),
-  all_completed: logged('all_completed', {}),
+  concept_completed: completed({ concept_id: Id }),
+  exercise_completed: completed({ exercise_id: Id }),
+  quiz_completed: completed({ quiz_count: Type.Integer() }),
+  all_completed: logged('all_completed', 'Every kind is stored', {}),
   concept_timeout: timeout(),
   exercise_timeout: timeout(),
   quiz_timeout: timeout(),
@@ -64,11 +76,11 @@ export const EVENTS = {
   concept_failed: failed(),
   exercise_failed: failed(),
   quiz_failed: failed(),
-  chapter_failed: logged('failed', {
+  chapter_failed: logged('failed', 'Nothing runs any more and a kind failed', {
     failed: Type.Array(stringEnum(JOB_KINDS)),
   }),
-  chapter_retrying: logged('retrying', {}),
-  chapter_cancelled: logged('cancelled', {}),
+  chapter_retrying: logged('retrying', 'A client asked for what failed again', {}),
+  chapter_cancelled: logged('cancelled', 'A client cancelled it', {}),
 } as const satisfies Record<string, TObject>
 
 export type EventName = keyof typeof EVENTS

@@ -14,10 +14,15 @@ export const TOPICS: Record<JobKind, string> = {
 }
 export const DEAD_LETTER_TOPIC = 'generation-dead-letter'
 
+const url = (description: string) => Type.String({ description })
+
 const messageFields = {
-  job_id: Type.String({ format: 'uuid' }),
+  job_id: Type.String({
+    format: 'uuid',
+    description: 'With `attempt` it names the work; callbacks give both back',
+  }),
   kind: stringEnum(JOB_KINDS),
-  attempt: Type.Integer({ minimum: 1 }),
+  attempt: Type.Integer({ minimum: 1, description: 'Counts from 1' }),
   max_attempts: Type.Integer({ minimum: 1 }),
   chapter_id: Id,
   course_id: Id,
@@ -25,21 +30,22 @@ const messageFields = {
   title: Type.String(),
   description: Type.String(),
   locale: LocaleSchema,
-  quiz_count: Type.Integer({ minimum: 1 }),
+  quiz_count: Type.Integer({ minimum: 1, description: 'Questions that are wanted' }),
   metadata: Metadata,
   requested_at: Instant,
-  deadline_at: Instant,
+  deadline_at: Type.String({ description: 'Counted from publishing, and again from `-start`' }),
   callback: Type.Object({
-    start_url: Type.String(),
-    finish_url: Type.String(),
-    fail_url: Type.String(),
-    progress_url: Type.String(),
+    start_url: url('asked before working, answers `run: true` or why not'),
+    finish_url: url('takes the result'),
+    fail_url: url('takes why there is none'),
+    progress_url: url('takes how far it is'),
   }),
 }
 
 export const GenerationMessage = Type.Object(messageFields)
 export type GenerationMessage = Static<typeof GenerationMessage>
 
+/** A job that failed for good, as the topic of dead letters has it. */
 export const DeadLetter = Type.Object({
   ...messageFields,
   reason: stringEnum(FAILURE_REASONS),
