@@ -11,8 +11,8 @@ COPY src src
 RUN npm run build
 
 FROM base AS dependencies
-# Types and source maps are for those who write programs.
-RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev \
+# React is the client package's, for front ends; types and source maps are for those who write programs.
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --omit=optional \
  && find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' \) -delete
 
 FROM node:24-bookworm-slim
@@ -20,6 +20,7 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
+COPY --from=build /app/src/client/dist src/client/dist
 COPY package.json ./
 COPY drizzle drizzle
 COPY src/web src/web
