@@ -5,7 +5,7 @@
  * On `HOST:PORT` it answers `/healthz` (alive) and `/readyz` (200 while it is consuming), for health checks;
  * a port that is taken is no reason not to work.
  */
-import fastify from 'fastify'
+import fastify, { LogController } from 'fastify'
 import { readConfig } from '../config.js'
 import { ConfigError } from '../errors.js'
 import { createGeneratorConsumer } from './consumer.js'
@@ -23,7 +23,11 @@ async function main(): Promise<void> {
       'npm run generator needs KAFKA_BROKERS: without Kafka the server generates by itself (GENERATOR)',
     ])
 
-  const server = fastify({ logger: { level: config.logLevel }, disableRequestLogging: true })
+  const server = fastify({
+    logger: { level: config.logLevel },
+    // A health check every few seconds.
+    logController: new LogController({ disableRequestLogging: true }),
+  })
   const { log } = server
   const { name, model } = chooseModel(config, log)
   const consumer = createGeneratorConsumer({

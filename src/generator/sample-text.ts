@@ -68,8 +68,8 @@ export const PHRASES: Record<Locale, Phrases> = {
         ]
         const { count, difficulty } = levelOf(seed)
         return {
-          question: `“${title}” 장에서 배운 것을 노트를 덮고 풀어 보세요.\n\n${numbered(tasks.slice(0, count))}`,
-          answer: `정답은 하나가 아닙니다. 다음을 기준으로 스스로 확인하세요.\n\n${numbered(hints.slice(0, count))}\n\n(이 문제는 체험용 샘플입니다. AI 모델이나 n8n을 연결하면 장의 내용에 맞는 문제가 만들어집니다.)`,
+          question: `“${title}” 챕터에서 배운 것을 노트를 덮고 풀어 보세요.\n\n${numbered(tasks.slice(0, count))}`,
+          answer: `정답은 하나가 아닙니다. 다음을 기준으로 스스로 확인하세요.\n\n${numbered(hints.slice(0, count))}\n\n(이 문제는 체험용 샘플입니다. AI 모델이나 n8n을 연결하면 챕터의 내용에 맞는 문제가 만들어집니다.)`,
           difficulty,
         }
       },
@@ -77,7 +77,7 @@ export const PHRASES: Record<Locale, Phrases> = {
     },
     progress: {
       concept: [
-        '장의 제목과 설명을 읽고 있습니다.',
+        '챕터의 제목과 설명을 읽고 있습니다.',
         '핵심 용어를 고르고 있습니다.',
         '개념 설명을 쓰고 있습니다.',
         '표와 예제를 다듬고 있습니다.',
@@ -148,7 +148,7 @@ export const PHRASES: Record<Locale, Phrases> = {
   },
 }
 
-const UNTITLED: Record<Locale, string> = { ko: '이번 장', en: 'This chapter' }
+const UNTITLED: Record<Locale, string> = { ko: '이번 챕터', en: 'This chapter' }
 const DESCRIPTION_MAX = 280
 const TERM_MAX = 40
 const TERMS_MAX = 4
@@ -168,7 +168,7 @@ function conceptKo({ title, description, terms }: Topic): string {
     ['언제 쓰고, 언제 쓰지 않는가?', '반례를 하나 찾아 봅니다'],
     ['무엇을 알아야 이해할 수 있는가?', '배우지 않은 사람에게 설명해 봅니다'],
   ]
-  return `“${name}” 장을 시작합니다. 무엇을 배우는지 먼저 훑어보고, 핵심 용어를 자기 말로 설명한 다음, 작은 예제로 확인합니다.
+  return `“${name}” 챕터를 시작합니다. 무엇을 배우는지 먼저 훑어보고, 핵심 용어를 자기 말로 설명한 다음, 작은 예제로 확인합니다.
 
 > ${markdown(description) || '한 문장으로 요약할 수 있으면 절반은 이해한 것입니다.'}
 
@@ -285,7 +285,7 @@ function quizKo({ title, terms }: Topic): Draft[] {
     },
     {
       type: 'boolean',
-      question: `“${terms.at(-1)}”도 “${title}” 장의 핵심 용어에 들어 있다.`,
+      question: `“${terms.at(-1)}”도 “${title}” 챕터의 핵심 용어에 들어 있다.`,
       answer: true,
     },
     {
