@@ -15,6 +15,7 @@ import type { ChapterEvent } from '../contract/event.js'
 import type { EventStore, LogPage } from '../store/events.js'
 import type { RememberedRoom } from '../store/sessions.js'
 import type { Feed, Room } from './feed.js'
+import { gather } from './gather.js'
 
 /** What a newcomer is given at the moment of entering. */
 export interface Entrance {
@@ -103,47 +104,30 @@ export type PageReader = (
  * A page may hold more than was asked for, never less.
  */
 export function createPageReader(events: Pick<EventStore, 'readPages'>): PageReader {
-  interface Waiting {
-    chapterId: number
-    after: number
-    remember: RememberedRoom | undefined
-    resolve: (page: LogPage | undefined) => void
-    reject: (error: unknown) => void
-  }
-  let waiting: Waiting[] = []
-  let isReading = false
+  const read = gather(async (requests: PageRequest[]) => {
+    const cursors = new Map<number, number>()
+    for (const { chapterId, after } of requests)
+      cursors.set(chapterId, Math.min(after, cursors.get(chapterId) ?? after))
+    const pages = await events.readPages(
+      [...cursors].map(([chapterId, after]) => ({ chapterId, after })),
+      requests.flatMap(({ remember }) => remember ?? []),
+    )
+    return requests.map(({ chapterId }) => ({
+      page: pages.get(chapterId),
+      from: cursors.get(chapterId) ?? 0,
+    }))
+  })
 
-  async function run(): Promise<void> {
-    isReading = true
-    while (waiting.length > 0) {
-      const batch = waiting
-      waiting = []
-      const cursors = new Map<number, number>()
-      for (const { chapterId, after } of batch)
-        cursors.set(chapterId, Math.min(after, cursors.get(chapterId) ?? after))
-      try {
-        const pages = await events.readPages(
-          [...cursors].map(([chapterId, after]) => ({ chapterId, after })),
-          batch.flatMap(({ remember }) => remember ?? []),
-        )
-        for (const request of batch) {
-          const page = pages.get(request.chapterId)
-          const from = cursors.get(request.chapterId) ?? 0
-          // A cursor beyond the end means 0, of which another one’s smaller cursor left out the beginning.
-          const isCut = page !== undefined && request.after > page.lastSeq && from > 0 && from <= page.lastSeq
-          if (isCut) waiting.push({ ...request, after: 0, remember: undefined })
-          else request.resolve(page)
-        }
-      } catch (error) {
-        for (const { reject } of batch) reject(error)
-      }
-    }
-    isReading = false
+  return async (chapterId, after, remember) => {
+    const { page, from } = await read({ chapterId, after, remember })
+    // A cursor beyond the end means 0, of which another one’s smaller cursor left out the beginning.
+    const isCut = page !== undefined && after > page.lastSeq && from > 0 && from <= page.lastSeq
+    return isCut ? (await read({ chapterId, after: 0 })).page : page
   }
+}
 
-  return (chapterId, after, remember) =>
-    new Promise((resolve, reject) => {
-      waiting.push({ chapterId, after, remember, resolve, reject })
-      if (!isReading) void run()
-    })
+interface PageRequest {
+  chapterId: number
+  after: number
+  remember?: RememberedRoom | undefined
 }
