@@ -258,6 +258,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   app.addHook('onClose', async () => {
     for (const timer of lastCalls) clearTimeout(timer)
     await groups.close()
+    await rooms.close()
     await sessions.close()
     await feed.close()
     bus?.close()

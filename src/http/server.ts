@@ -30,6 +30,8 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
     trustProxy: typeof config.trustProxy === 'boolean' ? config.trustProxy : [...config.trustProxy],
     // A slow sender must not hold a connection for ever; SSE and Socket.IO are answers, not requests.
     requestTimeout: 60_000,
+    // A busy machine starts slowly, which is no reason not to start.
+    pluginTimeout: 60_000,
     // While closing, requests are answered by our own 503 below.
     return503OnClosing: false,
     genReqId: (request) => requestIdFrom(request.headers['x-request-id']) ?? randomUUID(),

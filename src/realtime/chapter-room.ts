@@ -3,6 +3,7 @@
  * came; the number of rooms, and of requests that wait, is bounded. A connection that ends gives all of its
  * shares back.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { type Access, type ChapterOwnership, mayRead } from '../auth/access.js'
 import type { ErrorCode } from '../contract/problem.js'
@@ -17,6 +18,8 @@ import type { Sessions } from './sessions.js'
 
 /** Joins and leaves that one connection may have waiting. */
 const MAX_WAITING = 1000
+/** How long those that are under way may hold a node that closes, ms. */
+const CLOSE_MS = 2000
 /** Pauses before a read is tried again while the database is away, ms: a minute. Clients hardly ever join twice. */
 const READ_RETRIES_MS = [200, 500, 1000, 2000, ...Array<number>(14).fill(4000)]
 
@@ -30,6 +33,11 @@ export interface ChapterRooms {
   leaveForbidden(socket: ChapterSocket): void
   /** Of this node: sockets’ shares in rooms. */
   leaveAll(socket: ChapterSocket): void
+  /**
+   * Resolves when the joins and leaves that came so far are done, for a session remembers them, whoever has gone; or
+   * soon, when the database is away.
+   */
+  close(): Promise<void>
 }
 
 /** One connection’s membership in one chapter, or its way there. */
@@ -57,6 +65,7 @@ export function createChapterRooms(options: {
 }): ChapterRooms {
   const { feed, maxRooms, accessOf, limitJoin, sessions, log } = options
   const connections = new WeakMap<ChapterSocket, Map<number, Membership>>()
+  const underWay = new Set<Promise<unknown>>()
 
   const membershipsOf = (socket: ChapterSocket): Map<number, Membership> => {
     const known = connections.get(socket) ?? new Map<number, Membership>()
@@ -82,10 +91,13 @@ export function createChapterRooms(options: {
     membership.isWanted = isWanted
     membership.waiting += 1
     const done = membership.tail.then(() => task(membership))
-    membership.tail = done.catch(() => {})
+    const tail = done.catch(() => {})
+    membership.tail = tail
+    underWay.add(tail)
     try {
       return await done
     } finally {
+      underWay.delete(tail)
       membership.waiting -= 1
       if (membership.room === undefined && membership.waiting === 0) memberships.delete(chapterId)
     }
@@ -195,6 +207,10 @@ export function createChapterRooms(options: {
         membership.room = undefined
       }
       connections.delete(socket)
+    },
+
+    async close() {
+      await Promise.race([Promise.all(underWay), delay(CLOSE_MS, undefined, { ref: false })])
     },
   }
 }

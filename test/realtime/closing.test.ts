@@ -1,14 +1,17 @@
 import { once } from 'node:events'
 import { Agent, get as getHttp, request as requestHttp } from 'node:http'
 import { connect } from 'node:net'
+import postgres from 'postgres'
 import t from 'tap'
 import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
 import { buildTestApp, type TestApp } from '../support/app.js'
 import { connectSocket, createChapter, finish, request } from '../support/client.js'
 import { freePort, waitFor } from '../support/condition.js'
 import { connectPostgres, postgresUrl } from '../support/database.js'
-import { joinAndStopPolling, joinAndStopReading, openRawSocket } from './raw-socket.js'
+import { joinAndStopPolling, joinAndStopReading, openPolling, openRawSocket } from './raw-socket.js'
 import { openEvents } from './sse-client.js'
+
+type Tap = Parameters<typeof connectSocket>[0]
 
 /** Ctrl-C ends within two seconds; the test machine is slower. */
 const SOON_MS = 3500
@@ -51,6 +54,87 @@ for (const transport of ['websocket', 'polling'])
       )
     },
   )
+
+for (const transport of ['websocket', 'polling'] as const)
+  t.test(`a join (${transport}) that was on its way when its node closed is not lost`, async (t) => {
+    const database = await postgresUrl(t)
+    const node = () => buildTestApp(t, {}, { database: connectPostgres(t, database) })
+    const [first, second] = await Promise.all([node(), node()])
+    const chapterId = await createChapter(first.url)
+    const join = `42["join_chapter",{"chapter_id":${chapterId}}]`
+    const pid = await (transport === 'websocket' ? joinTooLate : joinAfterTheLastPoll)(t, first, join)
+
+    const again = await openRawSocket(t, second.url)
+    again.socket.send(`40{"pid":"${pid}"}`)
+    await waitFor('it is in the room', () =>
+      again.packets.some((packet) => packet.includes('joined_chapter')),
+    )
+    await waitFor('and is told', () => again.packets.some((packet) => packet.includes('quiz_processing')))
+  })
+
+t.test('joins that wait for the log when their node closes are not lost', async (t) => {
+  const database = await postgresUrl(t)
+  const node = () => buildTestApp(t, {}, { database: connectPostgres(t, database) })
+  const [first, second] = await Promise.all([node(), node()])
+  const chapters = [await createChapter(first.url), await createChapter(first.url)]
+  const { socket, packets } = await openRawSocket(t, first.url)
+  socket.send('40')
+  await waitFor('it is connected', () => packets.some((packet) => packet.startsWith('40')))
+  const holder = postgres(database, { max: 1, onnotice() {} })
+  t.teardown(() => holder.end())
+  await holder.begin(async (sql) => {
+    await sql`lock table event`
+    // One is being read, the next gathers behind it.
+    for (const id of chapters) socket.send(`42["join_chapter",{"chapter_id":${id}}]`)
+    void first.close()
+    await once(socket, 'close')
+  })
+  await first.close()
+
+  const again = await openRawSocket(t, second.url)
+  again.socket.send(`40{"pid":"${pidOf(packets.join())}"}`)
+  for (const id of chapters)
+    await waitFor(`chapter ${id} is joined`, () =>
+      again.packets.some((packet) => packet.includes(`joined_chapter",{"chapter_id":${id},`)),
+    )
+})
+
+/** Sent before the client has seen that the server closes its websocket. @returns the session’s id */
+async function joinTooLate(t: Tap, server: TestApp, join: string): Promise<string> {
+  const { socket, packets } = await openRawSocket(t, server.url)
+  socket.send('40')
+  await waitFor('it is connected', () => packets.some((packet) => packet.startsWith('40')))
+  const [{ conn }] = server.app.io.sockets.sockets.values() as unknown as [{ conn: EngineConnection }]
+  socket.pause()
+  void server.close()
+  await waitFor('its websocket is being closed', () => conn.transport.socket.readyState === socket.CLOSING)
+  socket.send(join)
+  socket.resume()
+  await once(socket, 'close')
+  return pidOf(packets.join('\n'))
+}
+
+/** Posted when the last poll was answered with the end, which the client has not seen. */
+async function joinAfterTheLastPoll(_t: Tap, server: TestApp, join: string): Promise<string> {
+  const session = await openPolling(server.url)
+  await session.send('40')
+  let heard = ''
+  while (!heard.includes('connection_established')) heard += await session.poll()
+  const last = session.poll()
+  void server.close()
+  t.equal(await last, '1', 'the end')
+  t.equal(await session.send(join), 'ok')
+  await server.close()
+  return pidOf(heard)
+}
+
+interface EngineConnection {
+  transport: { socket: { readyState: number } }
+}
+
+function pidOf(packets: string): string {
+  return /"pid":"([^"]+)"/.exec(packets)?.[1] ?? ''
+}
 
 t.test('a hundred clients are told quickly', async (t) => {
   const server = await buildTestApp(t)
@@ -126,7 +210,6 @@ const HOLDERS: Record<string, (t: Tap, server: TestApp) => Promise<unknown>> = {
     await once(create, 'finish')
   },
 }
-type Tap = Parameters<typeof connectSocket>[0]
 
 // Side by side: each waits for the server’s deadline.
 t.jobs = Object.keys(HOLDERS).length

@@ -37,14 +37,22 @@ export async function joinAndStopReading(t: Test, url: string, chapterId: number
   return raw
 }
 
-/** One in a chapter’s room over long-polling that does not poll any more. */
-export async function joinAndStopPolling(url: string, chapterId: number): Promise<void> {
+/** An Engine.IO session over long-polling, of which each request is the test’s to make. */
+export async function openPolling(url: string) {
   const path = `${url}/socket.io/?EIO=4&transport=polling`
   const opened = await (await fetch(path)).text()
   const session = `${path}&sid=${JSON.parse(opened.slice(1)).sid}`
-  const send = async (packet: string) => (await fetch(session, { method: 'POST', body: packet })).text()
+  return {
+    poll: async () => (await fetch(session)).text(),
+    send: async (packet: string) => (await fetch(session, { method: 'POST', body: packet })).text(),
+  }
+}
+
+/** One in a chapter’s room over long-polling that does not poll any more. */
+export async function joinAndStopPolling(url: string, chapterId: number): Promise<void> {
+  const { poll, send } = await openPolling(url)
   await send('40')
   await send(`42["join_chapter",${JSON.stringify({ chapter_id: chapterId, after_seq: 4 })}]`)
   let heard = ''
-  while (!heard.includes('joined_chapter')) heard += await (await fetch(session)).text()
+  while (!heard.includes('joined_chapter')) heard += await poll()
 }
