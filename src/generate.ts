@@ -1,6 +1,7 @@
 /**
- * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, the
- * client’s `contract.ts`, and the tables of the READMEs. `npm run generate`; the gate fails when it changes anything.
+ * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, the client’s
+ * `contract.ts`, the n8n workflows, and the tables of the READMEs. `npm run generate`; the gate fails when it changes
+ * anything.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -9,7 +10,9 @@ import { buildApp } from './app.js'
 import { readConfig } from './config.js'
 import { END_EVENTS, EVENTS } from './contract/event.js'
 import { DEAD_LETTER_TOPIC, DeadLetter, GenerationMessage, TOPICS } from './contract/generation.js'
+import { JOB_KINDS } from './contract/job.js'
 import { clientContract } from './generate-client.js'
+import { workflowOf } from './n8n/workflow.js'
 import { SETTINGS } from './settings.js'
 
 const root = new URL('../', import.meta.url)
@@ -53,6 +56,8 @@ writeFileSync(pathOf('src/contract/openapi.json'), `${JSON.stringify(app.swagger
 await app.close()
 
 writeFileSync(pathOf('src/client/contract.ts'), await clientContract())
+for (const kind of JOB_KINDS)
+  writeFileSync(pathOf(`deploy/n8n/workflows/${kind}.json`), `${JSON.stringify(workflowOf(kind), null, 2)}\n`)
 
 const settingsTable = [
   '| Name | Default | Meaning |',

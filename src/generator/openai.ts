@@ -218,7 +218,7 @@ function describe(error: unknown): string {
   return `${error.message}: ${cause.message || ('code' in cause ? String(cause.code) : cause.name)}`
 }
 
-interface Texts {
+export interface Texts {
   progress: (chars: number) => string
   refused: string
   tooLong: string
@@ -229,7 +229,8 @@ interface Texts {
   misconfigured: (status: number) => string
 }
 
-const TEXTS: Record<Locale, Texts> = {
+/** What people are told; the n8n workflows say the same. */
+export const TEXTS: Record<Locale, Texts> = {
   ko: {
     progress: (chars) =>
       chars === 0 ? 'AI 모델이 내용을 구상하고 있습니다.' : `AI 모델이 작성하고 있습니다. (${chars}자)`,

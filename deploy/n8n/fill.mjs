@@ -1,0 +1,71 @@
+/**
+ * Writes into a folder what n8n imports: the three credentials, from the environment, and the workflows with the
+ * model and the topics' prefix. `node fill.mjs FOLDER`; the credentials are in plain text, so the folder is private.
+ *
+ * The names are those of the product's settings. The webhook secret is the first of several.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const [folder] = process.argv.slice(2)
+if (folder === undefined) throw new Error('node fill.mjs FOLDER')
+
+const { env } = process
+const baseUrl = env.OPENAI_BASE_URL || 'https://api.openai.com/v1'
+const secrets = env.WEBHOOK_SECRET || readFileSync(env.WEBHOOK_SECRET_FILE, 'utf8')
+const mechanism = env.KAFKA_SASL_MECHANISM || ''
+
+const credentials = [
+  {
+    id: 'chaptercastKafka',
+    name: 'chaptercast Kafka',
+    type: 'kafka',
+    data: {
+      clientId: 'n8n',
+      brokers: env.KAFKA_BROKERS,
+      ssl: env.KAFKA_SSL === 'true',
+      authentication: mechanism !== '',
+      ...(mechanism === ''
+        ? {}
+        : {
+            username: env.KAFKA_SASL_USERNAME,
+            password: env.KAFKA_SASL_PASSWORD,
+            saslMechanism: mechanism,
+          }),
+    },
+  },
+  {
+    id: 'chaptercastModel',
+    name: 'chaptercast model',
+    type: 'openAiApi',
+    // A server of one's own may want no key; n8n wants one all the same.
+    data: { apiKey: env.OPENAI_API_KEY || 'none', organizationId: '', url: baseUrl, header: false },
+  },
+  {
+    id: 'chaptercastHooks',
+    name: 'chaptercast webhooks',
+    type: 'httpBearerAuth',
+    data: { token: secrets.split(/[,\n]/)[0].trim() },
+  },
+]
+write('credentials.json', credentials)
+const idOf = Object.fromEntries(credentials.map(({ id, name }) => [name, id]))
+
+const workflows = new URL('workflows/', import.meta.url)
+for (const file of readdirSync(workflows)) {
+  const workflow = JSON.parse(readFileSync(new URL(file, workflows), 'utf8'))
+  const nodes = Object.fromEntries(workflow.nodes.map((node) => [node.name, node]))
+  const trigger = nodes['Kafka Trigger'].parameters
+  for (const name of ['topic', 'groupId']) trigger[name] = `${env.KAFKA_TOPIC_PREFIX || ''}${trigger[name]}`
+  const given = { base_url: baseUrl, model: env.OPENAI_MODEL }
+  for (const field of nodes.Settings.parameters.assignments.assignments)
+    if (given[field.name]) field.value = given[field.name]
+  // The editor finds a credential by its name; the command line wants its id.
+  for (const node of workflow.nodes)
+    for (const used of Object.values(node.credentials ?? {})) used.id = idOf[used.name]
+  write(file, workflow)
+}
+
+function write(file, content) {
+  writeFileSync(join(folder, file), JSON.stringify(content), { mode: 0o600 })
+}
