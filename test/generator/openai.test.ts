@@ -188,7 +188,8 @@ t.test('every fault of the model or its server has its reason', async (t) => {
   ]
   for (const [name, answer, expected] of cases) {
     const server = await stub(t, [answer])
-    const { generate, logged } = modelOf(server.url, {}, { silenceMs: 200 })
+    const silenceMs = name === 'silence' ? 200 : 30_000
+    const { generate, logged } = modelOf(server.url, {}, { silenceMs })
     const error = await failure(t, generate())
     t.match(error, expected, name)
     t.match(error.message, /[가-힣]/, `${name} is told in Korean`)
