@@ -29,6 +29,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 try {
+  await buildClient()
   process.exitCode = await runTests(await prepareEnvironment(), process.argv.slice(2))
   if (process.exitCode !== 0 && process.env.TEST_KEEP) {
     console.error('TEST_KEEP: the services stay until Ctrl-C')
@@ -40,6 +41,17 @@ try {
   process.exitCode = 1
 }
 await endOf(keeper)
+
+/** The server serves it compiled, also when tests run the server from source. */
+async function buildClient(): Promise<void> {
+  const typescript = createRequire(import.meta.url).resolve('typescript/package.json')
+  const folder = fileURLToPath(new URL('../src/client', import.meta.url))
+  const tsc = spawn(process.execPath, [join(dirname(typescript), 'bin/tsc'), '-b', folder], {
+    stdio: 'inherit',
+  })
+  const [code] = await once(tsc, 'exit')
+  if (code !== 0) throw new Error('src/client does not compile')
+}
 
 async function prepareEnvironment(): Promise<NodeJS.ProcessEnv> {
   const env: NodeJS.ProcessEnv = { ...process.env, TEST_RUN: directory }

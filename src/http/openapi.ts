@@ -11,6 +11,20 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   version: string
 }
 
+/**
+ * The plugin’s own (`staticCSP: true`) forbids the inline styles of its pages, and upgrades what they load to
+ * https, which breaks them on plain http from another computer.
+ */
+const CONTENT_SECURITY_POLICY = {
+  'default-src': "'self'",
+  'style-src': ["'self'", "'unsafe-inline'"],
+  'img-src': ["'self'", 'data:'],
+  'font-src': ["'self'", 'data:'],
+  'object-src': "'none'",
+  'base-uri': "'self'",
+  'frame-ancestors': "'self'",
+}
+
 export const openapi = fp(
   async (app) => {
     await app.register(swagger, {
@@ -36,7 +50,12 @@ export const openapi = fp(
           typeof json.$id === 'string' ? json.$id : `schema-${index}`,
       },
     })
-    await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true })
+    await app.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: CONTENT_SECURITY_POLICY,
+      // Nobody else is told of this server.
+      uiConfig: { validatorUrl: null },
+    })
   },
   { name: 'openapi' },
 )

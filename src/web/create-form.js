@@ -4,16 +4,19 @@
  * again after a failure gives the same chapter, because both carry one `Idempotency-Key`.
  */
 import { byId } from './element.js'
-import { hideProblem, showProblem } from './problem.js'
-import { request, ServerProblem } from './server.js'
+import { describeError, hideProblem, showProblem } from './problem.js'
+import { chapters } from './server.js'
 import { language, words } from './strings.js'
 
-/** @typedef {import('../contract/chapter.js').ChapterCreated} ChapterCreated */
+/** @typedef {import('chaptercast-client').ChapterCreate} ChapterCreate */
 
 const REMEMBERED = ['course_id', 'owner_id', 'quiz_count']
 
-/** @param {(chapterId: number) => void} created */
-export function openCreateForm(created) {
+/**
+ * @param {(chapterId: number) => void} created
+ * @param {(error: unknown) => boolean} isAboutToken whether somebody else sees to what was refused
+ */
+export function openCreateForm(created, isAboutToken) {
   const form = byId('create', HTMLFormElement)
   const button = byId('create-button', HTMLButtonElement)
   const box = byId('create-problem', HTMLElement)
@@ -54,22 +57,20 @@ export function openCreateForm(created) {
     if (written !== keyOf) key = newKey()
     keyOf = written
     setSending(true)
+    hideProblem(box, form)
     try {
-      /** @type {ChapterCreated} */
-      const chapter = await request('POST', '/v1/chapter/', {
-        body,
-        headers: { 'idempotency-key': key },
+      const chapter = await chapters.create(/** @type {ChapterCreate} */ (/** @type {unknown} */ (body)), {
+        idempotencyKey: key,
       })
       keyOf = ''
       for (const name of REMEMBERED) remember(name, String(body[name] ?? ''))
-      hideProblem(box, form)
       byId('title', HTMLInputElement).value = ''
       byId('description', HTMLTextAreaElement).value = ''
       showCommand()
       created(chapter.chapter_id)
     } catch (error) {
-      if (!(error instanceof ServerProblem)) throw error
-      const field = showProblem(box, error.problem, form)
+      if (isAboutToken(error)) return
+      const field = showProblem(box, describeError(error), form)
       if (field?.closest('details')) byId('more', HTMLDetailsElement).open = true
       field?.focus()
     } finally {

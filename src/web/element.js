@@ -52,3 +52,10 @@ export function setAttribute(node, name, value) {
   if (value === null) node.removeAttribute(name)
   else if (node.getAttribute(name) !== value) node.setAttribute(name, value)
 }
+
+/** A `progressbar` of the page’s. @param {HTMLElement} bar @param {number} percent @param {string} text */
+export function setBar(bar, percent, text) {
+  setAttribute(bar, 'aria-valuenow', String(percent))
+  setAttribute(bar, 'aria-valuetext', text)
+  bar.style.setProperty('--value', String(percent / 100))
+}

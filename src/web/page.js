@@ -2,15 +2,15 @@
  * The live page: create a chapter or pick one, and watch it being written.
  * The address is the state (`/?chapter=12`); everything else follows from it.
  */
-import { canCancel, canRetry } from './chapter.js'
+import { canCancel, canRetry, splitName } from './chapter.js'
 import { openChapterPage } from './chapter-page.js'
 import { openCreateForm } from './create-form.js'
 import { byId, setText } from './element.js'
-import { openLive } from './live.js'
 import { openRecent } from './recent.js'
-import { request, ServerProblem } from './server.js'
+import { chapters } from './server.js'
 import { language, setLanguage, translate, words } from './strings.js'
-import { isImportant, watchChapter } from './watch.js'
+import { openTokenForm } from './token-form.js'
+import { watchChapter } from './watch.js'
 
 const home = byId('home', HTMLElement)
 const chapterPage = byId('chapter', HTMLElement)
@@ -20,29 +20,20 @@ const joinForm = byId('join', HTMLFormElement)
 const joinId = byId('join-id', HTMLInputElement)
 const joinError = byId('join-error', HTMLElement)
 
-/** @type {import('./live.js').Connection} */
-let connection = 'connecting'
+/** Of the chapter that is watched; null on the start page. @type {import('chaptercast-client').ChapterConnection | null} */
+let connection = null
 /** @type {import('./watch.js').ChapterWatch | null} */
 let watch = null
-/** What the last retry or cancel was refused with, as JSON; empty when it was not. */
-let actionProblem = ''
+/** What the last retry or cancel was refused with; null when it was not. @type {unknown} */
+let actionError = null
 let acting = false
 /** @type {string[]} */
 let toSay = []
 
 const page = openChapterPage()
-const recent = openRecent()
-const createForm = openCreateForm((id) => navigate(id))
-const live = openLive((now) => {
-  const before = connection
-  connection = now
-  showConnection()
-  if (before === 'live' && now === 'reconnecting') say(words('connection_lost'), language())
-  if (before === 'reconnecting' && now === 'live') {
-    say(words('connection_back'), language())
-    if (watch === null) void recent.refresh()
-  }
-})
+const tokenForm = openTokenForm(() => say(words('token_heading'), language()), reopen)
+const recent = openRecent(tokenForm.take)
+const createForm = openCreateForm((id) => navigate(id), refusedForToken)
 
 speak()
 open(chapterInAddress())
@@ -77,19 +68,17 @@ function open(id) {
   if (typeof id === 'number' && watch?.id === id) return
   watch?.close()
   watch = null
-  actionProblem = ''
+  actionError = null
   toSay = []
   if (dialog.open) dialog.close()
   home.hidden = typeof id === 'number'
   chapterPage.hidden = !home.hidden
   joinError.hidden = id !== undefined
   if (typeof id === 'number') {
-    const own = watchChapter(id, live, {
-      changed: () => showSoon(),
-      news(events) {
-        for (const { name, data } of events) {
-          if (isImportant(name)) say(data.message, own.chapter.view?.locale ?? null)
-        }
+    const own = watchChapter(id, {
+      changed: () => watch === own && showSoon(),
+      news({ name, payload }) {
+        if (watch === own && isImportant(name)) say(payload.message, own.chapter.locale)
       },
     })
     watch = own
@@ -98,7 +87,16 @@ function open(id) {
     if (id === undefined) setText(joinError, words('open_invalid'))
     document.title = `chaptercast · ${words('tagline')}`
     void recent.refresh()
+    showConnection()
   }
+}
+
+/** With what is known now: another token. */
+function reopen() {
+  watch?.close()
+  watch = null
+  open(chapterInAddress())
+  byId(watch === null ? 'home-heading' : 'chapter-title', HTMLElement).focus({ preventScroll: true })
 }
 
 addEventListener('popstate', () => {
@@ -155,12 +153,11 @@ async function act(what) {
   const own = watch
   if (own === null || acting) return
   acting = true
-  actionProblem = ''
+  actionError = null
   try {
-    await request('POST', `/v1/chapter/${own.id}/${what}`)
+    await chapters[what](own.id)
   } catch (error) {
-    if (!(error instanceof ServerProblem)) throw error
-    if (watch === own) actionProblem = JSON.stringify(error.problem)
+    if (watch === own && !refusedForToken(error)) actionError = error
   } finally {
     acting = false
     // Its event says the same, if it comes; this does not need the connection.
@@ -187,7 +184,8 @@ function showSoon() {
 
 function show() {
   if (watch === null) return
-  page.show(watch, actionProblem)
+  showConnection()
+  page.show(watch, tokenForm.take(watch.error) ? null : (actionError ?? watch.error))
   const { title, status, progress, id } = watch.chapter
   const sign = {
     processing: `${Math.floor(progress)}%`,
@@ -203,18 +201,52 @@ setInterval(() => {
   if (watch !== null && document.visibilityState === 'visible') page.tick(watch.chapter)
 }, 1000)
 
+/** The start page has no connection: what it shows is asked for. */
 function showConnection() {
-  const shown = connection === 'reconnecting' && !navigator.onLine ? 'offline' : connection
-  byId('connection', HTMLElement).dataset.state = shown
+  const before = connection
+  connection = watch?.connection ?? null
+  if (before === 'live' && connection === 'reconnecting') say(words('connection_lost'), language())
+  if (before === 'reconnecting' && connection === 'live') say(words('connection_back'), language())
+  const isLost = connection === 'reconnecting'
+  const box = byId('connection', HTMLElement)
+  // Closed is what was refused, and that is said where it was asked for.
+  box.hidden = connection === null || connection === 'closed'
+  byId('offline', HTMLElement).hidden = !isLost
+  if (connection === null || connection === 'closed') return
+  const shown = isLost && !navigator.onLine ? 'offline' : connection
+  box.dataset.state = shown
   setText(byId('connection-words', HTMLElement), words(shown))
-  byId('offline', HTMLElement).hidden = connection !== 'reconnecting'
 }
-// Whoever comes back sees what is, even if the connection slept unnoticed.
+
+/** Whoever comes back sees what is. */
+function lookAgain() {
+  if (watch !== null) watch.refresh()
+  else void recent.refresh()
+}
+
 document.addEventListener('visibilitychange', () => {
-  if (document.visibilityState === 'visible') watch?.refresh()
+  if (document.visibilityState === 'visible') lookAgain()
 })
+addEventListener('pageshow', (shown) => {
+  if (shown.persisted) lookAgain()
+})
+addEventListener('online', lookAgain)
 addEventListener('offline', showConnection)
 addEventListener('online', showConnection)
+
+/** Whether someone who cannot see the page should hear of it. @param {import('chaptercast-client').EventName} name */
+function isImportant(name) {
+  const { kind, what } = splitName(name)
+  if (kind === null) return name !== 'chapter_processing_started'
+  return what === 'completed' || what === 'failed' || what === 'retrying'
+}
+
+/** Asked by the person: where to give a token is where they are led. @param {unknown} error */
+function refusedForToken(error) {
+  const isAboutToken = tokenForm.take(error)
+  if (isAboutToken) tokenForm.focus()
+  return isAboutToken
+}
 
 /**
  * Says it to those who cannot see it. What comes in one moment is said in one breath: a live region
@@ -250,6 +282,7 @@ function speak() {
   for (const id of ['brand', 'back']) byId(id, HTMLAnchorElement).href = location.pathname
   createForm.translated()
   recent.translated()
+  tokenForm.translated()
   page.translated()
   showConnection()
   if (watch === null) document.title = `chaptercast · ${words('tagline')}`

@@ -1,17 +1,33 @@
 /**
- * Shows what the server refused: in one box with every violation, and beside the fields it is about.
+ * Shows what was refused: in one box with every violation, and beside the fields it is about.
  */
+import { RefusedError, UnreachableError } from 'chaptercast-client'
 import { element, setAttribute } from './element.js'
+import { words, wordsOr } from './strings.js'
 
-/** @typedef {import('./server.js').ProblemShown} ProblemShown */
+/**
+ * @typedef {{ title: string, detail: string, requestId?: string | undefined,
+ *   errors: readonly import('chaptercast-client').Violation[] }} Problem
+ */
+
+/** An error of the client in words. Others are mistakes of ours, and thrown. @param {unknown} error @returns {Problem} */
+export function describeError(error) {
+  if (error instanceof UnreachableError) {
+    return { title: words('unreachable'), detail: words('unreachable_detail'), errors: [] }
+  }
+  if (!(error instanceof RefusedError)) throw error
+  const { code, message, errors, requestId } = error
+  const title = code === 'bad_answer' ? words('bad_answer') : wordsOr(`problem_${code}`, words('refused'))
+  return { title, detail: message, errors, requestId }
+}
 
 /**
  * Returns the first field at fault, for the focus; null when it is about none.
- * @param {HTMLElement} box @param {ProblemShown} problem @param {HTMLFormElement} [form]
+ * @param {HTMLElement} box @param {Problem} problem @param {HTMLFormElement} [form]
  * @returns {HTMLElement | null}
  */
 export function showProblem(box, problem, form) {
-  const violations = problem.errors ?? []
+  const violations = problem.errors
   box.replaceChildren()
   box.append(
     element('strong', {}, problem.title),
@@ -19,7 +35,7 @@ export function showProblem(box, problem, form) {
     violations.length === 0
       ? element('p', {}, problem.detail)
       : element('ul', {}, ...violations.map(describeViolation)),
-    ...(problem.request_id ? [element('p', { class: 'request-id' }, problem.request_id)] : []),
+    problem.requestId ? element('p', { class: 'request-id' }, problem.requestId) : '',
   )
   box.hidden = false
   if (form === undefined) return null
@@ -50,7 +66,7 @@ export function hideProblem(box, form) {
   }
 }
 
-/** @param {import('../contract/problem.js').Violation} violation */
+/** @param {import('chaptercast-client').Violation} violation */
 function describeViolation({ path, message }) {
   // The server’s own words, which are English.
   return element('li', { lang: 'en' }, element('code', {}, path), ` ${message}`)

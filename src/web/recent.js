@@ -2,50 +2,54 @@
  * The list of recent chapters on the start page, read again now and then while something is written.
  */
 import { byId, element } from './element.js'
-import { request } from './server.js'
+import { chapters, serverNow } from './server.js'
 import { language, words } from './strings.js'
 
-/** @typedef {import('../contract/chapter.js').ChapterList} ChapterList */
+/** @typedef {import('chaptercast-client').ChapterList} ChapterList */
 
 const LOOK_AGAIN_MS = 5000
 
-export function openRecent() {
+/** @param {(error: unknown) => boolean} isAboutToken whether somebody else sees to what was refused */
+export function openRecent(isAboutToken) {
   const list = byId('recent', HTMLUListElement)
   const note = byId('recent-note', HTMLElement)
   /** @type {ChapterList['items'] | null} */
   let items = null
-  let failed = false
-  let reads = 0
+  /** @type {'recent_failed' | 'recent_token' | null} */
+  let failure = null
+  /** Ends the reading that is under way. @type {AbortController | null} */
+  let reading = null
 
   setInterval(() => {
-    const moving = failed || items?.some((item) => item.status === 'processing')
-    if (moving && document.visibilityState === 'visible' && !byId('home', HTMLElement).hidden) void refresh()
+    const moving = failure === 'recent_failed' || items?.some((item) => item.status === 'processing')
+    const shown = document.visibilityState === 'visible' && !byId('home', HTMLElement).hidden
+    if (moving && shown && reading === null) void refresh()
   }, LOOK_AGAIN_MS)
 
   async function refresh() {
-    reads += 1
-    const read = reads
+    reading?.abort()
+    const own = new AbortController()
+    reading = own
     try {
-      /** @type {ChapterList} */
-      const answer = await request('GET', '/v1/chapter/?limit=10')
-      if (read !== reads) return
+      const answer = await chapters.list({ limit: 10 }, { signal: own.signal })
+      if (reading !== own) return
       items = answer.items
-      failed = false
-    } catch {
-      if (read !== reads) return
-      failed = true
+      failure = null
+    } catch (error) {
+      if (reading !== own) return
+      failure = isAboutToken(error) ? 'recent_token' : 'recent_failed'
     }
+    reading = null
     show()
   }
 
   function show() {
-    const key =
-      items === null ? (failed ? 'recent_failed' : 'loading') : items.length === 0 ? 'recent_empty' : null
+    const key = items === null ? (failure ?? 'loading') : items.length === 0 ? 'recent_empty' : null
     note.hidden = key === null
     if (key !== null) note.textContent = words(key)
     // Who is on one of them with the keyboard stays there.
     const focused = document.activeElement?.closest('#recent a')?.getAttribute('data-chapter')
-    list.replaceChildren(...(items ?? []).map(describe))
+    list.replaceChildren(...(items ?? []).map(describeItem))
     if (focused)
       /** @type {HTMLElement | null} */ (list.querySelector(`[data-chapter="${focused}"]`))?.focus()
   }
@@ -54,7 +58,7 @@ export function openRecent() {
 }
 
 /** @param {ChapterList['items'][number]} item */
-function describe(item) {
+function describeItem(item) {
   const progress = item.status === 'processing' ? ` ${Math.floor(item.progress)}%` : ''
   return element(
     'li',
@@ -79,7 +83,7 @@ function describe(item) {
 
 /** @param {string} at */
 function ago(at) {
-  const seconds = (Date.parse(at) - Date.now()) / 1000
+  const seconds = (Date.parse(at) - serverNow()) / 1000
   const format = new Intl.RelativeTimeFormat(language(), { numeric: 'auto' })
   if (seconds > -60) return format.format(0, 'second')
   if (seconds > -3600) return format.format(Math.round(seconds / 60), 'minute')

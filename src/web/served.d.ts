@@ -7,6 +7,3 @@ declare module '*/vendor/purify.js' {
 
   export default DOMPurify
 }
-declare module '*/socket.io.esm.min.js' {
-  export * from 'socket.io-client'
-}

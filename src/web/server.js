@@ -1,99 +1,50 @@
 /**
- * Requests to this server. Every failure is a `ServerProblem`, whether the server refused, a proxy
- * answered in its place, or nobody did. Also knows how far this computer’s clock is off.
+ * This server, through the client package: requests, events, and coming back to both by itself. Beside it the
+ * token of this tab, where the server wants one, and how far this computer’s clock is off.
  */
-import { words, wordsOr } from './strings.js'
+import { connectChapters } from 'chaptercast-client'
 
-/** @typedef {import('../contract/problem.js').Problem} Problem */
-/** @typedef {Partial<Omit<Problem, 'code'>> & { code: string, title: string, detail: string }} ProblemShown */
-
-const PATIENCE_MS = 20_000
 /** `Date` has whole seconds and the answer took its time: a smaller difference says nothing. */
 const CLOCK_TOLERANCE_MS = 3000
+const TOKEN_STORED_AS = 'chaptercast.token'
 
 let clockOffsetMs = 0
+let token = storedToken()
+
+export const chapters = connectChapters(undefined, { token: currentToken, fetch: fetchAndNoteClock })
 
 /** Now by the server’s clock, in milliseconds: deadlines are counted down to it. */
 export function serverNow() {
   return Date.now() + clockOffsetMs
 }
 
-export class ServerProblem extends Error {
-  /** @override */
-  name = 'ServerProblem'
-
-  /** @param {ProblemShown} problem */
-  constructor(problem) {
-    super(problem.detail)
-    this.problem = problem
-  }
-
-  /** Whether asking again may help. */
-  get retryable() {
-    const { status } = this.problem
-    return status === undefined || status >= 500 || status === 408 || status === 429
-  }
+export function currentToken() {
+  return token
 }
 
-/**
- * @template T
- * @param {'GET' | 'POST'} method
- * @param {string} path
- * @param {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} [options]
- * @returns {Promise<T>}
- * @throws {ServerProblem}
- */
-export async function request(method, path, { body, headers = {}, signal } = {}) {
-  const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(), PATIENCE_MS)
-  const stop = () => abort.abort()
-  signal?.addEventListener('abort', stop)
+/** To be sent from now on, until the tab is closed. @param {string | undefined} next */
+export function keepToken(next) {
+  token = next
   try {
-    const response = await fetch(path, {
-      method,
-      headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
-      signal: abort.signal,
-      cache: 'no-store',
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
-    noteClock(response.headers.get('date'))
-    const answer = /[/+]json\b/.test(response.headers.get('content-type') ?? '')
-      ? await response.json()
-      : null
-    if (response.ok && answer !== null) return answer
-    throw new ServerProblem(describeProblem(response.status, answer))
-  } catch (error) {
-    if (error instanceof ServerProblem) throw error
-    throw new ServerProblem({
-      code: 'unreachable',
-      title: words('unreachable'),
-      detail: words('unreachable_detail'),
-    })
-  } finally {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', stop)
+    if (next === undefined) sessionStorage.removeItem(TOKEN_STORED_AS)
+    else sessionStorage.setItem(TOKEN_STORED_AS, next)
+  } catch {
+    // Storage may be blocked; then it holds until the page is left.
   }
 }
 
-/** @param {number} status @param {unknown} answer @returns {ProblemShown} */
-function describeProblem(status, answer) {
-  if (typeof answer !== 'object' || answer === null || !('code' in answer)) {
-    return {
-      status,
-      code: 'bad_answer',
-      title: words('bad_answer'),
-      detail: `HTTP ${status}`,
-    }
-  }
-  const problem = /** @type {Problem} */ (answer)
-  return {
-    ...problem,
-    title: wordsOr(`problem_${problem.code}`, problem.title),
+function storedToken() {
+  try {
+    return sessionStorage.getItem(TOKEN_STORED_AS) ?? undefined
+  } catch {
+    return undefined
   }
 }
 
-/** @param {string | null} date */
-function noteClock(date) {
-  const offset = date === null ? Number.NaN : Date.parse(date) - Date.now()
+/** @type {typeof fetch} */
+async function fetchAndNoteClock(input, init) {
+  const response = await fetch(input, init)
+  const offset = Date.parse(response.headers.get('date') ?? '') - Date.now()
   if (!Number.isNaN(offset)) clockOffsetMs = Math.abs(offset) > CLOCK_TOLERANCE_MS ? offset : 0
+  return response
 }

@@ -1,201 +1,193 @@
 /**
- * Watches one chapter until it is closed: joins its room, reads its view and its content, and reads
- * them again when an event says that there is more to know. What still comes after `close` is
- * ignored, so that chapters can be switched in the middle of everything.
+ * Watches one chapter until it is closed. The client brings the events, each once and in order, and the snapshot
+ * that follows from them; read beside it is what events do not tell: description, deadlines, content. It is read
+ * again when an event says that there may be more.
  */
-import { KINDS, newChapter, splitName, takeEvent, takeJoined, takeProgress, takeView } from './chapter.js'
-import { request, ServerProblem } from './server.js'
+import { JOB_KINDS, RefusedError, UnreachableError } from 'chaptercast-client'
+import { describeChapter, newNotes, takeNote } from './chapter.js'
+import { chapters, serverNow } from './server.js'
 
-/** @typedef {import('../contract/chapter.js').ChapterView} ChapterView */
-/** @typedef {import('../contract/chapter.js').LearningView} LearningView */
-/** @typedef {import('./chapter.js').Chapter} Chapter */
-/** @typedef {import('./server.js').ProblemShown} ProblemShown */
+/** @typedef {import('chaptercast-client').ChapterEvent} ChapterEvent */
+/** @typedef {import('chaptercast-client').ChapterView} ChapterView */
+/** @typedef {import('chaptercast-client').LearningView} LearningView */
 /** @typedef {ReturnType<typeof watchChapter>} ChapterWatch */
 
 /** Events come in bursts: one reading serves those of this long. */
 const BURST_MS = 120
-const MAX_FAILURES = 6
-/** How long the log may be behind what a view says before it is asked for again. */
-const BEHIND_MS = 3000
 /** Publishing is no event, and brings the deadline: a look now and then while work is under way. */
 const LOOK_AGAIN_MS = 10_000
+/** What is older was missed, and is no news. */
+const NEWS_MS = 10_000
 
 /**
  * @param {number} id
- * @param {ReturnType<typeof import('./live.js').openLive>} live
- * @param {{ changed: () => void, news: (events: Chapter['events']) => void }} tell
+ * @param {{ changed: () => void, news: (event: ChapterEvent) => void }} tell
  */
-export function watchChapter(id, live, tell) {
+export function watchChapter(id, tell) {
   const abort = new AbortController()
   const { signal } = abort
-  let wanted = false
-  let reading = false
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let behind
+  const client = chapters.watch(id, { signal })
+  let notes = newNotes()
+  /** @type {ChapterView | null} */
+  let view = null
+  let connection = client.snapshot.connection
+  let isFollowing = false
+  let hasMoved = false
+  let isReadingWanted = false
+  /** Ends the reading that is under way. @type {AbortController | null} */
+  let reading = null
 
   const watch = {
     id,
-    chapter: newChapter(id),
+    /** Of this life of the chapter; another one has another array. @type {{ event: ChapterEvent, isNews: boolean }[]} */
+    events: [],
+    get chapter() {
+      return describeChapter({ snapshot: client.snapshot, view, notes })
+    },
+    get view() {
+      return view
+    },
     /** @type {LearningView | null} */
     learning: null,
-    /** Why it cannot be joined or read; null while it can. @type {ProblemShown | null} */
-    joinProblem: null,
-    /** @type {ProblemShown | null} */
-    readProblem: null,
+    get connection() {
+      return client.snapshot.connection
+    },
+    /** Why it cannot be read; null while it can. @type {unknown} */
+    readError: null,
+    /** Why it cannot be watched any more, or be read. @returns {unknown} */
+    get error() {
+      return client.snapshot.error ?? watch.readError
+    },
     refresh,
     close() {
       abort.abort()
-      clearTimeout(behind)
+      reading?.abort()
       clearInterval(looking)
-      live.leave()
     },
   }
 
   const looking = setInterval(() => {
-    if (watch.chapter.status === 'processing' && document.visibilityState === 'visible') refresh()
+    const mayChange = watch.chapter.status === 'processing' || isContentMissing()
+    if (mayChange && document.visibilityState === 'visible') refresh()
   }, LOOK_AGAIN_MS)
 
-  live.watch({
-    id,
-    cursor: () => watch.chapter.seq,
-    joined(joined) {
-      // A chapter that is unknown now and was not before: another life of it, just as a reset.
-      if (joined.reset || (joined.status === undefined && watch.chapter.seq > 0)) {
-        watch.chapter = newChapter(id)
-        watch.learning = null
-      }
-      watch.joinProblem = null
-      takeJoined(watch.chapter, joined)
-      tell.changed()
-      refresh()
-    },
-    refused(refusal) {
-      watch.joinProblem = {
-        code: refusal.code,
-        title: refusal.message,
-        detail: '',
-      }
-      tell.changed()
-    },
-    event(name, data) {
-      const added = takeEvent(watch.chapter, name, data)
-      if (watch.chapter.held.size > 0) resyncIfBehind(Math.max(...watch.chapter.held.keys()))
-      if (added.length === 0) return
-      // A replay is shown when it is through: what a chapter once was must not flash by.
-      if (watch.chapter.seq >= watch.chapter.replayUntil) tell.changed()
-      tell.news(added.filter((event) => event.live))
-      if (watch.chapter.seq > (watch.chapter.view?.last_seq ?? 0) || isContentMissing()) refresh()
-    },
-    progress(update) {
-      takeProgress(watch.chapter, update)
-      tell.changed()
-    },
+  client.subscribe(() => {
+    const { snapshot } = client
+    if (client.cursor < lastSeq()) beginAgain()
+    hasMoved = true
+    if (!isFollowing && snapshot.error === null) void follow()
+    const isBack = connection === 'reconnecting' && snapshot.connection === 'live'
+    connection = snapshot.connection
+    if (isBack) refreshNow()
+    else if (snapshot.last_seq > (view?.last_seq ?? 0)) refresh()
+    tell.changed()
   })
   refresh()
   return watch
 
+  /** The end of a run is the end of an iteration, but a retry or a late result may go on with the log. */
+  async function follow() {
+    isFollowing = true
+    try {
+      while (hasMoved) {
+        hasMoved = false
+        for await (const event of chapters.watch(id, { after: lastSeq(), signal })) take(event)
+      }
+    } catch (error) {
+      // Closed, or refused: the snapshot says why.
+      if (!signal.aborted && client.snapshot.error === null) throw error
+    } finally {
+      isFollowing = false
+    }
+  }
+
+  /** @param {ChapterEvent} event */
+  function take(event) {
+    if (event.payload.seq <= lastSeq()) beginAgain()
+    const isNews = Math.abs(serverNow() - Date.parse(event.payload.at)) < NEWS_MS
+    watch.events.push({ event, isNews })
+    takeNote(notes, event)
+    tell.changed()
+    if (isNews) tell.news(event)
+  }
+
+  function lastSeq() {
+    return watch.events.at(-1)?.event.payload.seq ?? 0
+  }
+
+  /** The chapter has another life, for instance in a restored database: nothing of this one holds. */
+  function beginAgain() {
+    watch.events = []
+    watch.learning = null
+    notes = newNotes()
+    view = null
+    refreshNow()
+  }
+
   function refresh() {
-    wanted = true
-    if (!reading) void read()
+    isReadingWanted = true
+    if (reading === null) void read()
+  }
+
+  /** Instead of what is under way, which may be waiting for a server that is back. */
+  function refreshNow() {
+    reading?.abort()
+    reading = null
+    refresh()
   }
 
   async function read() {
-    reading = true
-    let failures = 0
-    while (wanted && !signal.aborted && failures < MAX_FAILURES) {
-      wanted = false
-      try {
-        if (await readOnce()) failures = 0
-        else {
-          // Outdated by an event that came meanwhile.
-          failures += 1
-          wanted = true
-        }
-      } catch (error) {
-        if (signal.aborted) break
-        const problem = error instanceof ServerProblem ? error : null
-        if (problem === null || !problem.retryable) {
-          watch.readProblem = problem?.problem ?? {
-            code: 'bad_answer',
-            title: String(error),
-            detail: '',
-          }
-          tell.changed()
-          break
-        }
-        failures += 1
-        wanted = true
-      }
+    const own = new AbortController()
+    reading = own
+    while (isReadingWanted && !own.signal.aborted) {
+      isReadingWanted = false
+      await readOnce(own.signal)
       // The burst that asked for this reading may go on.
-      if (wanted) await pause(failures === 0 ? BURST_MS : (0.5 + Math.random()) * 300 * 2 ** failures)
+      if (isReadingWanted) await new Promise((resolve) => setTimeout(resolve, BURST_MS))
     }
-    reading = false
+    if (reading === own) reading = null
   }
 
-  /** False when what was read is older than what events told meanwhile. */
-  async function readOnce() {
-    const { chapter } = watch
-    const options = { signal }
-    /** @type {ChapterView | null} */
-    const view = await request('GET', `/v1/chapter/${id}`, options).catch((error) => {
-      if (error instanceof ServerProblem && error.problem.code === 'chapter_not_found') return null
-      throw error
-    })
-    if (signal.aborted || chapter !== watch.chapter) return true
-    if (view === null) {
-      // Only news while nothing else is known; the answer to a join tells of another life.
-      chapter.exists ??= false
+  /** @param {AbortSignal} signal */
+  async function readOnce(signal) {
+    try {
+      const answer = await chapters.get(id, { signal })
+      if (signal.aborted) return
+      view = answer
+      watch.readError = null
       tell.changed()
-      return true
-    }
-    watch.readProblem = null
-    const current = takeView(chapter, view)
-    tell.changed()
-    if (!chapter.expired && view.last_seq > chapter.seq) resyncIfBehind(view.last_seq)
-    if (isContentMissing()) {
-      /** @type {LearningView} */
-      const learning = await request('GET', `/v1/chapter/${id}/learning?answers=true`, options)
-      if (signal.aborted || chapter !== watch.chapter) return true
+      if (!isContentMissing()) return
+      const learning = await chapters.learning(id, { answers: true, signal })
+      if (signal.aborted) return
       watch.learning = learning
       tell.changed()
+    } catch (error) {
+      if (signal.aborted || isNotCreatedYet(error)) return
+      // What is shown stays, and that the connection is lost is said elsewhere.
+      if (view !== null && mayPass(error)) return
+      watch.readError = error
+      tell.changed()
     }
-    return current
   }
 
   function isContentMissing() {
-    const { jobs } = watch.chapter
     const { learning } = watch
+    const { jobs } = watch.chapter
     const has = {
       concept: learning?.concept.is_complete,
       exercise: learning?.exercise.is_complete,
       quiz: learning?.quizzes.some((quiz) => quiz.is_complete),
     }
-    return KINDS.some((kind) => jobs[kind].status === 'completed' && !has[kind])
-  }
-
-  /** The last resort: the log should have reached `seq` by now, and has not. @param {number} seq */
-  function resyncIfBehind(seq) {
-    clearTimeout(behind)
-    behind = setTimeout(() => {
-      if (!watch.chapter.expired && watch.chapter.seq < seq) live.resync()
-    }, BEHIND_MS)
-  }
-
-  /** @param {number} ms */
-  function pause(ms) {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      signal.addEventListener('abort', () => {
-        clearTimeout(timer)
-        resolve(undefined)
-      })
-    })
+    return JOB_KINDS.some((kind) => jobs[kind].state === 'completed' && !has[kind])
   }
 }
 
-/** Whether someone who cannot see the page should hear of it. @param {string} name */
-export function isImportant(name) {
-  const { kind, what } = splitName(/** @type {import('./chapter.js').EventName} */ (name))
-  if (kind === null) return name !== 'chapter_processing_started'
-  return what === 'completed' || what === 'failed' || what === 'retrying'
+/** @param {unknown} error */
+function mayPass(error) {
+  return error instanceof UnreachableError || (error instanceof RefusedError && (error.status ?? 0) >= 429)
+}
+
+/** It may be watched all the same; where it may not, the answer to the join says so. @param {unknown} error */
+function isNotCreatedYet(error) {
+  return error instanceof RefusedError && error.code === 'chapter_not_found'
 }

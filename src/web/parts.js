@@ -1,0 +1,83 @@
+/**
+ * The content per kind, or what is there instead. A part is put together again only when it differs: open
+ * answers and given ones stay.
+ */
+import { JOB_KINDS } from 'chaptercast-client'
+import { renderConcept, renderExercise, renderQuizzes } from './content.js'
+import { element, icon, setText } from './element.js'
+import { language, words } from './strings.js'
+
+/** @typedef {import('./watch.js').ChapterWatch} ChapterWatch */
+/** @typedef {import('chaptercast-client').JobKind} JobKind */
+/** @typedef {import('chaptercast-client').LearningView} LearningView */
+
+/** @param {HTMLElement} root */
+export function openParts(root) {
+  const sections = JOB_KINDS.map((kind) => {
+    const heading = element('h2', { id: `content-${kind}` }, icon(kind), element('span'))
+    const body = element('div', { class: 'body' })
+    root.append(
+      element('section', { class: `card part ${kind}`, 'aria-labelledby': `content-${kind}` }, heading, body),
+    )
+    return { kind, heading, body, shown: '' }
+  })
+
+  return {
+    /** @param {ChapterWatch} watch */
+    show({ learning, chapter }) {
+      for (const section of sections) {
+        const { kind, heading, body } = section
+        setText(/** @type {Element} */ (heading.lastElementChild), words(kind))
+        const data = learning && dataOf(learning, kind)
+        const { state } = chapter.jobs[kind]
+        const ended = state === 'failed' || state === 'cancelled'
+        const wanted = JSON.stringify([
+          language(),
+          chapter.id,
+          chapter.locale,
+          data ?? (ended ? 'ended' : 'open'),
+        ])
+        if (section.shown === wanted) continue
+        section.shown = wanted
+        body.replaceChildren(
+          learning === null || data === null
+            ? placeholder(ended)
+            : renderPart(kind, learning, chapter.locale ?? ''),
+        )
+      }
+    },
+    forget() {
+      for (const section of sections) section.shown = ''
+    },
+  }
+}
+
+/** What is written of a part; null while nothing is. @param {LearningView} learning @param {JobKind} kind */
+function dataOf({ concept, exercise, quizzes }, kind) {
+  const written = { concept: [concept], exercise: [exercise], quiz: quizzes }[kind].filter(
+    (item) => item.is_complete,
+  )
+  return written.length === 0 ? null : written
+}
+
+/** @param {JobKind} kind @param {LearningView} learning @param {string} lang */
+function renderPart(kind, { concept, exercise, quizzes }, lang) {
+  if (kind === 'concept') return renderConcept(concept, lang)
+  if (kind === 'exercise') return renderExercise(exercise, lang)
+  return renderQuizzes(
+    quizzes.filter((quiz) => quiz.is_complete),
+    lang,
+  )
+}
+
+/** @param {boolean} ended */
+function placeholder(ended) {
+  const fragment = document.createDocumentFragment()
+  fragment.append(element('p', { class: 'muted' }, words(ended ? 'not_written' : 'writing')))
+  if (!ended) {
+    const lines = element('div', { class: 'skeleton', 'aria-hidden': 'true' })
+    for (let line = 0; line < 3; line += 1) lines.append(element('span'))
+    fragment.append(lines)
+  }
+  return fragment
+}

@@ -1,0 +1,23 @@
+/** Times as the page writes them, in its language. */
+import { language } from './strings.js'
+
+/** m:ss, rounded up: 0:00 is over. @param {number} ms */
+export function formatLeft(ms) {
+  const seconds = Math.ceil(ms / 1000)
+  const rest = String(seconds % 60).padStart(2, '0')
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}:${rest}`
+  return `${Math.floor(seconds / 3600)}:${String(Math.floor(seconds / 60) % 60).padStart(2, '0')}:${rest}`
+}
+
+/** @param {string} at */
+export function formatTime(at) {
+  return new Intl.DateTimeFormat(language(), { timeStyle: 'medium' }).format(new Date(at))
+}
+
+/** @param {string} at */
+export function formatDay(at) {
+  return new Intl.DateTimeFormat(language(), {
+    dateStyle: 'medium',
+    timeStyle: 'medium',
+  }).format(new Date(at))
+}
