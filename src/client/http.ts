@@ -20,7 +20,7 @@ export interface RequestOptions {
   query?: object | undefined
   body?: unknown
   headers?: Record<string, string>
-  signal?: AbortSignal | undefined
+  signals?: readonly (AbortSignal | undefined)[]
   /** How often it is asked in all; 1 for what must not be asked twice. */
   tries?: number
 }
@@ -36,14 +36,14 @@ export function createHttp(options: {
   signal: AbortSignal
 }): Http {
   return async <T>(method: 'GET' | 'POST', path: string, request: RequestOptions = {}): Promise<T> => {
-    const { tries = TRIES } = request
+    const { tries = TRIES, signals = [] } = request
     for (let attempt = 1; ; attempt += 1) {
       try {
         return (await ask(options, method, path, request)) as T
       } catch (error) {
         const waitMs = retryWaitMs(error, attempt)
         if (waitMs === undefined || attempt >= tries) throw error
-        await delay(waitMs, request.signal, options.signal)
+        await delay(waitMs, ...signals, options.signal)
       }
     }
   }
@@ -52,8 +52,9 @@ export function createHttp(options: {
 /** undefined when asking again is useless. */
 function retryWaitMs(error: unknown, attempt: number): number | undefined {
   const waitMs = backoffMs(attempt, RETRY_BASE_MS, RETRY_CAP_MS)
-  if (error instanceof UnreachableError) return waitMs
-  if (!(error instanceof RefusedError) || error.status === undefined) return undefined
+  // Nobody answered, or there is no token now.
+  if (!(error instanceof RefusedError)) return waitMs
+  if (error.status === undefined) return undefined
   const mayPass = error.status >= 500 || error.status === 408 || error.status === 429
   const { retryAfterMs = 0 } = error
   return mayPass && retryAfterMs <= RETRY_AFTER_MAX_MS ? Math.max(waitMs, retryAfterMs) : undefined
@@ -63,18 +64,19 @@ async function ask(
   { base, token, fetch, signal: closed }: Parameters<typeof createHttp>[0],
   method: 'GET' | 'POST',
   path: string,
-  { query = {}, body, headers = {}, signal }: RequestOptions,
+  { query = {}, body, headers = {}, signals = [] }: RequestOptions,
 ): Promise<unknown> {
-  const bearer = typeof token === 'function' ? await token() : token
   const url = `${base}${path}${searchOf(query)}`
   const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(new Error('no answer in time')), ANSWER_PATIENCE_MS)
-  const stops = [signal, closed].filter((each) => each !== undefined)
+  const late = new UnreachableError(url, new Error('no answer in time'))
+  const timer = setTimeout(() => abort.abort(late), ANSWER_PATIENCE_MS)
+  const stops = [...signals, closed].filter((each) => each !== undefined)
   const stop = () => abort.abort()
   for (const each of stops) each.addEventListener('abort', stop)
   try {
     for (const each of stops) each.throwIfAborted()
-    const response = await fetch(url, {
+    const bearer = typeof token === 'function' ? await orAborted(token(), abort.signal) : token
+    const sent = fetch(url, {
       method,
       cache: 'no-store',
       signal: abort.signal,
@@ -86,30 +88,57 @@ async function ask(
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    const isJson = /[/+]json\b/.test(response.headers.get('content-type') ?? '')
-    const answer: unknown = isJson ? await response.json() : undefined
-    if (response.ok && answer !== undefined) return answer
-    throw refusalOf(response, answer)
+    return await answerOf(sent, url)
   } catch (error) {
     for (const each of stops) each.throwIfAborted()
-    throw error instanceof ChaptercastError ? error : new UnreachableError(url, error)
+    throw error
   } finally {
     clearTimeout(timer)
     for (const each of stops) each.removeEventListener('abort', stop)
   }
 }
 
-function refusalOf(response: Response, answer: unknown): RefusedError {
-  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN)
-  const details = {
-    status: response.status,
-    retryAfterMs: Number.isNaN(seconds) ? undefined : seconds * 1000,
+async function answerOf(sent: Promise<Response>, url: string): Promise<unknown> {
+  try {
+    const response = await sent
+    const isJson = /[/+]json\b/.test(response.headers.get('content-type') ?? '')
+    const answer: unknown = isJson ? await response.json() : undefined
+    if (response.ok && answer !== undefined) return answer
+    throw refusalOf(response, answer)
+  } catch (error) {
+    throw error instanceof ChaptercastError ? error : new UnreachableError(url, error)
   }
+}
+
+/** `promise`, or as soon as it aborts a rejection: not everything that is waited for takes a signal. */
+async function orAborted<T>(promise: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason)
+    signal.addEventListener('abort', abort)
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+function refusalOf(response: Response, answer: unknown): RefusedError {
+  const details = { status: response.status, retryAfterMs: retryAfterMs(response.headers) }
   if (typeof answer !== 'object' || answer === null || !('code' in answer))
     // A proxy in the server’s place, or another server.
     return new RefusedError('bad_answer', `HTTP ${response.status} without a reason`, details)
   const { code, detail, title, errors, request_id: requestId } = answer as Problem
   return new RefusedError(code, detail ?? title, { ...details, errors, requestId })
+}
+
+/** Of a header that names seconds or, as proxies do, a date. */
+function retryAfterMs(headers: Headers): number | undefined {
+  const text = headers.get('retry-after')
+  if (text === null) return undefined
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now()
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms)
 }
 
 function searchOf(query: object): string {

@@ -110,19 +110,24 @@ export function connectChapters(
   }
 
   if (options.signal?.aborted) close()
-  else options.signal?.addEventListener('abort', close, { once: true })
+  else options.signal?.addEventListener('abort', close, { signal: closed.signal })
 
   return {
     create: (body, { signal, idempotencyKey = randomKey() } = {}) =>
-      http('POST', '/v1/chapter/', { body, signal, headers: { 'idempotency-key': idempotencyKey } }),
-    list: (query, { signal } = {}) => http('GET', '/v1/chapter/', { query, signal }),
-    get: (chapterId, { signal } = {}) => http('GET', chapterPath(chapterId), { signal }),
+      http('POST', '/v1/chapter/', {
+        body,
+        signals: [signal],
+        headers: { 'idempotency-key': idempotencyKey },
+      }),
+    list: (query, { signal } = {}) => http('GET', '/v1/chapter/', { query, signals: [signal] }),
+    get: (chapterId, { signal } = {}) => http('GET', chapterPath(chapterId), { signals: [signal] }),
     learning: (chapterId, { signal, answers } = {}) =>
-      http('GET', `${chapterPath(chapterId)}/learning`, { query: { answers }, signal }),
+      http('GET', `${chapterPath(chapterId)}/learning`, { query: { answers }, signals: [signal] }),
     // Asked twice it would be refused the second time.
     retry: (chapterId, { signal } = {}) =>
-      http('POST', `${chapterPath(chapterId)}/retry`, { signal, tries: 1 }),
-    cancel: (chapterId, { signal } = {}) => http('POST', `${chapterPath(chapterId)}/cancel`, { signal }),
+      http('POST', `${chapterPath(chapterId)}/retry`, { signals: [signal], tries: 1 }),
+    cancel: (chapterId, { signal } = {}) =>
+      http('POST', `${chapterPath(chapterId)}/cancel`, { signals: [signal] }),
     watch: (chapterId, watchOptions = {}) =>
       new ChapterWatch(chapterId, watchOptions, { room: openRoom, http }),
     close,

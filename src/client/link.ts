@@ -19,16 +19,17 @@ import type {
   ServerToClientEvents,
 } from './contract.js'
 import type { Token } from './http.js'
+import type { Place } from './log.js'
 import { backoffMs } from './wait.js'
 
 /** What a chapter wants from the link, and is told by it. */
 export interface LinkRoom {
   readonly chapterId: number
-  /** After which event the next join asks. */
-  readonly cursor: number
+  /** The next join asks for what follows its cursor. */
+  readonly place: Place
   disconnected(): void
-  /** @param asked the cursor that the join was sent with */
-  joined(joined: JoinedChapter, asked: number): void
+  /** @param asked the place of the join that this answers; undefined where it may be another’s answer */
+  joined(joined: JoinedChapter, asked?: Place): void
   /** The server will not let it in. */
   refused(refusal: Refusal): void
   event(event: ChapterEvent): void
@@ -71,9 +72,6 @@ const PASSING: readonly ErrorCode[] = [
 interface Entry {
   /** Counts joins: an answer to an older one is none to this. */
   joins: number
-  asked: number
-  /** Whether `joined_chapter` or the ack of this join came: whichever is first counts. */
-  isAnswered: boolean
   failures: number
   again: ReturnType<typeof setTimeout> | undefined
 }
@@ -108,7 +106,6 @@ export function createLink(options: {
       auth: (send) => void authorize(opened, send),
     })
     opened.on('connect', () => {
-      connectFailures = 0
       refusedToken = undefined
       for (const [room, entry] of rooms) join(room, entry)
     })
@@ -128,15 +125,13 @@ export function createLink(options: {
       else connectLater()
     })
     opened.on('joined_chapter', (joined) => {
-      for (const [room, entry] of roomsOf(joined.chapter_id)) {
-        entry.isAnswered = true
-        room.joined(joined, entry.asked)
-      }
+      connectFailures = 0
+      for (const [room] of roomsOf(joined.chapter_id)) room.joined(joined)
     })
-    // A token that was replaced may allow less: its rooms are taken away without having been asked for.
+    // It may come without a question: a token that was replaced may allow less.
     opened.on('join_failed', ({ chapter_id: chapterId, code, message }) => {
-      for (const [room, entry] of roomsOf(chapterId))
-        if (entry.isAnswered && !PASSING.includes(code)) refuse(room, { code, message })
+      if (PASSING.includes(code)) return
+      for (const [room] of roomsOf(chapterId)) refuse(room, { code, message })
     })
     opened.on('progress_update', (update) => {
       for (const [room] of roomsOf(update.chapter_id)) room.progress(update)
@@ -157,13 +152,16 @@ export function createLink(options: {
 
   /** A token that cannot be had now may be had later: this try to connect fails, the next one asks again. */
   async function authorize(opened: ChapterSocket, send: (data: object) => void): Promise<void> {
+    const { engine } = opened.io
+    // Answered late, it would speak for the connection that came after its own.
+    const isLate = () => socket !== opened || isClosed || opened.io.engine !== engine || !opened.active
     try {
       const token = typeof options.token === 'function' ? await options.token() : options.token
-      if (socket !== opened || isClosed) return
+      if (isLate()) return
       sentToken = token
       send(token === undefined ? { resume: false } : { token, resume: false })
     } catch {
-      if (socket !== opened || isClosed) return
+      if (isLate()) return
       opened.disconnect()
       connectLater()
     }
@@ -205,22 +203,20 @@ export function createLink(options: {
     // Socket.IO would keep it for later, beside the join that every connect makes.
     if (!socket?.connected) return
     entry.joins += 1
-    entry.isAnswered = false
-    entry.asked = room.cursor
-    const { joins, asked } = entry
+    const { joins } = entry
+    const { life, cursor, lastKnown } = room.place
     const from = socket
     const isCurrent = () =>
       rooms.get(room) === entry && entry.joins === joins && socket === from && from.connected
     from
       .timeout(JOIN_PATIENCE_MS)
-      .emit('join_chapter', { chapter_id: room.chapterId, after_seq: asked }, (late, answer) => {
+      .emit('join_chapter', { chapter_id: room.chapterId, after_seq: cursor }, (late, answer) => {
         if (!isCurrent()) return
         if (late) return joinLater(room, entry)
         if (!answer.ok) return PASSING.includes(answer.code) ? joinLater(room, entry) : refuse(room, answer)
         entry.failures = 0
-        if (entry.isAnswered) return
-        entry.isAnswered = true
-        room.joined(answer, asked)
+        // `joined_chapter` said so already, but not to which join.
+        room.joined(answer, { life, cursor, lastKnown })
       })
   }
 
@@ -270,25 +266,24 @@ export function createLink(options: {
     return [...rooms].filter(([room]) => room.chapterId === chapterId)
   }
 
-  /** A join of a room that it is in: the server answers, and replays nothing. */
+  /** A question that the server refuses at once, whatever its database does: no answer is silence. */
   function check(): void {
-    if (socket === undefined) return
     const from = socket
-    const [first] = rooms.keys()
-    if (!from.connected) connectNow()
-    if (!from.connected || first === undefined) return
-    from
-      .timeout(PROBE_PATIENCE_MS)
-      .emit('join_chapter', { chapter_id: first.chapterId, after_seq: first.cursor }, (late) => {
-        if (late && socket === from && from.connected) connectNow()
-      })
+    if (from === undefined || rooms.size === 0) return
+    if (!from.connected) {
+      connectNow()
+      return
+    }
+    from.timeout(PROBE_PATIENCE_MS).emit('leave_chapter', { chapter_id: 0 }, (late) => {
+      if (late && socket === from && from.connected) connectNow()
+    })
   }
 
   return {
     enter(room) {
       if (isClosed || rooms.has(room)) return
       clearTimeout(linger)
-      const entry = { joins: 0, asked: 0, isAnswered: false, failures: 0, again: undefined }
+      const entry = { joins: 0, failures: 0, again: undefined }
       rooms.set(room, entry)
       socket ??= open()
       if (socket.connected) join(room, entry)

@@ -7,12 +7,19 @@ import type { ChapterEvent, JoinedChapter } from './contract.js'
 /** Events beyond the cursor that are kept until the ones before them come; more are asked for again. */
 const MAX_HELD = 1000
 
-export class ChapterLog {
+/** How far a log is. */
+export interface Place {
   /** Counts the chapter’s lives: a restored database begins another one, whose events start again at 1. */
-  life = 0
+  readonly life: number
   /** `seq` of the last event that was taken; the next one follows it. */
-  cursor: number
+  readonly cursor: number
   /** The largest `seq` that was heard of. */
+  readonly lastKnown: number
+}
+
+export class ChapterLog implements Place {
+  life = 0
+  cursor: number
   lastKnown: number
   readonly #held = new Map<number, ChapterEvent>()
   #events: ChapterEvent[] = []
@@ -37,13 +44,13 @@ export class ChapterLog {
   }
 
   /**
-   * Takes the answer to a join that asked for what follows `asked`. True when the chapter has another life:
-   * everything comes anew, and whoever follows the log begins again.
+   * Takes the answer to a join. True when the chapter has another life: everything comes anew, and whoever
+   * follows the log begins again.
+   * @param asked the place where the log was when that join was sent; undefined where it may be another’s answer
    */
-  takeJoined({ last_seq = 0, reset, status }: JoinedChapter, asked: number): boolean {
-    // A chapter that is unknown now had no events to ask after. An answer that comes again finds the cursor
-    // where the new life put it.
-    const isReset = (reset === true || status === undefined) && asked > last_seq && this.cursor >= asked
+  takeJoined({ last_seq = 0 }: JoinedChapter, asked?: Place): boolean {
+    // What was known before the question cannot be unknown to its answer.
+    const isReset = asked !== undefined && asked.life === this.life && last_seq < asked.lastKnown
     if (isReset) {
       this.life += 1
       this.restart(0)

@@ -14,7 +14,7 @@ import type {
 import { type ChaptercastError, ClosedError, RefusedError } from './errors.js'
 import type { Http } from './http.js'
 import type { Link, LinkRoom } from './link.js'
-import { ChapterLog } from './log.js'
+import { ChapterLog, type Place } from './log.js'
 import {
   type ChapterSnapshot,
   isEnded,
@@ -29,7 +29,7 @@ import { backoffMs, delay } from './wait.js'
 /** How long an event may be missing before it is asked for: the server mends holes of its own within 3 s. */
 const HOLE_MS = 3000
 const HOLE_CAP_MS = 30_000
-const VIEW_TRIES = 6
+const VIEW_TRIES = 20
 const VIEW_PAUSE_MS = 200
 /** How long a chapter that nobody follows stays in its room: a user interface may come back to it at once. */
 const LINGER_MS = 1000
@@ -64,7 +64,10 @@ export class Room implements LinkRoom {
   #shown: ChapterSnapshot
   #isJoined = false
   #wantsView: boolean
+  #lastProgress: ProgressUpdate | undefined
   #holes = 0
+  /** The cursor at which an event is awaited. */
+  #holeAt = 0
   #hole: ReturnType<typeof setTimeout> | undefined
   #linger: ReturnType<typeof setTimeout> | undefined
 
@@ -81,8 +84,8 @@ export class Room implements LinkRoom {
     return this.#shown
   }
 
-  get cursor(): number {
-    return this.#log.cursor
+  get place(): Place {
+    return this.#log
   }
 
   get error(): ChaptercastError | null {
@@ -98,6 +101,12 @@ export class Room implements LinkRoom {
   follow(follower: Follower, after: number): void {
     clearTimeout(this.#linger)
     this.#followers.add(follower)
+    // What is here already, after the caller has what it is given.
+    queueMicrotask(() => {
+      if (!this.#followers.has(follower)) return
+      if (this.#lastProgress !== undefined) follower.progress?.(this.#lastProgress)
+      follower.changed()
+    })
     if (this.#isMissing(after)) {
       this.#log.restart(after)
       this.#parts.link.rejoin(this)
@@ -110,9 +119,17 @@ export class Room implements LinkRoom {
   }
 
   unfollow(follower: Follower): void {
-    if (!this.#followers.delete(follower) || this.#followers.size > 0) return
+    if (!this.#followers.delete(follower) || this.#followers.size > 0 || this.#abort.signal.aborted) return
     clearTimeout(this.#linger)
-    this.#linger = setTimeout(() => this.dispose(), LINGER_MS)
+    this.#linger = setTimeout(() => {
+      this.#leave()
+      this.#show({ ...this.#latest, connection: 'closed' })
+    }, LINGER_MS)
+  }
+
+  /** Where one who has what `after` counts begins to read. */
+  position(after: number): Position {
+    return { life: this.#log.life, seq: after }
   }
 
   /** What follows the position, which moves on. */
@@ -126,33 +143,29 @@ export class Room implements LinkRoom {
     return events
   }
 
-  dispose(): void {
-    clearTimeout(this.#linger)
-    clearTimeout(this.#hole)
-    this.#abort.abort()
-    this.#parts.link.leave(this)
-    this.#parts.disposed(this)
-    this.#show({ ...this.#latest, connection: 'closed' })
-  }
-
   /** Ends everybody who follows it. */
   close(): void {
     this.#fail(new ClosedError())
   }
 
   disconnected(): void {
-    clearTimeout(this.#hole)
+    this.#stopAwaiting()
     if (this.#latest.connection === 'live') this.#show({ ...this.#latest, connection: 'reconnecting' })
   }
 
-  joined(joined: JoinedChapter, asked: number): void {
-    if (this.#log.takeJoined(joined, asked)) {
+  joined(joined: JoinedChapter, asked?: Place): void {
+    const isReset = this.#log.takeJoined(joined, asked)
+    if (isReset) {
       this.#latest = newSnapshot(this.chapterId)
+      this.#lastProgress = undefined
       this.#wantsView = false
+      // What was replayed so far was taken for the other life’s.
+      this.#parts.link.rejoin(this)
     }
     this.#isJoined = true
     if (joined.expired) this.#wantsView = true
-    const known = takeJoined(this.#latest, joined, !this.#log.isBehind)
+    const isCaughtUp = !this.#log.isBehind && joined.last_seq === this.#log.cursor
+    const known = takeJoined(this.#latest, joined, isCaughtUp)
     this.#settle({ ...known, connection: 'live' })
     if (joined.expired && this.#log.isBehind) void this.#readRest()
     if (this.#wantsView) void this.#readView()
@@ -167,6 +180,7 @@ export class Room implements LinkRoom {
   }
 
   progress(update: ProgressUpdate): void {
+    this.#lastProgress = update
     this.#settle(takeProgress(this.#latest, update))
     for (const follower of [...this.#followers]) follower.progress?.(update)
   }
@@ -186,18 +200,33 @@ export class Room implements LinkRoom {
    */
   #settle(next: ChapterSnapshot): void {
     this.#latest = next
-    clearTimeout(this.#hole)
     if (this.#log.isBehind) {
-      const waitMs = HOLE_MS + backoffMs(this.#holes, HOLE_MS / 2, HOLE_CAP_MS)
-      this.#hole = setTimeout(() => {
-        this.#holes += 1
-        this.#parts.link.rejoin(this)
-      }, waitMs)
+      this.#awaitMissing()
       this.#show({ ...this.#shown, connection: next.connection })
     } else {
+      this.#stopAwaiting()
       this.#holes = 0
       this.#show(next)
     }
+  }
+
+  #awaitMissing(): void {
+    const { cursor } = this.#log
+    // What comes besides, such as progress, must not put it off.
+    if (this.#hole !== undefined && this.#holeAt === cursor) return
+    this.#stopAwaiting()
+    this.#holeAt = cursor
+    const waitMs = HOLE_MS + backoffMs(this.#holes, HOLE_MS / 2, HOLE_CAP_MS)
+    this.#hole = setTimeout(() => {
+      this.#hole = undefined
+      this.#holes += 1
+      this.#parts.link.rejoin(this)
+    }, waitMs)
+  }
+
+  #stopAwaiting(): void {
+    clearTimeout(this.#hole)
+    this.#hole = undefined
   }
 
   #show(next: ChapterSnapshot): void {
@@ -207,10 +236,18 @@ export class Room implements LinkRoom {
 
   #fail(error: ChaptercastError): void {
     this.#latest = { ...this.#latest, connection: 'closed', error }
-    clearTimeout(this.#hole)
+    // First: who follows again when told of the end begins anew.
+    this.#leave()
     this.#show(this.#latest)
     this.#followers.clear()
-    this.dispose()
+  }
+
+  #leave(): void {
+    clearTimeout(this.#linger)
+    this.#stopAwaiting()
+    this.#abort.abort()
+    this.#parts.link.leave(this)
+    this.#parts.disposed(this)
   }
 
   /** Of an expired log: what is left, and where it ends. Only this tells that nothing is coming. */
@@ -221,7 +258,7 @@ export class Room implements LinkRoom {
       const { events, last_seq: lastSeq } = await this.#parts.http<{
         events: { event: EventName; data: EventPayload }[]
         last_seq: number
-      }>('GET', `/v1/chapter/${this.chapterId}/events`, { query: { after }, signal: this.#abort.signal })
+      }>('GET', `/v1/chapter/${this.chapterId}/events`, { query: { after }, signals: [this.#abort.signal] })
       if (life !== this.#log.life) return
       const first = events[0]?.data.seq
       const left = events.flatMap(({ event, data }) =>
@@ -237,20 +274,22 @@ export class Room implements LinkRoom {
   async #readView(): Promise<void> {
     this.#wantsView = false
     const { life } = this.#log
-    try {
-      for (let tries = 1; tries <= VIEW_TRIES; tries += 1) {
+    const { signal } = this.#abort
+    for (let tries = 1; tries <= VIEW_TRIES && !signal.aborted; tries += 1) {
+      try {
         const view = await this.#parts.http<ChapterView>('GET', `/v1/chapter/${this.chapterId}`, {
-          signal: this.#abort.signal,
+          signals: [signal],
         })
         if (life !== this.#log.life) return
         this.#settle(takeView(this.#latest, view))
         if (view.last_seq >= this.#latest.last_seq) return
         // Events overtook it.
-        await delay(backoffMs(tries, VIEW_PAUSE_MS, HOLE_MS), this.#abort.signal)
+      } catch {
+        // It is asked for again: of an expired log only a view tells how it ended.
       }
-    } catch {
-      this.#wantsView = true
+      await delay(backoffMs(tries, VIEW_PAUSE_MS, HOLE_CAP_MS), signal).catch(() => {})
     }
+    this.#wantsView = true
   }
 }
 

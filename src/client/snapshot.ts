@@ -118,7 +118,8 @@ export function takeEvent(snapshot: ChapterSnapshot, { name, payload }: ChapterE
           ? { ...newJob(job.kind), status: 'queued', max_attempts: job.max_attempts }
           : job,
       )
-      return { ...again, progress: meanProgress(again.jobs) }
+      // A new run begins where its jobs stand; a retry within a run does not move the bar back.
+      return snapshot.status === 'failed' ? { ...again, progress: meanProgress(again.jobs) } : again
     }
   }
   const kind = JOB_KINDS.find((each) => name.startsWith(`${each}_`))
@@ -145,12 +146,14 @@ export function takeProgress(snapshot: ChapterSnapshot, update: ProgressUpdate):
 /** What events before a cursor would have told, when they were not asked for or are gone. */
 export function takeView(snapshot: ChapterSnapshot, view: ChapterView): ChapterSnapshot {
   if (view.last_seq < snapshot.last_seq) return snapshot
+  // Progress is no event: of two reports of the same place the higher one is the later.
+  const isSamePlace = view.last_seq === snapshot.last_seq
   const next = {
     ...snapshot,
     exists: true,
     title: view.title,
     status: view.status,
-    progress: view.progress,
+    progress: isSamePlace ? Math.max(view.progress, snapshot.progress) : view.progress,
     last_seq: view.last_seq,
   }
   return withJobs(next, (job) => {
@@ -167,8 +170,10 @@ export function takeView(snapshot: ChapterSnapshot, view: ChapterView): ChapterS
   })
 }
 
-export function isEnded({ status }: ChapterSnapshot): boolean {
-  return status === 'completed' || status === 'failed' || status === 'cancelled'
+export function isEnded({ status, results }: ChapterSnapshot): boolean {
+  // With the last late result a failed chapter is complete after all: the next event says so.
+  if (status === 'failed') return Object.values(results).includes(false)
+  return status === 'completed' || status === 'cancelled'
 }
 
 function newJob(kind: JobKind): JobSnapshot {
@@ -200,7 +205,7 @@ function withJobs(snapshot: ChapterSnapshot, change: (job: JobSnapshot) => JobSn
 }
 
 function meanProgress(jobs: Readonly<Record<JobKind, JobSnapshot>>): number {
-  return JOB_KINDS.reduce((sum, kind) => sum + jobs[kind].progress, 0) / JOB_KINDS.length
+  return Math.floor(JOB_KINDS.reduce((sum, kind) => sum + jobs[kind].progress, 0) / JOB_KINDS.length)
 }
 
 function advance(job: JobSnapshot, { name, payload }: ChapterEvent): JobSnapshot {
@@ -216,7 +221,7 @@ function advance(job: JobSnapshot, { name, payload }: ChapterEvent): JobSnapshot
     case 'concept_completed':
     case 'exercise_completed':
     case 'quiz_completed':
-      return { ...job, status: 'completed', progress: 100, retry_at: null }
+      return { ...job, status: 'completed', progress: 100, retry_at: null, error: null }
     case 'concept_timeout':
     case 'exercise_timeout':
     case 'quiz_timeout':
@@ -245,6 +250,7 @@ function advance(job: JobSnapshot, { name, payload }: ChapterEvent): JobSnapshot
         ...job,
         status: 'failed',
         attempt: payload.attempt,
+        progress: 0,
         retry_at: null,
         error: { reason: payload.reason, message: payload.error ?? null },
       }

@@ -2,11 +2,18 @@
  * What an application holds of one chapter. Every way to follow it (iteration, listeners, `completed`) gets
  * each event after the watch’s start once and in order, whenever it begins to follow.
  */
-import type { ChapterEvent, EventName, EventPayload, LearningView, ProgressUpdate } from './contract.js'
+import type {
+  ChapterEvent,
+  ChapterView,
+  EventName,
+  EventPayload,
+  LearningView,
+  ProgressUpdate,
+} from './contract.js'
 import { ChapterCancelledError, ChapterFailedError } from './errors.js'
 import type { Http } from './http.js'
 import type { Follower, Position, Room } from './room.js'
-import { type ChapterSnapshot, newSnapshot } from './snapshot.js'
+import { type ChapterSnapshot, newSnapshot, takeView } from './snapshot.js'
 
 /** What `on` knows: every logged event, and progress, of which only the latest counts. */
 export type Listeners = { [Name in EventName]: EventPayload<Name> } & { progress_update: ProgressUpdate }
@@ -22,8 +29,8 @@ export interface FollowOptions {
   signal?: AbortSignal
 }
 
-/** How often the content is asked for, about a minute and a half, after a wait that may have been long. */
-const LEARNING_TRIES = 14
+/** How often what is wanted at the end is asked for, about a minute and a half, after a wait that may have been long. */
+const LAST_TRIES = 14
 
 export class ChapterWatch implements AsyncIterable<ChapterEvent> {
   readonly chapterId: number
@@ -32,6 +39,8 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
   readonly #openRoom: () => Room
   readonly #http: Http
   #room: Room | undefined
+  /** Where this watch begins in its room’s log. */
+  #start: Position | undefined
   readonly #unopened: ChapterSnapshot
 
   /** Made by `chapters.watch`. */
@@ -55,50 +64,47 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
 
   /**
    * `seq` of the last event that came. Another page or device goes on from here: `watch(id, {after: cursor})`.
+   * An iteration that takes its time is where its own last event is.
    */
   get cursor(): number {
-    return this.#room?.cursor ?? this.#after
+    return this.#room?.place.cursor ?? this.#after
   }
 
-  /** Calls `listener` after every change of the snapshot; the chapter is watched until the returned function is called. */
+  /**
+   * Calls `listener` at the beginning and after every change of the snapshot; the chapter is watched until the
+   * returned function is called.
+   */
   subscribe(listener: () => void, options: FollowOptions = {}): () => void {
     let seen: ChapterSnapshot | undefined
     return this.#follow(options, () => {
       const { snapshot } = this
       if (snapshot === seen) return
       seen = snapshot
-      listener()
+      callFrom(listener)
     })
   }
 
   /**
-   * Calls `listener` with every event of that name, those before this call too. It goes on after the end of a
-   * run, for a retry may continue it, until the returned function is called.
+   * Calls `listener` with every event of that name, those before this call too (of progress, the latest). It
+   * goes on after the end of a run, for a retry may continue it, until the returned function is called.
    */
   on<Name extends keyof Listeners>(
     name: Name,
     listener: (payload: Listeners[Name]) => void,
     options: FollowOptions = {},
   ): () => void {
-    const call = (payload: unknown) => {
-      try {
-        listener(payload as Listeners[Name])
-      } catch (error) {
-        // It is the listener’s own, and must not keep the others from theirs.
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
-    if (name === 'progress_update') return this.#follow(options, () => {}, call)
-    const position: Position = { life: 0, seq: this.#after }
+    const call = (payload: unknown) => callFrom(() => listener(payload as Listeners[Name]))
+    if (name === 'progress_update') return this.#follow(options, () => {}, { progress: call })
+    let position: Position | undefined
     let isReading = false
-    return this.#follow(options, (room) => {
+    return this.#follow(options, (room, follower) => {
       // A listener may cause the next event while it is called.
       if (isReading) return
       isReading = true
+      position ??= { ...(this.#start as Position) }
       for (let events = room.read(position); events.length > 0; events = room.read(position))
-        for (const event of events) if (event.name === name) call(event.payload)
+        for (const event of events)
+          if (event.name === name && room.isFollowedBy(follower)) call(event.payload)
       isReading = false
     })
   }
@@ -109,15 +115,16 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
    * @throws {ChaptercastError} when the server refuses, and the signal’s reason when it aborts
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<ChapterEvent, void, undefined> {
-    const position: Position = { life: 0, seq: this.#after }
-    const changes = this.#changes({})
-    try {
-      for await (const room of changes) {
-        yield* room.read(position)
-        if (room.isEnded) return
-      }
-    } finally {
-      await changes.return?.()
+    let position: Position | undefined
+    for await (const room of this.#changes({})) {
+      position ??= { ...(this.#start as Position) }
+      // While one is used, more may come.
+      for (let events = room.read(position); events.length > 0; events = room.read(position))
+        for (const event of events) {
+          yield event
+          this.#signal?.throwIfAborted()
+        }
+      if (room.isEnded) return
     }
   }
 
@@ -127,18 +134,23 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
    * the signal’s reason when it aborts
    */
   async completed(options: FollowOptions & { answers?: boolean } = {}): Promise<LearningView> {
+    const path = `/v1/chapter/${this.chapterId}`
+    const request = { signals: [options.signal, this.#signal], tries: LAST_TRIES }
     for await (const room of this.#changes(options)) {
       if (!room.isEnded) continue
       const { snapshot } = room
       if (snapshot.status === 'cancelled') throw new ChapterCancelledError(snapshot)
-      if (snapshot.status === 'failed') throw new ChapterFailedError(snapshot)
-      break
+      if (snapshot.status === 'completed') break
+      // From a cursor on, one does not know which parts they were.
+      const isKnown = Object.values(snapshot.jobs).every(({ status }) => status !== null)
+      const whole = isKnown
+        ? snapshot
+        : takeView(snapshot, await this.#http<ChapterView>('GET', path, request))
+      // Unless somebody has tried again meanwhile.
+      if (whole.status === 'failed') throw new ChapterFailedError(whole)
     }
-    return await this.#http<LearningView>('GET', `/v1/chapter/${this.chapterId}/learning`, {
-      query: { answers: options.answers },
-      signal: options.signal ?? this.#signal,
-      tries: LEARNING_TRIES,
-    })
+    const query = { answers: options.answers }
+    return await this.#http<LearningView>('GET', `${path}/learning`, { ...request, query })
   }
 
   /** The room after every change of it, beginning with now. Ends by a throw only. */
@@ -147,18 +159,19 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
     for (const signal of signals) signal.throwIfAborted()
     let wake = () => {}
     let isChanged = false
-    const unfollow = this.#follow(options, () => {
-      isChanged = true
-      wake()
-    })
-    for (const signal of signals) signal.addEventListener('abort', onAbort)
-    function onAbort() {
-      wake()
-    }
+    const unfollow = this.#follow(
+      options,
+      () => {
+        isChanged = true
+        wake()
+      },
+      { aborted: () => wake() },
+    )
+    // A room that failed is not this watch’s any more once it is followed again.
+    const room = this.#room as Room
     try {
       for (;;) {
         isChanged = false
-        const room = this.#room as Room
         yield room
         for (const signal of signals) signal.throwIfAborted()
         if (room.error !== null) throw room.error
@@ -169,29 +182,42 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
         for (const signal of signals) signal.throwIfAborted()
       }
     } finally {
-      for (const signal of signals) signal.removeEventListener('abort', onAbort)
       unfollow()
     }
   }
 
   #follow(
     { signal }: FollowOptions,
-    changed: (room: Room) => void,
-    progress?: (update: ProgressUpdate) => void,
+    changed: (room: Room, follower: Follower) => void,
+    { aborted, ...also }: { progress?: (update: ProgressUpdate) => void; aborted?: () => void } = {},
   ): () => void {
     const signals = [signal, this.#signal].filter((each) => each !== undefined)
     if (signals.some((each) => each.aborted)) return () => {}
     const room = this.#openRoom()
+    if (this.#room !== room) this.#start = room.position(this.#after)
     this.#room = room
-    const follower: Follower = { changed: () => changed(room), ...(progress && { progress }) }
+    const follower: Follower = { ...also, changed: () => changed(room, follower) }
     const stop = () => {
-      for (const each of signals) each.removeEventListener('abort', stop)
+      for (const each of signals) each.removeEventListener('abort', onAbort)
       room.unfollow(follower)
     }
-    for (const each of signals) each.addEventListener('abort', stop)
+    const onAbort = () => {
+      stop()
+      aborted?.()
+    }
+    for (const each of signals) each.addEventListener('abort', onAbort)
     room.follow(follower, this.#after)
-    // What is here already, after the caller has what it is given.
-    queueMicrotask(() => room.isFollowedBy(follower) && follower.changed())
     return stop
+  }
+}
+
+/** What a listener throws is its own, and must not keep the others from theirs. */
+function callFrom(listener: () => void): void {
+  try {
+    listener()
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
   }
 }

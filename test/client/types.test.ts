@@ -1,0 +1,57 @@
+/**
+ * The client’s shapes are generated from the server’s: each of both fits where the other is wanted. Checked when
+ * the tests are compiled.
+ */
+import type { Static } from '@sinclair/typebox'
+import t from 'tap'
+import type * as client from '../../src/client/contract.js'
+import type { ClientErrorCode } from '../../src/client/index.js'
+import type * as chapter from '../../src/contract/chapter.js'
+import type * as event from '../../src/contract/event.js'
+import type * as job from '../../src/contract/job.js'
+import type * as problem from '../../src/contract/problem.js'
+import type * as scalar from '../../src/contract/scalar.js'
+import type * as socket from '../../src/contract/socket.js'
+
+/** Compiles when each of both can be assigned to the other; a name says what differs. */
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : 'the server has more') : 'the client has more'
+
+type Shapes = {
+  ChapterCreate: Same<client.ChapterCreate, chapter.ChapterCreate>
+  ChapterCreated: Same<client.ChapterCreated, chapter.ChapterCreated>
+  ChapterAccepted: Same<client.ChapterAccepted, chapter.ChapterAccepted>
+  ChapterSummary: Same<client.ChapterSummary, chapter.ChapterSummary>
+  ChapterView: Same<client.ChapterView, chapter.ChapterView>
+  ChapterListQuery: Same<client.ChapterListQuery, Static<typeof chapter.ChapterListQuery>>
+  ChapterList: Same<client.ChapterList, chapter.ChapterList>
+  LearningView: Same<client.LearningView, chapter.LearningView>
+  ChapterStatus: Same<client.ChapterStatus, chapter.ChapterStatus>
+  JobView: Same<client.JobView, job.JobView>
+  ConceptView: Same<client.ConceptView, Static<typeof job.ConceptView>>
+  ExerciseView: Same<client.ExerciseView, Static<typeof job.ExerciseView>>
+  QuizView: Same<client.QuizView, Static<typeof job.QuizView>>
+  JobKind: Same<client.JobKind, job.JobKind>
+  JobStatus: Same<client.JobStatus, job.JobStatus>
+  FailureReason: Same<client.FailureReason, job.FailureReason>
+  Locale: Same<client.Locale, scalar.Locale>
+  ProgressUpdate: Same<client.ProgressUpdate, event.ProgressUpdate>
+  EventName: Same<client.EventName, event.EventName>
+  EventPayloads: Same<client.EventPayloads, { [Name in event.EventName]: event.EventPayload<Name> }>
+  ChapterEvent: Same<client.ChapterEvent, event.ChapterEvent>
+  Problem: Same<client.Problem, problem.Problem>
+  Violation: Same<client.Violation, problem.Violation>
+  ErrorCode: Same<client.ErrorCode, problem.ErrorCode>
+  EveryErrorCode: problem.ErrorCode extends ClientErrorCode ? true : 'an error has no code'
+  JoinChapter: Same<client.JoinChapter, socket.JoinChapter>
+  LeaveChapter: Same<client.LeaveChapter, socket.LeaveChapter>
+  RefreshToken: Same<client.RefreshToken, socket.RefreshToken>
+  JoinedChapter: Same<client.JoinedChapter, socket.JoinedChapter>
+  Refusal: Same<client.Refusal, socket.Refusal>
+  ClientToServerEvents: Same<client.ClientToServerEvents, socket.ClientToServerEvents>
+  ServerToClientEvents: Same<client.ServerToClientEvents, socket.ServerToClientEvents>
+}
+
+t.test('every shape of the client is the server’s own', async (t) => {
+  const same: { [Name in keyof Shapes]: true } = {} as Shapes
+  t.ok(same)
+})
