@@ -4,7 +4,7 @@
  */
 import type { Problem } from './contract.js'
 import { ChaptercastError, RefusedError, UnreachableError } from './errors.js'
-import { backoffMs, delay } from './wait.js'
+import { backoffMs, delay, onAbort } from './wait.js'
 
 /** A string, or a function that is asked for the token of now; undefined sends none. */
 export type Token = string | (() => string | undefined | Promise<string | undefined>)
@@ -13,8 +13,8 @@ const TRIES = 6
 const ANSWER_PATIENCE_MS = 20_000
 const RETRY_BASE_MS = 300
 const RETRY_CAP_MS = 10_000
-/** A server that wants to be left alone for longer than this is not waited for. */
-const RETRY_AFTER_MAX_MS = 60_000
+/** No further try is waited for beyond this. */
+const PATIENCE_MS = 30_000
 
 export interface RequestOptions {
   query?: object | undefined
@@ -23,6 +23,8 @@ export interface RequestOptions {
   signals?: readonly (AbortSignal | undefined)[]
   /** How often it is asked in all; 1 for what must not be asked twice. */
   tries?: number
+  /** Beyond which no further try is waited for; default 30 s. */
+  patienceMs?: number
 }
 
 export type Http = <T>(method: 'GET' | 'POST', path: string, options?: RequestOptions) => Promise<T>
@@ -36,13 +38,14 @@ export function createHttp(options: {
   signal: AbortSignal
 }): Http {
   return async <T>(method: 'GET' | 'POST', path: string, request: RequestOptions = {}): Promise<T> => {
-    const { tries = TRIES, signals = [] } = request
+    const { tries = TRIES, patienceMs = PATIENCE_MS, signals = [] } = request
+    const deadline = Date.now() + patienceMs
     for (let attempt = 1; ; attempt += 1) {
       try {
         return (await ask(options, method, path, request)) as T
       } catch (error) {
         const waitMs = retryWaitMs(error, attempt)
-        if (waitMs === undefined || attempt >= tries) throw error
+        if (waitMs === undefined || attempt >= tries || Date.now() + waitMs > deadline) throw error
         await delay(waitMs, ...signals, options.signal)
       }
     }
@@ -56,8 +59,7 @@ function retryWaitMs(error: unknown, attempt: number): number | undefined {
   if (!(error instanceof RefusedError)) return waitMs
   if (error.status === undefined) return undefined
   const mayPass = error.status >= 500 || error.status === 408 || error.status === 429
-  const { retryAfterMs = 0 } = error
-  return mayPass && retryAfterMs <= RETRY_AFTER_MAX_MS ? Math.max(waitMs, retryAfterMs) : undefined
+  return mayPass ? Math.max(waitMs, error.retryAfterMs ?? 0) : undefined
 }
 
 async function ask(
@@ -71,8 +73,7 @@ async function ask(
   const late = new UnreachableError(url, new Error('no answer in time'))
   const timer = setTimeout(() => abort.abort(late), ANSWER_PATIENCE_MS)
   const stops = [...signals, closed].filter((each) => each !== undefined)
-  const stop = () => abort.abort()
-  for (const each of stops) each.addEventListener('abort', stop)
+  const unlisten = onAbort(stops, () => abort.abort())
   try {
     for (const each of stops) each.throwIfAborted()
     const bearer = typeof token === 'function' ? await orAborted(token(), abort.signal) : token
@@ -94,7 +95,7 @@ async function ask(
     throw error
   } finally {
     clearTimeout(timer)
-    for (const each of stops) each.removeEventListener('abort', stop)
+    unlisten()
   }
 }
 

@@ -14,6 +14,7 @@ import type {
 import { ClosedError } from './errors.js'
 import { createHttp, type Token } from './http.js'
 import { createLink, type SocketSettings } from './link.js'
+import { randomKey } from './random-key.js'
 import { Room } from './room.js'
 import { ChapterWatch, type WatchOptions } from './watch.js'
 
@@ -129,17 +130,11 @@ export function connectChapters(
     cancel: (chapterId, { signal } = {}) =>
       http('POST', `${chapterPath(chapterId)}/cancel`, { signals: [signal] }),
     watch: (chapterId, watchOptions = {}) =>
-      new ChapterWatch(chapterId, watchOptions, { room: openRoom, http }),
+      new ChapterWatch(chapterId, watchOptions, { open: openRoom, known: (id) => rooms.get(id), http }),
     close,
   }
 }
 
 function chapterPath(chapterId: number): string {
   return `/v1/chapter/${chapterId}`
-}
-
-/** `crypto.randomUUID` is missing on plain http from another computer. */
-function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }

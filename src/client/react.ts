@@ -23,9 +23,9 @@ import type {
   ChapterEvent,
   ChapterSnapshot,
   Chapters,
-  ChapterWatch,
   LearningView,
 } from './index.js'
+import { randomKey } from './random-key.js'
 import { JOB_KINDS, newSnapshot } from './snapshot.js'
 
 type Id = number | null | undefined
@@ -68,7 +68,7 @@ export function useChapter(chapterId: Id): ChapterSnapshot | null {
  */
 export function useEvents(chapterId: Id): readonly ChapterEvent[] {
   const store = useStore(chapterId)
-  return useSyncExternalStore(store?.subscribeEvents ?? UNSUBSCRIBED, store?.events ?? noEvents, noEvents)
+  return useSyncExternalStore(store?.subscribe ?? UNSUBSCRIBED, store?.events ?? noEvents, noEvents)
 }
 
 export interface LearningState {
@@ -130,10 +130,15 @@ export function useCreateChapter(): CreateChapter {
     error: null,
   })
   const underWay = useRef<{ by: Chapters; created: Promise<ChapterCreated> } | null>(null)
+  const lost = useRef<{ written: string; idempotencyKey: string } | null>(null)
   const create = useCallback(
     (body: ChapterCreate) => {
       if (underWay.current?.by === chapters) return underWay.current.created
-      const created = chapters.create(body)
+      // Asked again after a lost answer, the server gives the chapter that it made.
+      const written = JSON.stringify(body)
+      if (lost.current?.written !== written) lost.current = { written, idempotencyKey: randomKey() }
+      const { idempotencyKey } = lost.current
+      const created = chapters.create(body, { idempotencyKey })
       const mine = { by: chapters, created }
       underWay.current = mine
       setState((before) => ({ ...before, isCreating: true, error: null }))
@@ -141,6 +146,7 @@ export function useCreateChapter(): CreateChapter {
       const settle = (outcome: { chapter: ChapterCreated } | { error: unknown }) => {
         if (underWay.current !== mine) return
         underWay.current = null
+        if ('chapter' in outcome) lost.current = null
         setState((before) => ({ ...before, isCreating: false, error: null, ...outcome }))
       }
       // With this a rejection that a caller ignores is no unhandled one: it is in `error`.
@@ -163,123 +169,37 @@ const UNSUBSCRIBED = () => () => {}
 const nothing = () => null
 const noEvents = () => NO_EVENTS
 
-/** Stores that were subscribed to: a component that comes later begins with what the others show. */
-const opened = new WeakMap<Chapters, Map<number, ChapterStore>>()
+interface ChapterStore {
+  subscribe: (changed: () => void) => () => void
+  snapshot: () => ChapterSnapshot
+  events: () => readonly ChapterEvent[]
+  /** Of the server, and of the first render in the browser, which must be the same. */
+  unopened: () => ChapterSnapshot
+}
 
 function useStore(chapterId: Id): ChapterStore | null {
   const chapters = useChapters()
-  return useMemo(() => {
-    if (chapterId == null) return null
-    const known = opened.get(chapters)?.get(chapterId)
-    return known === undefined || known.isClosed ? new ChapterStore(chapters, chapterId) : known
-  }, [chapters, chapterId])
+  return useMemo(() => (chapterId == null ? null : createStore(chapters, chapterId)), [chapters, chapterId])
 }
 
 /** A watch as `useSyncExternalStore` wants it. Making one asks nothing of anyone. */
-class ChapterStore {
-  readonly #chapters: Chapters
-  readonly #watch: ChapterWatch
-  readonly #unopened: ChapterSnapshot
-  #refused: ChapterSnapshot | undefined
-  #events = NO_EVENTS
-  /** What was read, of which a replay is shown when it is through. */
-  #read: ChapterEvent[] = []
-  #isReading = false
-  readonly #readers = new Set<() => void>()
-  #stopReading: (() => void) | undefined
-
-  constructor(chapters: Chapters, chapterId: number) {
-    this.#chapters = chapters
-    this.#watch = chapters.watch(chapterId)
-    this.#unopened = newSnapshot(chapterId)
-  }
-
-  get isClosed(): boolean {
-    return this.snapshot().connection === 'closed'
-  }
-
-  readonly snapshot = (): ChapterSnapshot => this.#refused ?? this.#watch.snapshot
-
-  /** Of the server, and of the first render in the browser, which must be the same. */
-  readonly unopened = (): ChapterSnapshot => this.#unopened
-
-  readonly subscribe = (changed: () => void): (() => void) => {
-    try {
-      const unsubscribe = this.#watch.subscribe(changed)
-      this.#share()
-      return unsubscribe
-    } catch (error) {
-      // A client that was closed. Thrown here, it would take the whole page down.
-      if (!(error instanceof ChaptercastError)) throw error
-      this.#refused = { ...this.#watch.snapshot, connection: 'closed', error }
-      return () => {}
-    }
-  }
-
-  readonly events = (): readonly ChapterEvent[] => this.#events
-
-  readonly subscribeEvents = (changed: () => void): (() => void) => {
-    this.#readers.add(changed)
-    if (this.#readers.size === 1) this.#startReading()
-    return () => {
-      this.#readers.delete(changed)
-      if (this.#readers.size === 0) this.#stopReading?.()
-    }
-  }
-
-  #startReading(): void {
-    const abort = new AbortController()
-    const unsubscribe = this.subscribe(() => this.#readOn(abort.signal))
-    this.#stopReading = () => {
-      abort.abort()
-      unsubscribe()
-      this.#isReading = false
-    }
-  }
-
-  /** Reading ends with the run. What comes after that, a retry or a late result, is read by beginning again. */
-  #readOn(signal: AbortSignal): void {
-    this.#show()
-    const { last_seq: last } = this.snapshot()
-    if (this.#isReading || last === (this.#read.at(-1)?.payload.seq ?? 0)) return
-    this.#isReading = true
-    this.#read = []
-    this.#readAll(signal)
-      // Why there are no more is in the snapshot.
-      .catch(() => {})
-      .finally(() => {
-        if (!signal.aborted) this.#isReading = false
-      })
-  }
-
-  async #readAll(signal: AbortSignal): Promise<void> {
-    const { chapterId } = this.#watch
-    for await (const event of this.#chapters.watch(chapterId, { signal })) {
-      if (signal.aborted) return
-      // Else another life of the chapter: a restored database.
-      const isNext = event.payload.seq > (this.#read.at(-1)?.payload.seq ?? 0)
-      this.#read = isNext ? this.#read : []
-      this.#read.push(event)
-      this.#show()
-    }
-  }
-
-  /** As many as the snapshot counts; of an expired log those that are left. */
-  #show(): void {
-    const { last_seq: last, expired } = this.snapshot()
-    // A chapter that is not there any more: what was read of it is kept until the next life’s first.
-    const read = last === 0 ? NO_EVENTS : this.#read
-    const newest = read.at(-1)
-    if ((newest?.payload.seq ?? 0) !== last && !expired) return
-    if (read.length === this.#events.length && newest === this.#events.at(-1)) return
-    this.#events = [...read]
-    for (const changed of [...this.#readers]) changed()
-  }
-
-  #share(): void {
-    const known = opened.get(this.#chapters) ?? new Map<number, ChapterStore>()
-    opened.set(this.#chapters, known)
-    for (const [chapterId, store] of known) if (store.isClosed) known.delete(chapterId)
-    if (!known.has(this.#watch.chapterId)) known.set(this.#watch.chapterId, this)
+function createStore(chapters: Chapters, chapterId: number): ChapterStore {
+  const watch = chapters.watch(chapterId)
+  const unopened = newSnapshot(chapterId)
+  let refused: ChapterSnapshot | undefined
+  return {
+    snapshot: () => refused ?? watch.snapshot,
+    events: () => watch.events,
+    unopened: () => unopened,
+    subscribe(changed) {
+      try {
+        return watch.subscribe(changed)
+      } catch (error) {
+        // A client that was closed. Thrown here, it would take the whole page down.
+        if (!(error instanceof ChaptercastError)) throw error
+        refused = { ...watch.snapshot, connection: 'closed', error }
+        return () => {}
+      }
+    },
   }
 }

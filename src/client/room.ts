@@ -62,6 +62,7 @@ export class Room implements LinkRoom {
   /** With every event that was taken; `snapshot` is the one to be shown. */
   #latest: ChapterSnapshot
   #shown: ChapterSnapshot
+  #events: readonly ChapterEvent[] = []
   #isJoined = false
   #wantsView: boolean
   #lastProgress: ProgressUpdate | undefined
@@ -82,6 +83,11 @@ export class Room implements LinkRoom {
 
   get snapshot(): ChapterSnapshot {
     return this.#shown
+  }
+
+  /** Those that the snapshot counts, as far as they are here. The same array until there are others. */
+  get events(): readonly ChapterEvent[] {
+    return this.#events
   }
 
   get place(): Place {
@@ -123,7 +129,8 @@ export class Room implements LinkRoom {
     clearTimeout(this.#linger)
     this.#linger = setTimeout(() => {
       this.#leave()
-      this.#show({ ...this.#latest, connection: 'closed' })
+      this.#latest = { ...this.#latest, connection: 'closed' }
+      this.#showConnection()
     }, LINGER_MS)
   }
 
@@ -150,7 +157,9 @@ export class Room implements LinkRoom {
 
   disconnected(): void {
     this.#stopAwaiting()
-    if (this.#latest.connection === 'live') this.#show({ ...this.#latest, connection: 'reconnecting' })
+    if (this.#latest.connection !== 'live') return
+    this.#latest = { ...this.#latest, connection: 'reconnecting' }
+    this.#showConnection()
   }
 
   joined(joined: JoinedChapter, asked?: Place): void {
@@ -202,12 +211,20 @@ export class Room implements LinkRoom {
     this.#latest = next
     if (this.#log.isBehind) {
       this.#awaitMissing()
-      this.#show({ ...this.#shown, connection: next.connection })
+      this.#showConnection()
     } else {
       this.#stopAwaiting()
       this.#holes = 0
+      const events = this.#log.after(0)
+      if (events.length !== this.#events.length || events.at(-1) !== this.#events.at(-1))
+        this.#events = events
       this.#show(next)
     }
+  }
+
+  /** Of the rest, what was shown last. */
+  #showConnection(): void {
+    this.#show({ ...this.#shown, connection: this.#latest.connection })
   }
 
   #awaitMissing(): void {

@@ -10,15 +10,38 @@ export function delay(ms: number, ...signals: (AbortSignal | undefined)[]): Prom
   return new Promise((resolve, reject) => {
     const end = () => {
       clearTimeout(timer)
-      for (const signal of signals) signal?.removeEventListener('abort', end)
+      stop()
       const aborted = signals.find((signal) => signal?.aborted)
       if (aborted) reject(aborted.reason)
       else resolve()
     }
     const timer = setTimeout(end, ms)
-    for (const signal of signals) {
-      signal?.addEventListener('abort', end)
-      if (signal?.aborted) end()
-    }
+    const stop = onAbort(signals, end)
+    if (signals.some((signal) => signal?.aborted)) end()
   })
+}
+
+const waiting = new WeakMap<AbortSignal, Set<() => void>>()
+
+/**
+ * Calls `listener` when one of the signals aborts, until the returned function is called. A signal gets one listener
+ * for any number of them: Node.js warns of more than ten.
+ */
+export function onAbort(signals: readonly (AbortSignal | undefined)[], listener: () => void): () => void {
+  const sets = signals.flatMap((signal) => (signal === undefined ? [] : [listenersOf(signal)]))
+  for (const set of sets) set.add(listener)
+  return () => {
+    for (const set of sets) set.delete(listener)
+  }
+}
+
+function listenersOf(signal: AbortSignal): Set<() => void> {
+  const known = waiting.get(signal)
+  if (known !== undefined) return known
+  const listeners = new Set<() => void>()
+  waiting.set(signal, listeners)
+  signal.addEventListener('abort', () => {
+    for (const listener of [...listeners]) listener()
+  })
+  return listeners
 }

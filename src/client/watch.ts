@@ -14,6 +14,7 @@ import { ChapterCancelledError, ChapterFailedError } from './errors.js'
 import type { Http } from './http.js'
 import type { Follower, Position, Room } from './room.js'
 import { type ChapterSnapshot, newSnapshot, takeView } from './snapshot.js'
+import { onAbort } from './wait.js'
 
 /** What `on` knows: every logged event, and progress, of which only the latest counts. */
 export type Listeners = { [Name in EventName]: EventPayload<Name> } & { progress_update: ProgressUpdate }
@@ -29,14 +30,17 @@ export interface FollowOptions {
   signal?: AbortSignal
 }
 
+const NO_EVENTS: readonly ChapterEvent[] = []
 /** How often what is wanted at the end is asked for, about a minute and a half, after a wait that may have been long. */
 const LAST_TRIES = 14
+const LAST_PATIENCE_MS = 120_000
 
 export class ChapterWatch implements AsyncIterable<ChapterEvent> {
   readonly chapterId: number
   readonly #after: number
   readonly #signal: AbortSignal | undefined
   readonly #openRoom: () => Room
+  readonly #knownRoom: () => Room | undefined
   readonly #http: Http
   #room: Room | undefined
   /** Where this watch begins in its room’s log. */
@@ -47,19 +51,33 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
   constructor(
     chapterId: number,
     { after = 0, signal }: WatchOptions,
-    parts: { room: (chapterId: number, after: number) => Room; http: Http },
+    parts: {
+      open: (chapterId: number, after: number) => Room
+      /** The one that is open already. */
+      known: (chapterId: number) => Room | undefined
+      http: Http
+    },
   ) {
     this.chapterId = chapterId
     this.#after = after
     this.#signal = signal
-    this.#openRoom = () => parts.room(chapterId, after)
+    this.#openRoom = () => parts.open(chapterId, after)
+    this.#knownRoom = () => parts.known(chapterId) ?? this.#room
     this.#http = parts.http
     this.#unopened = newSnapshot(chapterId)
   }
 
-  /** What is known now. The same object until something changes. */
+  /** What is known now, by whatever watch of this chapter. The same object until something changes. */
   get snapshot(): ChapterSnapshot {
-    return this.#room?.snapshot ?? this.#unopened
+    return this.#knownRoom()?.snapshot ?? this.#unopened
+  }
+
+  /**
+   * The events that the snapshot counts, as far as this watch and others asked for them; a replay is there when it
+   * is through. The same array until there are others.
+   */
+  get events(): readonly ChapterEvent[] {
+    return this.#knownRoom()?.events ?? NO_EVENTS
   }
 
   /**
@@ -67,19 +85,20 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
    * An iteration that takes its time is where its own last event is.
    */
   get cursor(): number {
-    return this.#room?.place.cursor ?? this.#after
+    return this.#knownRoom()?.place.cursor ?? this.#after
   }
 
   /**
-   * Calls `listener` at the beginning and after every change of the snapshot; the chapter is watched until the
-   * returned function is called.
+   * Calls `listener` at the beginning and after every change of the snapshot or of the events; the chapter is watched
+   * until the returned function is called.
    */
   subscribe(listener: () => void, options: FollowOptions = {}): () => void {
     let seen: ChapterSnapshot | undefined
-    return this.#follow(options, () => {
-      const { snapshot } = this
-      if (snapshot === seen) return
+    let seenEvents: readonly ChapterEvent[] | undefined
+    return this.#follow(options, ({ snapshot, events }) => {
+      if (snapshot === seen && events === seenEvents) return
       seen = snapshot
+      seenEvents = events
       callFrom(listener)
     })
   }
@@ -135,7 +154,11 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
    */
   async completed(options: FollowOptions & { answers?: boolean } = {}): Promise<LearningView> {
     const path = `/v1/chapter/${this.chapterId}`
-    const request = { signals: [options.signal, this.#signal], tries: LAST_TRIES }
+    const request = {
+      signals: [options.signal, this.#signal],
+      tries: LAST_TRIES,
+      patienceMs: LAST_PATIENCE_MS,
+    }
     for await (const room of this.#changes(options)) {
       if (!room.isEnded) continue
       const { snapshot } = room
@@ -198,14 +221,13 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
     this.#room = room
     const follower: Follower = { ...also, changed: () => changed(room, follower) }
     const stop = () => {
-      for (const each of signals) each.removeEventListener('abort', onAbort)
+      unlisten()
       room.unfollow(follower)
     }
-    const onAbort = () => {
+    const unlisten = onAbort(signals, () => {
       stop()
       aborted?.()
-    }
-    for (const each of signals) each.addEventListener('abort', onAbort)
+    })
     room.follow(follower, this.#after)
     return stop
   }

@@ -118,7 +118,7 @@ await t.test(
     const files = (await run(folder, 'tar', '-tzf', tarball)).trim().split('\n')
     const names = files.map((file) => file.replace('package/', ''))
     t.same(
-      names.filter((name) => !/^(dist\/[a-z]+\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/.test(name)),
+      names.filter((name) => !/^(dist\/[a-z-]+\.(js|d\.ts)|package\.json|README\.md|LICENSE)$/.test(name)),
       [],
     )
     for (const name of [
