@@ -3,6 +3,7 @@
  */
 import t from 'tap'
 import { type ConnectOptions, connectChapters } from '../../src/client/index.js'
+import { Room } from '../../src/client/room.js'
 import { GOOD_LINE, MemoryWire } from './memory-wire.js'
 import { seeded, UnrulyServer, WELL } from './unruly-server.js'
 import { inVirtualTime } from './virtual-time.js'
@@ -170,5 +171,44 @@ t.test('a room that nobody follows is left, while another one is followed', asyn
     await until(() => server.membersOf(chapter) === 0)
     t.equal(other.snapshot.connection, 'live')
     chapters.close()
+  })
+})
+
+t.test('of a replay that was cut off nothing is shown', async (t) => {
+  await inTime(async () => {
+    const link = { enter() {}, leave() {}, rejoin() {}, close() {} }
+    const room = new Room(1, 0, { link, http: () => Promise.reject(new Error('not asked')), disposed() {} })
+    const follower = { changed() {} }
+    room.follow(follower, 0)
+    room.joined({ chapter_id: 1, status: 'completed', progress: 100, last_seq: 9 })
+    const more = { chapter_id: 1, message: '', at: new Date().toISOString() }
+    room.event({
+      name: 'chapter_processing_started',
+      payload: { ...more, seq: 1, status: 'processing_started', title: '변수' },
+    })
+    room.event({ name: 'chapter_failed', payload: { ...more, seq: 2, status: 'failed', failed: ['quiz'] } })
+    room.disconnected()
+    t.match(room.snapshot, { connection: 'reconnecting', status: null, last_seq: 0 })
+    t.same(room.events, [])
+    room.unfollow(follower)
+  })
+})
+
+t.test('a request waits for a busy server as long as that wants, up to half a minute', async (t) => {
+  await inTime(async () => {
+    for (const [seconds, limitMs] of [
+      [45, 0],
+      [8, 30_000],
+    ] as const) {
+      const fetch = async () =>
+        new Response('busy', { status: 503, headers: { 'retry-after': `${seconds}` } })
+      const begunAt = Date.now()
+      const error = await connectChapters('http://server.test', { fetch })
+        .get(1)
+        .catch((reason: unknown) => reason)
+      const tookMs = Date.now() - begunAt
+      t.match(error, { name: 'RefusedError', status: 503, retryAfterMs: seconds * 1000 })
+      t.ok(tookMs <= limitMs, `it took ${tookMs} ms`)
+    }
   })
 })

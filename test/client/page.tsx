@@ -105,7 +105,7 @@ function Creator() {
       </button>
       <p className="created">{chapter?.chapter_id}</p>
       <p className="both">{both}</p>
-      <p className="creating">{isCreating ? 'creating' : 'idle'}</p>
+      <p className="creating">{isCreating ? 'creating' : error === null ? 'idle' : 'failed'}</p>
       {error instanceof RefusedError && (
         <ul role="alert">
           {error.errors.map(({ path, message }) => (

@@ -208,13 +208,31 @@ async function testHooks(t: Test, browser: Browser, script: string) {
     t.equal(await page.evaluate(() => window.page.creates.size), 1, 'create is the same function always')
   })
 
+  await t.test('a click after all answers were lost gives the chapter that was made', async (t) => {
+    const before = await chaptersOf(url)
+    const page = await open(t, {}, { mayFail: /ERR_FAILED/ })
+    await page.route('**/v1/chapter/', async (route) => {
+      await route.fetch()
+      await route.abort()
+    })
+    const create = page.getByRole('button', { name: 'Create', exact: true })
+    await create.click()
+    await waitFor('it gave up', async () => (await page.locator('.creating').textContent()) === 'failed', {
+      timeoutMs: 30_000,
+    })
+    await page.unroute('**/v1/chapter/')
+    await create.click()
+    await waitFor('it is created', () => page.locator('.created').textContent())
+    t.equal((await chaptersOf(url)) - before, 1)
+  })
+
   await t.test('a refused chapter shows every violation, until the next one', async (t) => {
     const page = await open(t, {}, { mayFail: /status of 400/ })
     await page.getByRole('button', { name: 'Create nonsense' }).click()
     const alert = page.getByRole('alert')
     await alert.getByText('/body/title').waitFor()
     await alert.getByText('/body/owner_id').waitFor()
-    await has(page, '.creating', 'idle')
+    await has(page, '.creating', 'failed')
     await page.getByRole('button', { name: 'Create', exact: true }).click()
     await waitFor('it is created', () => page.locator('.created').textContent())
     t.equal(await alert.count(), 0)
