@@ -4,7 +4,7 @@ import { type Config, readConfig } from '../src/config.js'
 import { ConfigError } from '../src/errors.js'
 import { SETTINGS } from '../src/settings.js'
 
-/** CONTRACT.md, section 5. */
+/** What deployments rely on. */
 const DEFAULTS: Config = {
   host: '0.0.0.0',
   port: 8000,

@@ -9,6 +9,7 @@ mkdir -p "$home"
 umask 077
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 
 node "$here/fill.mjs" "$work"
 sum=$(cat "$work"/*.json | sha256sum)

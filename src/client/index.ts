@@ -34,7 +34,10 @@ export interface ConnectOptions {
   /** Instead of the global one. */
   fetch?: typeof fetch
   /** For Socket.IO; `auth` is the client’s own. */
-  socket?: Omit<SocketSettings, 'auth' | 'autoConnect' | 'forceNew'>
+  socket?: Omit<
+    SocketSettings,
+    'auth' | 'autoConnect' | 'forceNew' | 'multiplex' | 'reconnection' | 'reconnectionAttempts' | 'retries'
+  >
 }
 
 export interface CallOptions {
@@ -104,6 +107,12 @@ export function connectChapters(
     return room
   }
 
+  /** The events that an answer counts may still be on their way. */
+  function heard(accepted: ChapterAccepted): ChapterAccepted {
+    rooms.get(accepted.chapter_id)?.hearOf(accepted.last_seq)
+    return accepted
+  }
+
   function close(): void {
     closed.abort(new ClosedError())
     for (const room of [...rooms.values()]) room.close()
@@ -125,10 +134,10 @@ export function connectChapters(
     learning: (chapterId, { signal, answers } = {}) =>
       http('GET', `${chapterPath(chapterId)}/learning`, { query: { answers }, signals: [signal] }),
     // Asked twice it would be refused the second time.
-    retry: (chapterId, { signal } = {}) =>
-      http('POST', `${chapterPath(chapterId)}/retry`, { signals: [signal], tries: 1 }),
-    cancel: (chapterId, { signal } = {}) =>
-      http('POST', `${chapterPath(chapterId)}/cancel`, { signals: [signal] }),
+    retry: async (chapterId, { signal } = {}) =>
+      heard(await http('POST', `${chapterPath(chapterId)}/retry`, { signals: [signal], tries: 1 })),
+    cancel: async (chapterId, { signal } = {}) =>
+      heard(await http('POST', `${chapterPath(chapterId)}/cancel`, { signals: [signal] })),
     watch: (chapterId, watchOptions = {}) =>
       new ChapterWatch(chapterId, watchOptions, { open: openRoom, known: (id) => rooms.get(id), http }),
     close,

@@ -69,6 +69,9 @@ const PASSING: readonly ErrorCode[] = [
   'request_timeout',
 ]
 
+/** Rooms that nobody follows any more are left within a second: so many tries take longer. */
+const FULL_TRIES = 4
+
 interface Entry {
   /** Counts joins: an answer to an older one is none to this. */
   joins: number
@@ -95,12 +98,15 @@ export function createLink(options: {
 
   function open(): ChapterSocket {
     const opened: ChapterSocket = io(options.url, {
-      // A websocket needs no sticky load balancer; polling is there where websockets are blocked.
-      transports: ['websocket', 'polling'],
       tryAllTransports: true,
       reconnectionDelay: CONNECT_BASE_MS,
       reconnectionDelayMax: CONNECT_CAP_MS,
       ...options.socket,
+      // A websocket needs no sticky load balancer; polling is there where websockets are blocked.
+      transports: options.socket?.transports?.slice() ?? ['websocket', 'polling'],
+      reconnection: true,
+      reconnectionAttempts: Number.POSITIVE_INFINITY,
+      retries: 0,
       forceNew: true,
       autoConnect: false,
       auth: (send) => void authorize(opened, send),
@@ -119,7 +125,11 @@ export function createLink(options: {
     })
     opened.on('connect_error', (error) => {
       // Nobody answered: Socket.IO goes on trying. A server that refused is asked again by us, or not.
-      if (opened.active) return
+      if (opened.active) {
+        // A websocket that is swallowed ends by time alone, after which Socket.IO would try another one.
+        if (error.message === 'timeout') opened.io.opts.transports?.reverse()
+        return
+      }
       const refusal = (error as Error & { data?: Refusal }).data
       if (refusal !== undefined && isFinal(refusal)) refuseAll(refusal)
       else connectLater()
@@ -130,7 +140,8 @@ export function createLink(options: {
     })
     // It may come without a question: a token that was replaced may allow less.
     opened.on('join_failed', ({ chapter_id: chapterId, code, message }) => {
-      if (PASSING.includes(code)) return
+      // Of a connection that is full the answer to the join decides.
+      if (PASSING.includes(code) || code === 'too_many_rooms') return
       for (const [room] of roomsOf(chapterId)) refuse(room, { code, message })
     })
     opened.on('progress_update', (update) => {
@@ -213,7 +224,10 @@ export function createLink(options: {
       .emit('join_chapter', { chapter_id: room.chapterId, after_seq: cursor }, (late, answer) => {
         if (!isCurrent()) return
         if (late) return joinLater(room, entry)
-        if (!answer.ok) return PASSING.includes(answer.code) ? joinLater(room, entry) : refuse(room, answer)
+        if (!answer.ok) {
+          const isFull = answer.code === 'too_many_rooms' && entry.failures < FULL_TRIES
+          return isFull || PASSING.includes(answer.code) ? joinLater(room, entry) : refuse(room, answer)
+        }
         entry.failures = 0
         // `joined_chapter` said so already, but not to which join.
         room.joined(answer, { life, cursor, lastKnown })

@@ -60,6 +60,11 @@ export class ChapterLog implements Place {
     return isReset
   }
 
+  /** Something else than the events themselves counts them up to `seq`. */
+  hearOf(seq: number): void {
+    this.lastKnown = Math.max(this.lastKnown, seq)
+  }
+
   /** What an expired log held up to `seq` is not coming. Gives what was waiting for it. */
   skipTo(seq: number): ChapterEvent[] {
     this.cursor = Math.max(this.cursor, seq)

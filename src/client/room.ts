@@ -38,6 +38,8 @@ const LINGER_MS = 1000
 export interface Follower {
   changed(): void
   progress?(update: ProgressUpdate): void
+  /** The room is no more. */
+  ended?(): void
 }
 
 /** Where a follower is in the log. */
@@ -194,6 +196,12 @@ export class Room implements LinkRoom {
     for (const follower of [...this.#followers]) follower.progress?.(update)
   }
 
+  /** The server counts events up to `seq`: until they are here, nothing has ended. */
+  hearOf(seq: number): void {
+    this.#log.hearOf(seq)
+    this.#settle(this.#latest)
+  }
+
   #isMissing(after: number): boolean {
     const first = this.#log.after(0)[0]?.payload.seq ?? this.#log.cursor + 1
     return after < first - 1 && !this.#latest.expired
@@ -256,7 +264,9 @@ export class Room implements LinkRoom {
     // First: who follows again when told of the end begins anew.
     this.#leave()
     this.#show(this.#latest)
+    const followers = [...this.#followers]
     this.#followers.clear()
+    for (const follower of followers) follower.ended?.()
   }
 
   #leave(): void {
@@ -298,6 +308,8 @@ export class Room implements LinkRoom {
           signals: [signal],
         })
         if (life !== this.#log.life) return
+        // It may count events that are still on their way: without them nothing has ended.
+        this.#log.hearOf(view.last_seq)
         this.#settle(takeView(this.#latest, view))
         if (view.last_seq >= this.#latest.last_seq) return
         // Events overtook it.

@@ -20,7 +20,10 @@ import { onAbort } from './wait.js'
 export type Listeners = { [Name in EventName]: EventPayload<Name> } & { progress_update: ProgressUpdate }
 
 export interface WatchOptions {
-  /** Follows what comes after this event: a cursor that was handed over. Default 0, from the beginning. */
+  /**
+   * Follows what comes after this event: a cursor that was handed over. Default 0, from the beginning. One beyond the
+   * end (a restored database) means the beginning only where the chapter is not being watched already.
+   */
   after?: number
   /** Ends every way of following this watch. */
   signal?: AbortSignal
@@ -62,7 +65,8 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
     this.#after = after
     this.#signal = signal
     this.#openRoom = () => parts.open(chapterId, after)
-    this.#knownRoom = () => parts.known(chapterId) ?? this.#room
+    // A watch that was refused shows that, until it is followed again.
+    this.#knownRoom = () => (this.#room?.error ? this.#room : (parts.known(chapterId) ?? this.#room))
     this.#http = parts.http
     this.#unopened = newSnapshot(chapterId)
   }
@@ -219,7 +223,7 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
     const room = this.#openRoom()
     if (this.#room !== room) this.#start = room.position(this.#after)
     this.#room = room
-    const follower: Follower = { ...also, changed: () => changed(room, follower) }
+    const follower: Follower = { ...also, changed: () => changed(room, follower), ended: () => unlisten() }
     const stop = () => {
       unlisten()
       room.unfollow(follower)

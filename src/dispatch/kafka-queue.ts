@@ -1,5 +1,5 @@
 /**
- * The queue in Kafka: messages exactly as CONTRACT.md, section 4, has them, kept by the brokers once
+ * The queue in Kafka: messages exactly as `contract/generation.ts` has them, kept by the brokers once
  * `publish` has resolved.
  *
  * One producer per node, acknowledged by every replica in sync, not idempotent (kafkajs would retry for

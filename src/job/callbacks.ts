@@ -102,11 +102,11 @@ export async function passOnCallbacks({
     const answer = shown(text)
     print('', `answered HTTP ${response.status}`, answer)
     reply.raw.once('finish', () => {
-      const { run } = (answer ?? {}) as { run?: unknown }
+      const { run, status, cancelled } = (answer ?? {}) as Record<string, unknown>
       const isRefused = response.status >= 400 && response.status < 500
-      if (run === false) onEnd('failed')
+      if (run === false || cancelled === true) onEnd('failed')
       else if (/-(finish|fail)$/.test(name) && (response.ok || isRefused))
-        onEnd(response.ok && name.endsWith('-finish') ? 'finished' : 'failed')
+        onEnd(response.ok && status !== 'ignored' && name.endsWith('-finish') ? 'finished' : 'failed')
     })
     return reply
       .code(response.status)

@@ -331,7 +331,17 @@ export function workflowOf(kind: JobKind): Workflow {
   connect('Report: answered', 'Result')
   connect('Result', 'Finish')
   connect('Finish', 'Taken?')
-  connect('Taken?', 'Done', 'Wait to finish', 'Fail', 'Not delivered')
+  connect('Taken?', 'Done', 'Wait to finish', 'Refused', 'Not delivered')
+  // As with Result: a Fail that fails as a whole would else put out Finish’s refusal as its own answer.
+  add('Refused', 'n8n-nodes-base.set', 3.4, [6, 4], {
+    mode: 'manual',
+    includeOtherFields: false,
+    options: {},
+    assignments: {
+      assignments: [{ id: `${kind}-refused`, name: 'refused', value: true, type: 'boolean' }],
+    },
+  })
+  connect('Refused', 'Fail')
   connect('Wait to finish', 'Finish')
   nothing('Done', [7, 3])
 
@@ -352,7 +362,10 @@ export function workflowOf(kind: JobKind): Workflow {
   sort(
     'Told?',
     [5, 5],
-    { told: `(${TAKEN}) || (${REFUSED})`, 'send again': `${UNANSWERED} && ${isInTime}` },
+    {
+      told: `(${TAKEN}) || (${REFUSED} && ![401, 403].includes($json.statusCode))`,
+      'send again': `${UNANSWERED} && ${isInTime}`,
+    },
     'given up',
   )
   wait('Wait to fail', [5, 6], 8)

@@ -170,6 +170,8 @@ function optionsOf({ ssl }: PostgresConfig): Options<Record<string, never>> {
     idle_timeout: 30,
     max_lifetime: 30 * 60,
     keep_alive: 10,
+    // Arrays are not used. Nobody would catch its failure, and a connection lost in its first moment end the process.
+    fetch_types: false,
     backoff: (retries: number) => Math.min(1, 0.05 * 2 ** Math.min(retries, 10)) * (0.5 + Math.random() / 2),
     onnotice() {},
   }

@@ -2,6 +2,7 @@
  * What the client package promises, against the real server.
  */
 import { execFile } from 'node:child_process'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { io, type Socket } from 'socket.io-client'
@@ -469,6 +470,30 @@ await t.test('a server may be behind a path of a proxy', async (t) => {
   })
   const { port } = front.address() as { port: number }
   const chapters = client(t, `http://127.0.0.1:${port}/tutor/live/`)
+  const { chapter_id: id } = await chapters.create(CREATE)
+  const { events } = hearing(chapters.watch(id))
+  await waitFor('it is heard', () => events.length === 4)
+  t.equal(app.io.engine.clientsCount, 1)
+})
+
+await t.test('where websockets are swallowed without a word, a chapter is watched by polling', async (t) => {
+  const { app, url } = await buildTestApp(t)
+  const front = createServer((near) => {
+    near.on('error', () => {})
+    near.once('data', (first) => {
+      if (first.includes('Upgrade: websocket')) return
+      const far = connect(Number(new URL(url).port), '127.0.0.1')
+      far.on('error', () => {})
+      far.write(first)
+      near.pipe(far).pipe(near)
+      t.teardown(() => far.destroy())
+    })
+    t.teardown(() => near.destroy())
+  })
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => front.close())
+  const { port } = front.address() as AddressInfo
+  const chapters = client(t, `http://127.0.0.1:${port}`, { socket: { timeout: 300 } })
   const { chapter_id: id } = await chapters.create(CREATE)
   const { events } = hearing(chapters.watch(id))
   await waitFor('it is heard', () => events.length === 4)

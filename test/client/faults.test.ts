@@ -174,10 +174,12 @@ t.test('a room that nobody follows is left, while another one is followed', asyn
   })
 })
 
+const NO_LINK = { enter() {}, leave() {}, rejoin() {}, close() {} }
+
 t.test('of a replay that was cut off nothing is shown', async (t) => {
   await inTime(async () => {
-    const link = { enter() {}, leave() {}, rejoin() {}, close() {} }
-    const room = new Room(1, 0, { link, http: () => Promise.reject(new Error('not asked')), disposed() {} })
+    const http = () => Promise.reject(new Error('not asked'))
+    const room = new Room(1, 0, { link: NO_LINK, http, disposed() {} })
     const follower = { changed() {} }
     room.follow(follower, 0)
     room.joined({ chapter_id: 1, status: 'completed', progress: 100, last_seq: 9 })
@@ -210,5 +212,25 @@ t.test('a request waits for a busy server as long as that wants, up to half a mi
       t.match(error, { name: 'RefusedError', status: 503, retryAfterMs: seconds * 1000 })
       t.ok(tookMs <= limitMs, `it took ${tookMs} ms`)
     }
+  })
+})
+
+t.test('a view or an answer that counts events which are still on their way ends nothing', async (t) => {
+  await inTime(async () => {
+    const view = { last_seq: 9, status: 'completed', title: '변수', progress: 100, jobs: [] }
+    const http = <T>() => Promise.resolve(view as T)
+    const room = new Room(1, 8, { link: NO_LINK, http, disposed() {} })
+    const follower = { changed() {} }
+    room.follow(follower, 8)
+    room.joined({ chapter_id: 1, status: 'processing', progress: 50, last_seq: 8 })
+    await passes(10)
+    t.notOk(room.isEnded)
+    const all = { chapter_id: 1, message: '', at: new Date().toISOString(), status: 'all_completed' } as const
+    room.event({ name: 'all_completed', payload: { ...all, seq: 9 } })
+    t.ok(room.isEnded)
+    room.hearOf(10)
+    t.notOk(room.isEnded, 'a retry was accepted')
+    room.unfollow(follower)
+    room.close()
   })
 })

@@ -11,7 +11,7 @@ import {
 } from '../../src/contract/event.js'
 import type { ClientToServerEvents, ServerToClientEvents } from '../../src/contract/socket.js'
 
-/** CONTRACT.md, section 3: every logged event, and what its payload has beside `message`, `seq` and `at`. */
+/** The wire: every logged event, and what its payload has beside `message`, `seq` and `at`. */
 const LOGGED = `
 chapter_processing_started  processing_started  title
 concept_processing          processing          concept_id

@@ -8,7 +8,7 @@ import { compileCheck } from '../../src/validation.js'
 
 const SOURCE = new URL('../../src/', import.meta.url)
 
-/** What CONTRACT.md, section 1, says of each kind of refusal. */
+/** What clients are promised of each kind of refusal. */
 const STATUSES: Record<string, number> = {
   invalid_request: 400,
   invalid_json: 400,

@@ -22,7 +22,7 @@ import {
 
 /**
  * What happens to a concept in its second of three attempts, exercise and quiz being under way: from
- * CONTRACT.md and DESIGN.md, not from the code. `names`: whether the input names the current work, other work
+ * what clients and workers are promised, not from the code. `names`: whether the input names the current work, other work
  * (an earlier attempt, another job id: both are tried) or none. `after`: the job’s status; `=` when nothing
  * at all changes, the same status when something else does.
  */

@@ -302,6 +302,19 @@ t.test(
   },
 )
 
+t.test('a refused result is told of, also when the telling fails at first', async (t) => {
+  for (const kind of JOB_KINDS) {
+    let fails = 0
+    const { calls } = run(kind, ({ node }) => {
+      if (node === 'Finish') return { statusCode: 413, body: {} }
+      if (node !== 'Fail') return undefined
+      fails += 1
+      return fails === 1 ? NODE_FAILED : undefined
+    })
+    t.equal(calls.filter(({ node }) => node === 'Fail').length, 2)
+  }
+})
+
 t.test('no webhook gets a body that is not its own, whichever node fails as a whole', async (t) => {
   for (const kind of JOB_KINDS)
     for (const failing of [

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import t from 'tap'
 import { type PostgresConfig, readConfig } from '../../src/config.js'
 import { ConfigError, MigrationError } from '../../src/errors.js'
@@ -154,3 +155,34 @@ async function rejection(promise: Promise<unknown>): Promise<Error> {
     (error: Error) => error,
   )
 }
+
+t.test('a connection that is lost in its first moment fails its statement, and nothing else', async (t) => {
+  const url = new URL(await postgresUrl(t))
+  // Of its own accord the client asks for types, before the statement: whoever waits for that is nobody.
+  let resets = 3
+  const server = createServer((near) => {
+    const far = connect(Number(url.port), url.hostname)
+    far.on('data', (data) => near.write(data))
+    near.on('data', (data) => {
+      const isQuery = data.includes('select') || data.includes('SELECT')
+      if (isQuery && resets < 3) {
+        resets += 1
+        near.resetAndDestroy()
+      } else far.write(data)
+    })
+    for (const socket of [near, far]) {
+      socket.on('error', () => {})
+      socket.on('close', () => [near, far].map((each) => each.destroy()))
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const proxied = `${url}`.replace(url.host, `127.0.0.1:${port}`)
+  const database = await openPostgres(configOf(proxied), logging().log)
+  t.teardown(() => database.close())
+  resets = 0
+  for (let tries = 0; tries < 3; tries += 1) await t.rejects(database.ping(), { code: 'ECONNRESET' })
+  await database.ping()
+})
