@@ -365,7 +365,10 @@ async function openPage(
   { mayFail, prepare }: OpenOptions = {},
 ): Promise<Page> {
   const context = await browser.newContext()
-  t.teardown(() => context.close())
+  t.teardown(async () => {
+    for (const page of context.pages()) await page.unrouteAll({ behavior: 'ignoreErrors' })
+    await context.close()
+  })
   context.setDefaultTimeout(20_000)
   // esbuild names functions with it, also those that run in the page.
   await context.addInitScript('globalThis.__name = (value) => value')

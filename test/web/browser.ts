@@ -41,7 +41,11 @@ export async function openPage(
   { isSuspect = false, ...options }: BrowserContextOptions & { isSuspect?: boolean } = {},
 ): Promise<Page> {
   const context = await browser.newContext({ locale: 'en-US', ...options })
-  t.teardown(() => context.close())
+  t.teardown(async () => {
+    // A request that is being answered when the page goes is nobody’s failure.
+    for (const page of context.pages()) await page.unrouteAll({ behavior: 'ignoreErrors' })
+    await context.close()
+  })
   context.setDefaultTimeout(20_000)
   // esbuild names functions with it, also those that run in the page.
   await context.addInitScript('globalThis.__name = (value) => value')
