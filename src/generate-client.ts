@@ -2,6 +2,7 @@
  * The contract’s shapes as plain TypeScript: what the client package has of them, so that its users need no
  * TypeBox. A test compares both.
  */
+import { readFileSync } from 'node:fs'
 import type { TSchema } from '@sinclair/typebox'
 import { compile } from 'json-schema-to-typescript'
 import * as chapter from './contract/chapter.js'
@@ -54,33 +55,15 @@ export type EventPayload<Name extends EventName = EventName> = EventPayloads[Nam
 
 /** One logged event: its name beside its payload, discriminated by \`name\`. */
 export type ChapterEvent = { [Name in EventName]: { name: Name; payload: EventPayload<Name> } }[EventName]
-
-/** What a socket is answered: \`socket.emit('join_chapter', payload, ack)\`. */
-export type Ack<T extends object> = (answer: ({ ok: true } & T) | ({ ok: false } & Refusal)) => void
-
-/** An event with an optional ack, written so that \`emit\`, \`emitWithAck\` and \`timeout\` of Socket.IO are typed. */
-export type Asking<Payload, Answer extends object> = (
-  ...args: [payload: Payload] | [payload: Payload, ack: Ack<Answer>]
-) => void
-
-/** For \`Socket<ServerToClientEvents, ClientToServerEvents>\` of a plain \`socket.io-client\`. */
-export interface ClientToServerEvents {
-  join_chapter: Asking<JoinChapter, JoinedChapter>
-  leave_chapter: Asking<LeaveChapter, { chapter_id: number }>
-  refresh_token: Asking<RefreshToken, object>
-}
-
-export type ServerToClientEvents = { [Name in EventName]: (payload: EventPayload<Name>) => void } & {
-  connection_established: (payload: { status: 'connected' }) => void
-  joined_chapter: (payload: JoinedChapter) => void
-  join_failed: (payload: { chapter_id: number | null } & Refusal) => void
-  progress_update: (payload: ProgressUpdate) => void
-  /** Before the server closes a connection whose token has expired: connect again with a new one. */
-  token_expired: (payload: { message: string }) => void
-}
 `
 
-/** The text of the client’s \`contract.ts\`. */
+/** As they stand: the shapes they name are above, by the same names. */
+function socketEvents(): string {
+  const text = readFileSync(new URL('contract/socket-events.ts', import.meta.url), 'utf8')
+  return text.slice(text.lastIndexOf("from './socket.js'") + "from './socket.js'".length).trimStart()
+}
+
+/** The text of the client’s `contract.ts`. */
 export async function clientContract(): Promise<string> {
   const names = new Map(Object.entries(SHAPES).map(([name, schema]) => [schema as unknown, name]))
   const definitions = Object.fromEntries(
@@ -105,7 +88,9 @@ export async function clientContract(): Promise<string> {
       .replace(/export interface Root \{[^}]*\}\n/, '')
       // Where a shape was found is nothing that its users want to know.
       .replace(/\/\*\*\n( \* This interface was referenced[^\n]*\n \* via the [^\n]*\n) \*\/\n/g, '')
-      .replace(/ \*\n \* This interface was referenced[^\n]*\n \* via the [^\n]*\n/g, '') + DERIVED
+      .replace(/ \*\n \* This interface was referenced[^\n]*\n \* via the [^\n]*\n/g, '') +
+    `${DERIVED}\n` +
+    socketEvents()
   )
 }
 

@@ -985,7 +985,9 @@ export interface ClientToServerEvents {
   refresh_token: Asking<RefreshToken, object>
 }
 
-export type ServerToClientEvents = { [Name in EventName]: (payload: EventPayload<Name>) => void } & {
+export type ServerToClientEvents = {
+  [Name in EventName]: (payload: EventPayload<Name>) => void
+} & {
   connection_established: (payload: { status: 'connected' }) => void
   joined_chapter: (payload: JoinedChapter) => void
   join_failed: (payload: { chapter_id: number | null } & Refusal) => void

@@ -3,9 +3,10 @@
  */
 import { type Static, Type } from '@sinclair/typebox'
 import { CHAPTER_STATUSES } from './chapter.js'
-import type { EventName, EventPayload, ProgressUpdate } from './event.js'
 import { ERROR_CODES } from './problem.js'
 import { Id, Percent, Seq, stringEnum } from './scalar.js'
+
+export type * from './socket-events.js'
 
 export const JoinChapter = Type.Object({
   chapter_id: Id,
@@ -41,30 +42,6 @@ export type JoinedChapter = Static<typeof JoinedChapter>
 /** Of a join or a leave; also `err.data` of a refused connect. */
 export const Refusal = Type.Object({ code: stringEnum(ERROR_CODES), message: Type.String() })
 export type Refusal = Static<typeof Refusal>
-
-export type Ack<T extends object> = (answer: ({ ok: true } & T) | ({ ok: false } & Refusal)) => void
-
-/** An event with an optional ack, written so that `emit`, `emitWithAck` and `timeout` of Socket.IO are typed. */
-export type Asking<Payload, Answer extends object> = (
-  ...args: [payload: Payload] | [payload: Payload, ack: Ack<Answer>]
-) => void
-
-export interface ClientToServerEvents {
-  join_chapter: Asking<JoinChapter, JoinedChapter>
-  leave_chapter: Asking<LeaveChapter, { chapter_id: number }>
-  refresh_token: Asking<RefreshToken, object>
-}
-
-export type ServerToClientEvents = {
-  [Name in EventName]: (payload: EventPayload<Name>) => void
-} & {
-  connection_established: (payload: { status: 'connected' }) => void
-  joined_chapter: (payload: JoinedChapter) => void
-  join_failed: (payload: { chapter_id: number | null } & Refusal) => void
-  progress_update: (payload: ProgressUpdate) => void
-  /** Before the server closes a connection whose token has expired: connect again with a new one. */
-  token_expired: (payload: { message: string }) => void
-}
 
 /** The Socket.IO room of a chapter. */
 export function roomOf(chapterId: number): string {

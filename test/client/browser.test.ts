@@ -1,16 +1,10 @@
-/**
- * The client in a real browser that goes offline, sleeps, and is left and come back to.
- * Skipped only where there is no Chromium (`CHROMIUM_PATH` says where one is).
- */
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { buildTestApp } from '../support/app.js'
-import { findChromium } from '../support/chromium.js'
+import { servePages } from '../support/bundle-page.js'
+import { withBrowser } from '../support/chromium.js'
 import { createChapter } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
 import { type TcpProxy, tcpProxy } from '../support/tcp-proxy.js'
@@ -18,33 +12,12 @@ import { finishAll } from '../support/views.js'
 
 const ENTRY = fileURLToPath(new URL('../../src/client/index.ts', import.meta.url))
 
-t.setTimeout(120_000)
+/** Of another origin than the server’s. */
+const EMPTY_PAGE = '<!doctype html><title>A page</title>'
 
-const found = await findChromium()
-if (found === undefined) {
-  t.plan(0, 'no Chromium: set CHROMIUM_PATH or install it (apt-get install chromium)')
-} else {
-  const browser = await chromium.launch({
-    executablePath: found.path,
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-  })
-  t.teardown(() => browser.close())
-  await testBrowser(t, browser, await servePage(t))
-}
-
-/** The address of an empty page: another origin than the server’s. */
-async function servePage(t: Test): Promise<string> {
-  const server = createServer((_request, response) => {
-    response.setHeader('content-type', 'text/html').end('<!doctype html><title>A page</title>')
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-}
+await withBrowser(t, async (browser) => {
+  await testBrowser(t, browser, `${await servePages(t, { '/': EMPTY_PAGE, '/other': EMPTY_PAGE })}/`)
+})
 
 interface Watched {
   url: string

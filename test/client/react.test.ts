@@ -2,7 +2,7 @@
  * The hooks in real React renders: Chromium, Strict Mode, the development build, another origin than the server’s.
  * Whatever React or the page complains about fails the test. Skipped only where there is no Chromium.
  */
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { createElement } from 'react'
 import { renderToString } from 'react-dom/server'
 import t, { type Test } from 'tap'
@@ -10,7 +10,7 @@ import { connectChapters } from '../../src/client/index.js'
 import { JOB_KINDS, type JobKind } from '../../src/contract/job.js'
 import { buildTestApp } from '../support/app.js'
 import { bundlePage, pageWith, servePages } from '../support/bundle-page.js'
-import { findChromium } from '../support/chromium.js'
+import { withBrowser } from '../support/chromium.js'
 import { createChapter, finish, post, request } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
 import { tell } from '../support/stock-client.js'
@@ -19,19 +19,9 @@ import { viewJob } from '../support/views.js'
 
 const PAGE = new URL('page.tsx', import.meta.url)
 
-t.setTimeout(120_000)
-
-const found = await findChromium()
-if (found === undefined) {
-  t.plan(0, 'no Chromium: set CHROMIUM_PATH or install it (apt-get install chromium)')
-} else {
-  const browser = await chromium.launch({
-    executablePath: found.path,
-    args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-  })
-  t.teardown(() => browser.close())
+await withBrowser(t, async (browser) => {
   await testHooks(t, browser, await bundlePage(PAGE))
-}
+})
 
 async function testHooks(t: Test, browser: Browser, script: string) {
   const { app, url } = await buildTestApp(t, {

@@ -2,6 +2,8 @@
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { type Browser, chromium } from 'playwright-core'
+import type { Test } from 'tap'
 import { findBinary } from './binaries.js'
 import { canInstallPackages, installPackages } from './debian.js'
 
@@ -22,6 +24,30 @@ export async function findChromium(): Promise<Chromium | undefined> {
   // Debian's launcher script may complain on stderr and still be well.
   const { stdout } = await promisify(execFile)(path, ['--version'], { timeout: 20_000 })
   return { path, version: stdout.trim() }
+}
+
+/** Runs a file’s tests with a browser of its own. Without one (`CHROMIUM_PATH` says where it is) they are skipped. */
+export async function withBrowser(t: Test, tests: (browser: Browser) => Promise<void>): Promise<void> {
+  t.setTimeout(180_000)
+  const found = await findChromium()
+  if (found === undefined) {
+    t.plan(0, 'no Chromium: set CHROMIUM_PATH or install it (apt-get install chromium)')
+    return
+  }
+  const browser = await chromium.launch({
+    executablePath: found.path,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+  t.teardown(() => browser.close())
+  await tests(browser)
 }
 
 async function installChromium(): Promise<string | undefined> {

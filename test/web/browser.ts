@@ -1,34 +1,9 @@
 /**
  * A real browser for the page’s tests, and what a person does with it.
  */
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import type { Test } from 'tap'
-import { findChromium } from '../support/chromium.js'
 import { get } from './worker.js'
-
-/** Runs a file’s tests with a browser of its own. Without one (`CHROMIUM_PATH` says where it is) they are skipped. */
-export async function withBrowser(t: Test, tests: (browser: Browser) => Promise<void>): Promise<void> {
-  t.setTimeout(180_000)
-  const found = await findChromium()
-  if (found === undefined) {
-    t.plan(0, 'no Chromium: set CHROMIUM_PATH or install it (apt-get install chromium)')
-    return
-  }
-  const browser = await chromium.launch({
-    executablePath: found.path,
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
-  t.teardown(() => browser.close())
-  await tests(browser)
-}
 
 /**
  * A page in a context of its own. Whatever goes wrong inside fails the test.

@@ -2,7 +2,8 @@
  * What an AI wrote, as the page shows it: harmless.
  */
 import t from 'tap'
-import { openPage, withBrowser } from './browser.js'
+import { withBrowser } from '../support/chromium.js'
+import { openPage } from './browser.js'
 import { create, post, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {

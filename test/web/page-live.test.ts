@@ -3,9 +3,10 @@
  */
 import t from 'tap'
 import { testClock } from '../support/app.js'
+import { withBrowser } from '../support/chromium.js'
 import { waitFor } from '../support/condition.js'
 import { postgresUrl } from '../support/database.js'
-import { gate, openPage, waitForSeqs, waitForText, withBrowser } from './browser.js'
+import { gate, openPage, waitForSeqs, waitForText } from './browser.js'
 import { create, fail, finish, get, KINDS, post, start, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {

@@ -2,7 +2,8 @@
  * The page for every reader: languages, small screens, contrast.
  */
 import t from 'tap'
-import { openPage, overflow, tooFaint, waitForSeqs, waitForText, withBrowser } from './browser.js'
+import { withBrowser } from '../support/chromium.js'
+import { openPage, overflow, tooFaint, waitForSeqs, waitForText } from './browser.js'
 import { create, fail, finish, KINDS, post, RESULTS, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {

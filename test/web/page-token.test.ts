@@ -4,8 +4,9 @@
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import { bearer, JWT_SECRET, signToken } from '../auth/tokens.js'
+import { withBrowser } from '../support/chromium.js'
 import { finish, post } from '../support/client.js'
-import { openPage, waitForText, withBrowser } from './browser.js'
+import { openPage, waitForText } from './browser.js'
 import { startServer } from './worker.js'
 
 const CHAPTER = { course_id: 1, owner_id: 1, title: 'Not for everybody', locale: 'en' }

@@ -2,7 +2,8 @@
  * The live page, in a real browser against a real server; the test plays the worker.
  */
 import t from 'tap'
-import { chapterOf, duplicateIds, openPage, tabTo, waitForSeqs, waitForText, withBrowser } from './browser.js'
+import { withBrowser } from '../support/chromium.js'
+import { chapterOf, duplicateIds, openPage, tabTo, waitForSeqs, waitForText } from './browser.js'
 import { create, fail, finish, KINDS, progress, start, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {

@@ -1,0 +1,32 @@
+/**
+ * The event maps of Socket.IO, for both ends. The client package has this text as it is, with shapes of its own by
+ * the same names: types only.
+ */
+import type { EventName, EventPayload, ProgressUpdate } from './event.js'
+import type { JoinChapter, JoinedChapter, LeaveChapter, RefreshToken, Refusal } from './socket.js'
+
+/** What a socket is answered: `socket.emit('join_chapter', payload, ack)`. */
+export type Ack<T extends object> = (answer: ({ ok: true } & T) | ({ ok: false } & Refusal)) => void
+
+/** An event with an optional ack, written so that `emit`, `emitWithAck` and `timeout` of Socket.IO are typed. */
+export type Asking<Payload, Answer extends object> = (
+  ...args: [payload: Payload] | [payload: Payload, ack: Ack<Answer>]
+) => void
+
+/** For `Socket<ServerToClientEvents, ClientToServerEvents>` of a plain `socket.io-client`. */
+export interface ClientToServerEvents {
+  join_chapter: Asking<JoinChapter, JoinedChapter>
+  leave_chapter: Asking<LeaveChapter, { chapter_id: number }>
+  refresh_token: Asking<RefreshToken, object>
+}
+
+export type ServerToClientEvents = {
+  [Name in EventName]: (payload: EventPayload<Name>) => void
+} & {
+  connection_established: (payload: { status: 'connected' }) => void
+  joined_chapter: (payload: JoinedChapter) => void
+  join_failed: (payload: { chapter_id: number | null } & Refusal) => void
+  progress_update: (payload: ProgressUpdate) => void
+  /** Before the server closes a connection whose token has expired: connect again with a new one. */
+  token_expired: (payload: { message: string }) => void
+}
