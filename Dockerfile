@@ -1,4 +1,4 @@
-# The program in all its roles: server (default), migration (dist/migrate.js), generator (dist/generator/main.js).
+# The program in all its roles: server (default), migration (dist/tools/migrate.js), generator (dist/generator/main.js).
 FROM node:24-bookworm-slim AS base
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./

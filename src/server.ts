@@ -2,7 +2,7 @@
  * The process: reads the settings, listens, and leaves in order when it is told to.
  */
 import { buildApp } from './app.js'
-import { readConfig } from './config.js'
+import { readConfig } from './config/config.js'
 import { ConfigError, DataDirLockedError, MigrationError } from './errors.js'
 
 /** npm passes a Ctrl-C on to a process that the terminal told of it already. */

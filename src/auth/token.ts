@@ -18,7 +18,7 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose'
-import type { JwtConfig } from '../config.js'
+import type { JwtConfig } from '../config/config.js'
 import { UnauthorizedError, UnavailableError } from '../errors.js'
 import { accessFrom, type Identity } from './access.js'
 

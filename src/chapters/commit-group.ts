@@ -14,7 +14,7 @@
  * again on what is stored, and the feed’s repair and the lease’s end stand in for `onCommit`.)
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { GenerationPolicy } from '../config.js'
+import type { GenerationPolicy } from '../config/config.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
 import { type ChapterState, isDue } from '../domain/chapter.js'

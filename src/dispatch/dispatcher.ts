@@ -4,10 +4,10 @@
  * twice is harmless, never sent is not: a send that failed or was not marked is simply found again.
  */
 import type { FastifyBaseLogger } from 'fastify'
+import { repeat } from '../async/repeat.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import type { PublishedJob } from '../domain/command.js'
 import type { DueJob, JobStore } from '../store/jobs.js'
-import { repeat } from '../timers/repeat.js'
 import { deadLetterMessage, generationMessage } from './message.js'
 import type { JobQueue } from './queue.js'
 

@@ -9,11 +9,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Admin, Partitioners, type Producer, type TopicMessages } from 'kafkajs'
-import type { KafkaConfig } from '../config.js'
+import { abortable, keepConnected } from '../async/reconnecting.js'
+import type { KafkaConfig } from '../config/config.js'
 import { DEAD_LETTER_TOPIC, type DeadLetter, type GenerationMessage, TOPICS } from '../contract/generation.js'
 import { UnavailableError } from '../errors.js'
 import { createKafkaClient, ensureTopics, type KafkaLog, type OpenSocket, reasonOf } from './kafka.js'
-import { abortable, keepOpen } from './keep-open.js'
 import type { JobQueue } from './queue.js'
 import { traceparentOf } from './traceparent.js'
 
@@ -54,7 +54,7 @@ const MAX_TOPIC_BYTES = 512 * 1024
 export function createKafkaQueue(options: KafkaQueueOptions): KafkaQueue {
   const { kafka: config, log, parentOf, openSocket, random } = options
 
-  const link = keepOpen<Link>({
+  const link = keepConnected<Link>({
     name: 'Kafka',
     openTimeoutMs: OPEN_TIMEOUT_MS,
     log,

@@ -9,7 +9,7 @@ import { isIP, type Socket, connect as tcpConnect } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import type { FastifyBaseLogger } from 'fastify'
 import { type Admin, Kafka, type KafkaConfig as KafkaJsConfig, type LogEntry, logLevel } from 'kafkajs'
-import type { KafkaConfig } from '../config.js'
+import type { KafkaConfig } from '../config/config.js'
 import { DEAD_LETTER_TOPIC, TOPICS } from '../contract/generation.js'
 import { JOB_KINDS } from '../contract/job.js'
 

@@ -4,9 +4,9 @@
  * stops saying so, they are queued again, same attempt (`timers/sweeper.ts`).
  */
 import type { FastifyBaseLogger } from 'fastify'
+import { repeat } from '../async/repeat.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import type { JobStore } from '../store/jobs.js'
-import { repeat } from '../timers/repeat.js'
 import type { JobQueue } from './queue.js'
 
 /** How long a hold lasts; said again three times in that time. */

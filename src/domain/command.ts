@@ -1,7 +1,7 @@
 /**
  * What can be asked of a chapter that exists, what is answered, and what a decision about it returns.
  */
-import type { GenerationPolicy } from '../config.js'
+import type { GenerationPolicy } from '../config/config.js'
 import type { CallbackAnswer, StartAnswer } from '../contract/callback.js'
 import type { ChapterAccepted } from '../contract/chapter.js'
 import type { ChapterEvent } from '../contract/event.js'

@@ -2,6 +2,8 @@
  * What a decision does to a chapter, step by step: a job is completed, an attempt ends, a worker gives a sign of life, the
  * progress rises, the run ends. Each works on a draft.
  */
+
+import { backoffMs } from '../async/backoff.js'
 import type { ProgressUpdate } from '../contract/event.js'
 import type { FailureReason, JobKind, JobResults } from '../contract/job.js'
 import { isRunning, type JobState, jobsOf, toInstant } from './chapter.js'
@@ -9,7 +11,6 @@ import type { FinishResult } from './command.js'
 import type { Draft } from './draft.js'
 import { eventMessage } from './messages.js'
 import { chapterProgress } from './progress.js'
-import { backoffMs } from './retry.js'
 
 /** The result is stored and told of; the chapter may end with it. */
 export function complete(draft: Draft, { kind, result }: FinishResult): void {

@@ -17,16 +17,16 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer, EachBatchPayload } from 'kafkajs'
-import type { KafkaConfig } from '../config.js'
+import { abortable, keepConnected } from '../async/reconnecting.js'
+import { repeat } from '../async/repeat.js'
+import { createSemaphore } from '../async/semaphore.js'
+import type { KafkaConfig } from '../config/config.js'
 import { GenerationMessage, TOPICS } from '../contract/generation.js'
 import { JOB_KINDS } from '../contract/job.js'
+import { compileCheck } from '../contract/validation.js'
 import { createKafkaClient, ensureTopics, type KafkaLog, type OpenSocket } from '../dispatch/kafka.js'
-import { abortable, keepOpen } from '../dispatch/keep-open.js'
-import { repeat } from '../timers/repeat.js'
-import { compileCheck } from '../validation.js'
 import { createDelivery, type DeliveryOptions } from './delivery.js'
-import { createPositions, type Positions } from './positions.js'
-import { createSlots } from './slots.js'
+import { createOffsetTracker, type OffsetTracker } from './offset-tracker.js'
 
 export interface GeneratorConsumer {
   /** Member of the group, and heard of a moment ago. */
@@ -52,7 +52,7 @@ export interface GeneratorConsumerOptions extends Omit<DeliveryOptions, 'slots' 
 
 interface Session {
   consumer: Consumer
-  positions: Positions
+  positions: OffsetTracker
   /** Changes with every rebalance: what was fetched before is not to be begun after it. */
   generation: number
 }
@@ -79,7 +79,7 @@ const checkMessage = compileCheck(GenerationMessage)
 export function createGeneratorConsumer(options: GeneratorConsumerOptions): GeneratorConsumer {
   const { kafka: config, concurrency, log, openSocket, sessionTimeoutMs = 15_000 } = options
   const topics = JOB_KINDS.map((kind) => `${config.topicPrefix}${TOPICS[kind]}`)
-  const slots = createSlots(concurrency)
+  const slots = createSemaphore(concurrency)
   const deliver = createDelivery({ ...options, slots })
   /** By topic, partition and offset; each resolves to whether the message is settled. */
   const jobs = new Map<string, Promise<boolean>>()
@@ -89,7 +89,7 @@ export function createGeneratorConsumer(options: GeneratorConsumerOptions): Gene
   setMaxListeners(0, draining.signal, aborting.signal)
   let lastSignAt = Number.NEGATIVE_INFINITY
 
-  const sessions = keepOpen<Session>({
+  const sessions = keepConnected<Session>({
     name: 'Kafka, for consuming,',
     openTimeoutMs: OPEN_TIMEOUT_MS,
     log,
@@ -114,7 +114,7 @@ export function createGeneratorConsumer(options: GeneratorConsumerOptions): Gene
       maxWaitTimeInMs: FETCH_WAIT_MS,
       retry: { retries: 3, restartOnFailure: async () => false },
     })
-    const session: Session = { consumer, positions: createPositions(), generation: 0 }
+    const session: Session = { consumer, positions: createOffsetTracker(), generation: 0 }
     const { CRASH, GROUP_JOIN, REBALANCING, HEARTBEAT, FETCH } = consumer.events
     const sign = () => {
       lastSignAt = performance.now()

@@ -3,15 +3,15 @@
  * told the outcome, wants none, or will bring a new attempt by itself.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { backoffMs } from '../async/backoff.js'
+import type { Semaphore } from '../async/semaphore.js'
 import type { GenerationMessage } from '../contract/generation.js'
-import { backoffMs } from '../domain/retry.js'
-import type { Slots } from './slots.js'
 import { AlreadyRunningError, type Log, type Work } from './worker.js'
 
 export interface DeliveryOptions {
   /** With `whenRunning: 'throw'`. */
   work: Work
-  slots: Slots
+  slots: Semaphore
   log: Log
   /** Milliseconds since the epoch. */
   now?: () => number

@@ -6,7 +6,7 @@
  * a port that is taken is no reason not to work.
  */
 import fastify, { LogController } from 'fastify'
-import { readConfig } from '../config.js'
+import { readConfig } from '../config/config.js'
 import { ConfigError } from '../errors.js'
 import { createGeneratorConsumer } from './consumer.js'
 import { chooseModel } from './models.js'

@@ -1,7 +1,7 @@
 /**
  * Which model answers, from the configuration.
  */
-import type { Config } from '../config.js'
+import type { Config } from '../config/config.js'
 import type { Model } from './model.js'
 import { createOpenAiModel } from './openai.js'
 import { createSampleModel } from './sample.js'

@@ -6,7 +6,7 @@
  * A server that refuses the schema is asked for any JSON object, then for plain text; what worked is
  * remembered. Every fault becomes a `ModelError` whose text is fit for people; the details go to the log.
  */
-import type { OpenAiConfig } from '../config.js'
+import type { OpenAiConfig } from '../config/config.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import type { JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'

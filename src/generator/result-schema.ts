@@ -4,7 +4,7 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { GenerationMessage } from '../contract/generation.js'
 import { type JobKind, type JobResults, type QuizItem, RESULTS } from '../contract/job.js'
-import { compileCheck } from '../validation.js'
+import { compileCheck } from '../contract/validation.js'
 
 /** By kind: strict JSON Schemas, in which every field is required and nothing else is allowed. */
 export const STRICT_SCHEMAS = Object.fromEntries(

@@ -7,7 +7,7 @@ import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fa
 import { ANYONE, type Identity } from '../auth/access.js'
 import type { TokenVerifier } from '../auth/token.js'
 import { bearerFrom, createSecretCheck } from '../auth/webhook-secret.js'
-import type { Config } from '../config.js'
+import type { Config } from '../config/config.js'
 import { UnauthorizedError } from '../errors.js'
 
 export interface ClientAuth {

@@ -17,8 +17,8 @@ import {
   type ProgressUpdate,
 } from '../contract/event.js'
 import { ChapterNotFoundError, ForbiddenError } from '../errors.js'
-import { enterRoom, type PageReader } from '../realtime/enter.js'
-import type { Feed, Room } from '../realtime/feed.js'
+import { enterRoom, type PageReader } from '../feed/catch-up.js'
+import type { Feed, Room } from '../feed/feed.js'
 import { CLIENT_SECURITY, type ClientAuth } from './auth.js'
 import { problems } from './responses.js'
 

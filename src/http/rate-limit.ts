@@ -14,7 +14,7 @@ import rateLimit, {
 import type { FastifyInstance } from 'fastify'
 import type { Redis } from 'ioredis'
 import type { Identity } from '../auth/access.js'
-import type { Config } from '../config.js'
+import type { Config } from '../config/config.js'
 import { RateLimitedError } from '../errors.js'
 import type { ClientAuth } from './auth.js'
 

@@ -8,10 +8,10 @@ import cors from '@fastify/cors'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { TSchema } from '@sinclair/typebox'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import type { Config } from '../config.js'
+import type { Config } from '../config/config.js'
 import { Problem } from '../contract/problem.js'
+import { compileCheck } from '../contract/validation.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
-import { compileCheck } from '../validation.js'
 import { answerBrokenRequest, answerProblems, sendProblem } from './problem.js'
 
 /** Largest body a client may send, in bytes; webhooks have a setting of their own. */

@@ -14,13 +14,13 @@
  *   after the attempt’s deadline. See `deploy/n8n/README.md` for the numbers.
  */
 import { readFileSync } from 'node:fs'
+import { SETTINGS } from '../config/settings.js'
 import { TOPICS } from '../contract/generation.js'
 import type { JobKind } from '../contract/job.js'
 import { LOCALES, type Locale } from '../contract/scalar.js'
 import { TEXTS } from '../generator/openai.js'
 import { promptTexts } from '../generator/prompt.js'
 import { STRICT_SCHEMAS } from '../generator/result-schema.js'
-import { SETTINGS } from '../settings.js'
 
 interface Node {
   id: string

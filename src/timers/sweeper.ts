@@ -3,10 +3,10 @@
  * Every node sweeps; a claim keeps two from doing the same, and a decision checks again before it counts.
  */
 import type { FastifyBaseLogger } from 'fastify'
+import { repeat } from '../async/repeat.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import type { EventStore } from '../store/events.js'
 import type { AttemptRef, JobStore } from '../store/jobs.js'
-import { repeat } from './repeat.js'
 
 const CLAIM_MS = 10_000
 const LIMIT = 200

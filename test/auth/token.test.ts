@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWK, UnsecuredJWT } from 'jose'
 import t, { type Test } from 'tap'
 import { createTokenVerifier, type JwksTimes } from '../../src/auth/token.js'
-import type { JwtConfig } from '../../src/config.js'
+import type { JwtConfig } from '../../src/config/config.js'
 import { waitFor } from '../support/condition.js'
 import { JWT_SECRET, signToken } from './tokens.js'
 

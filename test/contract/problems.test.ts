@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { STATUS_CODES } from 'node:http'
 import t from 'tap'
 import { ERROR_CODES, ERRORS, Problem } from '../../src/contract/problem.js'
+import { compileCheck } from '../../src/contract/validation.js'
 import * as errors from '../../src/errors.js'
 import { AppError } from '../../src/errors.js'
-import { compileCheck } from '../../src/validation.js'
 
 const SOURCE = new URL('../../src/', import.meta.url)
 

@@ -8,7 +8,7 @@ import * as job from '../../src/contract/job.js'
 import * as problem from '../../src/contract/problem.js'
 import * as scalar from '../../src/contract/scalar.js'
 import * as socket from '../../src/contract/socket.js'
-import { compileCheck } from '../../src/validation.js'
+import { compileCheck } from '../../src/contract/validation.js'
 import { FINISH_BODIES } from '../support/client.js'
 
 const modules = { callback, chapter, event, generation, job, problem, scalar, socket }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
-import type { KafkaConfig } from '../../src/config.js'
+import type { KafkaConfig } from '../../src/config/config.js'
 import {
   DEAD_LETTER_TOPIC,
   type DeadLetter,

@@ -1,6 +1,6 @@
 import t from 'tap'
+import { backoffMs } from '../../src/async/backoff.js'
 import type { ChapterState } from '../../src/domain/chapter.js'
-import { backoffMs } from '../../src/domain/retry.js'
 import {
   at,
   COMPLETED,

@@ -9,10 +9,10 @@ import { CallbackAnswer, StartAnswer } from '../../src/contract/callback.js'
 import { ChapterAccepted } from '../../src/contract/chapter.js'
 import { type ChapterEvent, END_EVENTS, ProgressUpdate } from '../../src/contract/event.js'
 import { JOB_KINDS, type JobKind } from '../../src/contract/job.js'
+import { compileCheck } from '../../src/contract/validation.js'
 import { type ChapterState, isRunning, type JobState, jobsOf } from '../../src/domain/chapter.js'
 import type { ChapterCommand, Decision } from '../../src/domain/command.js'
 import { WrongStateError } from '../../src/errors.js'
-import { compileCheck } from '../../src/validation.js'
 import {
   at,
   created,

@@ -1,6 +1,6 @@
 import pino from 'pino'
 import t, { type Test } from 'tap'
-import type { KafkaConfig } from '../../src/config.js'
+import type { KafkaConfig } from '../../src/config/config.js'
 import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
 import { TOPICS } from '../../src/contract/generation.js'
 import { LEASE_MS } from '../../src/dispatch/dispatcher.js'

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { KafkaConfig } from '../../src/config.js'
+import type { KafkaConfig } from '../../src/config/config.js'
 import type { GenerationMessage } from '../../src/contract/generation.js'
 import { TOPICS } from '../../src/contract/generation.js'
 import {

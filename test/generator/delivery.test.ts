@@ -1,7 +1,7 @@
 import t from 'tap'
+import { createSemaphore } from '../../src/async/semaphore.js'
 import { createDelivery, type DeliveryOptions } from '../../src/generator/delivery.js'
-import { createPositions } from '../../src/generator/positions.js'
-import { createSlots } from '../../src/generator/slots.js'
+import { createOffsetTracker } from '../../src/generator/offset-tracker.js'
 import { AlreadyRunningError, CallbackUndeliveredError } from '../../src/generator/worker.js'
 import { generationMessageOf } from '../support/kafka.js'
 
@@ -67,7 +67,7 @@ t.test('an aborted job is not settled, and gives its place back', async (t) => {
 })
 
 t.test('places are given in the order they were asked for; who gave up is passed over', async (t) => {
-  const slots = createSlots(1)
+  const slots = createSemaphore(1)
   const first = await slots.take(never)
   const impatient = new AbortController()
   const order: string[] = []
@@ -89,7 +89,7 @@ t.test('places are given in the order they were asked for; who gave up is passed
 })
 
 t.test('what may be committed is everything before the first unsettled message', async (t) => {
-  const positions = createPositions()
+  const positions = createOffsetTracker()
   const next = () => positions.uncommitted().map(({ offset }) => offset)
   for (const offset of ['5', '6', '9', '10']) t.ok(positions.take('a', 0, offset))
   t.notOk(positions.take('a', 0, '6'), 'taken before')
@@ -106,7 +106,7 @@ t.test('what may be committed is everything before the first unsettled message',
 })
 
 t.test('a partition that went to another generator is no longer committed here', async (t) => {
-  const positions = createPositions()
+  const positions = createOffsetTracker()
   positions.take('a', 0, '1')
   positions.take('a', 1, '1')
   positions.keep({ a: [1] })
@@ -119,7 +119,7 @@ function deliveryOf(
   outcomes: (Error | string)[] | (() => Error | string),
   over: Partial<DeliveryOptions> = {},
 ) {
-  const slots = createSlots(1)
+  const slots = createSemaphore(1)
   const waits: { ms: number; taken: number }[] = []
   const logged: string[] = []
   const write = (_about: unknown, text?: string) => void logged.push(String(text))

@@ -4,10 +4,10 @@ import { FailCallback, FINISHES, ProgressCallback, StartCallback } from '../../s
 import type { GenerationMessage } from '../../src/contract/generation.js'
 import { JOB_KINDS, type JobKind } from '../../src/contract/job.js'
 import { LOCALES } from '../../src/contract/scalar.js'
+import { compileCheck } from '../../src/contract/validation.js'
 import { promptOf } from '../../src/generator/prompt.js'
 import { readResult } from '../../src/generator/result-schema.js'
 import { type Workflow, workflowOf } from '../../src/n8n/workflow.js'
-import { compileCheck } from '../../src/validation.js'
 import { MESSAGE } from '../support/message.js'
 import { type Answer, type Call, NODE_FAILED, runWorkflow } from './run-workflow.js'
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import t from 'tap'
-import { type PostgresConfig, readConfig } from '../../src/config.js'
+import { type PostgresConfig, readConfig } from '../../src/config/config.js'
 import { ConfigError, MigrationError } from '../../src/errors.js'
 import { migratePostgres, openPostgres } from '../../src/store/postgres.js'
 import { freePort, waitFor } from '../support/condition.js'

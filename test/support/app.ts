@@ -4,7 +4,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp, type Overrides } from '../../src/app.js'
-import { readConfig } from '../../src/config.js'
+import { readConfig } from '../../src/config/config.js'
 import { freePort } from './condition.js'
 import { postgresDatabase } from './database.js'
 

@@ -4,12 +4,12 @@
  */
 import { type ChapterEvent, EVENTS, type EventName, type EventPayload } from '../../src/contract/event.js'
 import { JOB_KINDS, type JobKind } from '../../src/contract/job.js'
+import { compileCheck } from '../../src/contract/validation.js'
 import type { ChapterState, JobState } from '../../src/domain/chapter.js'
 import type { ChapterCommand, Decision, DecisionContext, FinishResult } from '../../src/domain/command.js'
 import { createChapter as decideCreation, type NewChapter } from '../../src/domain/create.js'
 import { decide } from '../../src/domain/decide.js'
 import type { WorkName } from '../../src/domain/job-state.js'
-import { compileCheck } from '../../src/validation.js'
 import { FINISH_BODIES } from './client.js'
 
 export const NOON = Date.parse('2026-01-31T12:00:00.000Z')

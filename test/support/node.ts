@@ -11,7 +11,7 @@ import {
   type Committed,
   createCommitGroups,
 } from '../../src/chapters/commit-group.js'
-import type { GenerationPolicy } from '../../src/config.js'
+import type { GenerationPolicy } from '../../src/config/config.js'
 import type { ChapterEvent } from '../../src/contract/event.js'
 import type { JobKind, JobResults } from '../../src/contract/job.js'
 import type { ChapterCommand, FinishResult } from '../../src/domain/command.js'

@@ -4,7 +4,7 @@
 import type { Response } from 'light-my-request'
 import type { Test } from 'tap'
 import { ERRORS, type ErrorCode, Problem } from '../../src/contract/problem.js'
-import { compileCheck } from '../../src/validation.js'
+import { compileCheck } from '../../src/contract/validation.js'
 
 const checkProblem = compileCheck(Problem)
 

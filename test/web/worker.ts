@@ -3,7 +3,7 @@
  */
 import type { Test } from 'tap'
 import { buildApp, type Overrides } from '../../src/app.js'
-import { readConfig } from '../../src/config.js'
+import { readConfig } from '../../src/config/config.js'
 import { freePort } from '../support/condition.js'
 import { postgresUrl } from '../support/database.js'
 

@@ -1,0 +1,155 @@
+/**
+ * Checks a value against a schema from `contract/`, and lists every violation rather than the first, up to a
+ * hundred. Used at every boundary: HTTP through Fastify’s validator, and socket payloads. Nothing is coerced in
+ * a body; path and query parameters, which are text, become the integers and booleans that they spell.
+ */
+import type { TSchema } from '@sinclair/typebox'
+import { Ajv, type ErrorObject } from 'ajv'
+import ajvFormats from 'ajv-formats'
+import type { Violation } from './problem.js'
+
+/** The parts of a request, as Fastify names them, and as a violation’s path begins. */
+const PARTS: Record<string, string> = {
+  body: '/body',
+  params: '/params',
+  querystring: '/query',
+  headers: '/headers',
+}
+
+const thorough = new Ajv({ allErrors: true, useDefaults: true, strict: false })
+const quick = new Ajv({ useDefaults: true, strict: false })
+for (const ajv of [thorough, quick]) ajvFormats.default(ajv, ['uuid'])
+
+/** A value with more parts than that is told of its first violation only: finding all could take a second. */
+const MAX_THOROUGH_PARTS = 5000
+
+/** Deepest nesting of a free JSON object; PostgreSQL and PGlite parse it recursively. */
+const MAX_DEPTH = 32
+
+/** A body of a megabyte can hold 100,000 mistakes, and a name as long as itself: the answer stays small. */
+const MAX_VIOLATIONS = 100
+/** In UTF-16 units. */
+const MAX_PATH = 200
+
+/** @returns every violation, up to `MAX_VIOLATIONS`; empty when the value is valid, its defaults then filled in */
+export type Check = (value: unknown) => Violation[]
+
+export function compileCheck(schema: TSchema, part = 'body'): Check {
+  const root = PARTS[part] ?? `/${part}`
+  const isValid = quick.compile(schema)
+  const validate = thorough.compile(schema)
+  const known = schema.properties === undefined ? undefined : Object.keys(schema.properties)
+  return (value) => {
+    if (part === 'params' || part === 'querystring') spellOut(schema, value)
+    const violations: Violation[] = []
+    if (!isValid(value)) {
+      const check = hasMoreParts(value, MAX_THOROUGH_PARTS) ? isValid : validate
+      if (!check(value)) violations.push(...violationsOf(check.errors ?? [], root))
+    }
+    checkText(value, root, known, violations)
+    return violations
+      .slice(0, MAX_VIOLATIONS)
+      .map(({ path, message }) => ({ path: shortened(path), message }))
+  }
+}
+
+function hasMoreParts(value: unknown, limit: number): boolean {
+  const open = [value]
+  for (let count = 0; open.length > 0; count += 1) {
+    if (count > limit) return true
+    const part = open.pop()
+    if (typeof part !== 'object' || part === null) continue
+    const inner = Object.values(part)
+    if (count + inner.length > limit) return true
+    open.push(...inner)
+  }
+  return false
+}
+
+/** A value of the wrong type is none of an enum’s values either: said once. */
+function violationsOf(errors: ErrorObject[], root: string): Violation[] {
+  const mistyped = new Set(
+    errors.flatMap(({ keyword, instancePath }) => (keyword === 'type' ? [instancePath] : [])),
+  )
+  return errors
+    .filter(({ keyword, instancePath }) => keyword !== 'enum' || !mistyped.has(instancePath))
+    .slice(0, MAX_VIOLATIONS)
+    .map((error) => violationOf(error, root))
+}
+
+function violationOf(error: ErrorObject, root: string): Violation {
+  const at = `${root}${error.instancePath}`
+  const { params } = error as { params: Record<string, unknown> }
+  switch (error.keyword) {
+    case 'required':
+      return { path: pointer(at, params.missingProperty), message: 'is required' }
+    case 'additionalProperties':
+      return { path: pointer(at, params.additionalProperty), message: 'is not a known field' }
+    case 'enum':
+      return {
+        path: at,
+        message: `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`,
+      }
+    case 'type':
+      return { path: at, message: `must be ${[params.type].flat().join(' or ')}` }
+    default:
+      return { path: at, message: error.message ?? 'is not valid' }
+  }
+}
+
+/** Turns text into the integers and booleans that a schema asks for; other text stays, to be refused. */
+function spellOut(schema: TSchema, value: unknown): void {
+  const record = value as Record<string, unknown>
+  for (const [name, property] of Object.entries((schema.properties ?? {}) as Record<string, TSchema>)) {
+    const text = record[name]
+    if (typeof text !== 'string') continue
+    if (property.type === 'integer' && /^(0|[1-9]\d*)$/.test(text)) record[name] = Number(text)
+    if (property.type === 'boolean' && /^(true|false)$/.test(text)) record[name] = text === 'true'
+  }
+}
+
+/**
+ * What PostgreSQL cannot keep, in any text or field name: a NUL and an unpaired surrogate. Fields that the
+ * schema does not know are not looked at: they are refused or ignored.
+ */
+function checkText(value: unknown, root: string, known: string[] | undefined, violations: Violation[]): void {
+  const open: { value: unknown; path: string; depth: number }[] = []
+  if (typeof value === 'object' && value !== null && known !== undefined && !Array.isArray(value)) {
+    for (const name of known)
+      if (Object.hasOwn(value, name))
+        open.push({ value: (value as Record<string, unknown>)[name], path: pointer(root, name), depth: 1 })
+  } else open.push({ value, path: root, depth: 0 })
+
+  for (let next = open.pop(); next !== undefined && violations.length < MAX_VIOLATIONS; next = open.pop()) {
+    const { value: item, path, depth } = next
+    if (typeof item === 'string') {
+      const problem = textProblem(item)
+      if (problem !== undefined) violations.push({ path, message: problem })
+    } else if (typeof item === 'object' && item !== null) {
+      if (depth > MAX_DEPTH) {
+        violations.push({ path, message: `is nested deeper than ${MAX_DEPTH} levels` })
+        return
+      }
+      for (const [name, inner] of Object.entries(item)) {
+        if (textProblem(name) !== undefined)
+          violations.push({ path, message: `has a field whose name ${textProblem(name)}` })
+        else open.push({ value: inner, path: pointer(path, name), depth: depth + 1 })
+      }
+    }
+  }
+}
+
+/** One step further in a JSON Pointer (RFC 6901). */
+function pointer(path: string, name: unknown): string {
+  return `${path}/${String(name).replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+function shortened(path: string): string {
+  return path.length <= MAX_PATH ? path : `${path.slice(0, MAX_PATH).toWellFormed()}…`
+}
+
+function textProblem(text: string): string | undefined {
+  if (text.includes('\0')) return 'holds a NUL character (U+0000), which cannot be stored'
+  if (!text.isWellFormed()) return 'holds an unpaired surrogate, which cannot be stored'
+  return undefined
+}

@@ -1,0 +1,19 @@
+/**
+ * `npm run migrate`: brings the database of `DATABASE_URL` up to this release, and ends.
+ */
+import fastify from 'fastify'
+import { readConfig } from '../config/config.js'
+import { ConfigError } from '../errors.js'
+import { migratePostgres } from '../store/postgres.js'
+
+try {
+  const { postgres, logLevel } = readConfig({ ...process.env, NODE_ENV: undefined })
+  if (postgres === undefined)
+    throw new ConfigError(['DATABASE_URL is not set; the embedded database migrates itself at start'])
+  const { log } = fastify({ logger: { level: logLevel } })
+  await migratePostgres(postgres, log)
+  log.info('the database is up to date')
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}
