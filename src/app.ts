@@ -1,32 +1,35 @@
 /**
- * The whole program, wired: every choice between its parts is made here, from `Config`, and nowhere else.
- * Builds and never listens; work goes out and is swept from the moment the server listens.
+ * The whole program as a list of parts, in the order the data travels. Every choice between parts is made here, from
+ * `Config`, and nowhere else. Builds and never listens; work goes out and is swept while the server listens.
+ *
+ * Each part closes what it opened. Closing: the proxy notices that the node is draining (`lifecycle`), no new work,
+ * sockets go, requests under way end; then the rest, last part first.
  */
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createSemaphore } from './async/semaphore.js'
 import { createTokenVerifier } from './auth/token.js'
 import { type Committed, createCommitGroups } from './chapters/commit-group.js'
 import type { Config } from './config/config.js'
 import { roomOf } from './contract/socket.js'
-import { createDispatcher, type Dispatcher, LEASE_MS } from './dispatch/dispatcher.js'
+import { createDispatcher, LEASE_MS } from './dispatch/dispatcher.js'
 import { createKafkaQueue } from './dispatch/kafka-queue.js'
 import { createLocalQueue } from './dispatch/local-queue.js'
-import { dueJobOf, parentOf } from './dispatch/message.js'
+import { dueJobOf } from './dispatch/message.js'
 import type { JobQueue } from './dispatch/queue.js'
-import { connectNodeBus, type NodeBus } from './feed/bus.js'
+import { type Bus, createBus } from './feed/bus.js'
 import { createPageReader } from './feed/catch-up.js'
 import { createFeed, type FeedEntry } from './feed/feed.js'
-import { createGeneratorConsumer, type GeneratorConsumer } from './generator/consumer.js'
+import { connectRedis } from './feed/redis.js'
+import { createGeneratorConsumer } from './generator/consumer.js'
 import { chooseModel } from './generator/models.js'
 import { createWorker, type Work } from './generator/worker.js'
 import { createClientAuth, webhookAuth, whatIsOpen } from './http/auth.js'
 import { chapterRoutes } from './http/chapters.js'
-import { trackConnections } from './http/connections.js'
 import { eventRoutes } from './http/events.js'
 import { healthRoutes } from './http/health.js'
+import { createLifecycle, type Lifecycle } from './http/lifecycle.js'
 import { measureRequests, metricsRoute } from './http/metrics.js'
 import { openapi } from './http/openapi.js'
 import { page } from './http/page.js'
@@ -34,8 +37,9 @@ import { registerRateLimits } from './http/rate-limit.js'
 import { createHttpServer } from './http/server.js'
 import { webhookRoutes } from './http/webhooks.js'
 import { createMetrics } from './metrics.js'
+import { attachRedisAdapter } from './sockets/adapter.js'
 import { guardSockets } from './sockets/auth.js'
-import { closeSockets, serveSockets, socketIo, watchUnsent } from './sockets/io.js'
+import { serveSockets, socketIo } from './sockets/io.js'
 import { createChapterRooms } from './sockets/rooms.js'
 import { createSessions } from './sockets/sessions.js'
 import { createChapterStore } from './store/chapters.js'
@@ -62,42 +66,55 @@ export interface Overrides {
 }
 
 const POLL_MS = 500
-/** How long sockets may take to close, ms: Ctrl-C ends within two seconds. */
-const CLOSE_SOCKETS_MS = 1000
-/** And then other connections that are idle. */
-const CLOSE_IDLE_MS = 300
-/** Kept of `SHUTDOWN_TIMEOUT_MS` for closing the rest, ms. */
-const LAST_MS = 1000
 
 export async function buildApp(config: Config, overrides: Overrides = {}): Promise<FastifyInstance> {
   const { now = Date.now, random = Math.random, newId = randomUUID, pollMs = POLL_MS } = overrides
-  /** `leaving`: not ready, but all is served until the proxy has noticed. `closing`: nothing new. */
-  let stage: 'open' | 'leaving' | 'closing' = 'open'
-
-  const server = await createHttpServer({
-    config,
-    isDraining: () => stage === 'closing',
-    ...(overrides.logger === undefined ? {} : { logger: overrides.logger }),
-  })
-  const app = server as unknown as FastifyInstance
+  const { generation } = config
+  const lifecycle = createLifecycle(config)
+  const app = await openServer(config, lifecycle, overrides.logger)
   const { log } = app
+  const nodeId = newId()
+  lifecycle.register(app)
 
-  const database = overrides.database ?? (await openDatabase(config, log))
+  // The truth.
+  const database = closedLast(app, overrides.database ?? (await openDatabase(config, log)))
   const chapters = createChapterStore(database.db)
   const jobs = createJobStore(database.db)
   const events = createEventStore(database.db)
   if (database.isExclusive) await jobs.voidLeases(now())
 
-  const feed = createFeed({
-    events,
-    toRoom: (chapterId, name, payload) => app.io.local.to(roomOf(chapterId)).emit(name, payload as never),
-    onError: (error) =>
-      log.warn({ err: error }, 'the log could not be asked for what rooms lack; it is asked again'),
-    ...(overrides.repairMs === undefined ? {} : { repairMs: overrides.repairMs }),
-  })
+  // Committed events, to this node's listeners and to the nodes that have some.
+  const redis = config.redis && closedLast(app, connectRedis(config.redis, log))
+  const bus = redis && config.redis && createBus({ redis, prefix: config.redis.prefix, nodeId, log })
+  if (bus !== undefined) closedLast(app, bus)
+  const feed = closedLast(
+    app,
+    createFeed({
+      events,
+      bus,
+      toRoom: (chapterId, name, payload) => app.io.local.to(roomOf(chapterId)).emit(name, payload as never),
+      onError: (error) => log.warn({ err: error }, 'the log could not be read for rooms; it is read again'),
+      ...(overrides.repairMs === undefined ? {} : { repairMs: overrides.repairMs }),
+    }),
+  )
+  const readPage = createPageReader(events)
 
-  let dispatcher: Dispatcher | undefined
-  let bus: NodeBus | undefined
+  // Queued jobs, to whoever does the work.
+  const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
+  const queue = overrides.queue ?? openQueue(config, { hold: jobs.hold, now, log })
+  const dispatcher = whileListening(app, () =>
+    createDispatcher({
+      queue,
+      jobs,
+      now,
+      queueTimeoutMs: generation.queueTimeoutMs,
+      publicUrl,
+      pollMs,
+      log,
+    }),
+  )
+
+  // Commands in, committed events out.
   const metrics = createMetrics({
     countJobs: jobs.count,
     now,
@@ -106,54 +123,46 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     feedRepairs: () => feed.repaired,
     isRedisHearing: () => bus?.isHearing,
   })
-  const groups = createCommitGroups({
-    store: chapters,
-    policy: config.generation,
-    now,
-    random,
-    newId,
-    leaseMs: LEASE_MS,
-    onError: (error, about) => log.error({ err: error }, about),
-    onGroup: metrics.groupWritten,
-    // Sockets first, then the work: what a worker answers must not overtake what asked for it.
-    onCommit(committed) {
-      const entries = committed.map(feedEntryOf)
-      feed.deliver(entries)
-      bus?.publish(entries)
-      dispatcher?.offer(
-        committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
-      )
-      if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher?.offerDeadLetters()
-      metrics.committed(committed)
-    },
-  })
+  const groups = closedLast(
+    app,
+    createCommitGroups({
+      store: chapters,
+      policy: generation,
+      now,
+      random,
+      newId,
+      leaseMs: LEASE_MS,
+      onError: (error, about) => log.error({ err: error }, about),
+      onGroup: metrics.groupWritten,
+      // Sockets first, then the work: what a worker answers must not overtake what asked for it.
+      onCommit(committed) {
+        feed.publish(committed.map(feedEntryOf))
+        dispatcher()?.offer(
+          committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
+        )
+        if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
+        metrics.committed(committed)
+      },
+    }),
+  )
 
+  // Time: deadlines, retention.
+  whileListening(app, () =>
+    createSweeper({ jobs, events, groups, now, pollMs, eventRetentionMs: config.eventRetentionMs, log }),
+  )
+  whileListening(app, () => openConsumer(config, lifecycle, log))
+  app.addHook('preClose', () => queue.close())
+
+  // Sockets.
   const verify = config.jwt === undefined ? undefined : createTokenVerifier(config.jwt, { now })
   const clients = createClientAuth(verify, now)
-  const readPage = createPageReader(events)
-  const sessions = createSessions({
-    store: createSessionStore(database.db),
-    nodeId: newId(),
-    ttlMs: config.sessionTtlMs,
-    now,
-    log,
-  })
-
   await app.register(openapi)
-  await app.register(socketIo, { config, isDraining: () => stage === 'closing' })
-  const connections = trackConnections(app)
-  if (config.redis !== undefined)
-    bus = connectNodeBus({
-      config: config.redis,
-      io: app.io,
-      onEntries: feed.deliver,
-      onReconnect: feed.repair,
-      log,
-    })
+  await app.register(socketIo, { config, isDraining: lifecycle.isClosing, closeMs: lifecycle.closeSocketsMs })
+  if (redis && config.redis) attachRedisAdapter(app.io, redis, config.redis.prefix, log)
   const limits = await registerRateLimits(app, {
     limits: config.rateLimit,
     clients,
-    redis: bus?.redis,
+    redis: redis?.publisher,
     prefix: config.redis?.prefix ?? 'chaptercast',
     onAway: (error) => log.warn({ err: error }, 'Redis does not answer: nobody is limited until it does'),
   })
@@ -163,19 +172,31 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     trustProxy: config.trustProxy,
     onError: (error) => log.error({ err: error }, 'a token could not be checked'),
   })
-  const rooms = createChapterRooms({
-    feed,
-    readPage,
-    maxRooms: config.maxRoomsPerSocket,
-    accessOf: (socket) => auth.identityOf(socket).access,
-    limitJoin: (socket) => limits.join(auth.clientOf(socket)),
-    sessions,
-    log,
-  })
+  const sessions = closedLast(
+    app,
+    createSessions({
+      store: createSessionStore(database.db),
+      nodeId,
+      ttlMs: config.sessionTtlMs,
+      now,
+      log,
+    }),
+  )
+  const rooms = closedLast(
+    app,
+    createChapterRooms({
+      feed,
+      readPage,
+      maxRooms: config.maxRoomsPerSocket,
+      accessOf: (socket) => auth.identityOf(socket).access,
+      limitJoin: (socket) => limits.join(auth.clientOf(socket)),
+      sessions,
+      log,
+    }),
+  )
   serveSockets(app, { rooms, auth, sessions })
-  const unwatch = watchUnsent(app.io)
 
-  const queue = overrides.queue ?? openQueue(config, { hold: jobs.hold, now, log })
+  // Requests.
   measureRequests(app, metrics)
   await app.register(chapterRoutes, {
     groups,
@@ -192,7 +213,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     onAnswer: metrics.callbackAnswered,
   })
   await app.register(healthRoutes, {
-    isDraining: () => stage !== 'open',
+    isDraining: lifecycle.isDraining,
     probes: {
       database: () => database.ping(),
       ...(bus === undefined ? {} : { redis: hearingProbe(bus) }),
@@ -202,69 +223,45 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   await app.register(metricsRoute, { metrics })
   await app.register(page)
 
-  const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
-  let sweeper: { close(): Promise<void> } | undefined
-  let consumer: GeneratorConsumer | undefined
-  const lastCalls: NodeJS.Timeout[] = []
-
   app.addHook('onListen', async () => {
-    dispatcher = createDispatcher({
-      queue,
-      jobs,
-      groups,
-      now,
-      queueTimeoutMs: config.generation.queueTimeoutMs,
-      publicUrl,
-      pollMs,
-      log,
-    })
-    sweeper = createSweeper({
-      jobs,
-      events,
-      groups,
-      now,
-      pollMs,
-      eventRetentionMs: config.eventRetentionMs,
-      log,
-    })
-    log.info(
-      { database: database.description, generator: config.generator },
-      `chaptercast is at ${publicUrl()}`,
-    )
-    consumer = openConsumer(config, log)
+    const { description } = database
+    log.info({ database: description, generator: config.generator }, `chaptercast is at ${publicUrl()}`)
     const open = whatIsOpen(config)
     if (open !== undefined) log.warn(open)
   })
-
-  // Leaving: the proxy notices; no new sessions, no new work, sockets away; then what is in flight; then the rest.
-  app.addHook('preClose', async () => {
-    stage = 'leaving'
-    await delay(config.drainDelayMs)
-    stage = 'closing'
-    unwatch()
-    const closeMs = Math.max(CLOSE_SOCKETS_MS, config.drainDelayMs / 2)
-    // Fastify waits for every connection: what nobody is being answered on does not hold it.
-    lastCalls.push(setTimeout(connections.destroyIdle, closeMs + CLOSE_IDLE_MS))
-    lastCalls.push(
-      setTimeout(
-        connections.destroyAll,
-        Math.max(closeMs + CLOSE_IDLE_MS, config.shutdownTimeoutMs - config.drainDelayMs - LAST_MS),
-      ),
-    )
-    await Promise.all([dispatcher?.close(), sweeper?.close(), consumer?.close(closeMs)])
-    await queue.close()
-    await closeSockets(app.io, closeMs)
-  })
-  app.addHook('onClose', async () => {
-    for (const timer of lastCalls) clearTimeout(timer)
-    await groups.close()
-    await rooms.close()
-    await sessions.close()
-    await feed.close()
-    bus?.close()
-    await database.close()
-  })
   return app
+}
+
+interface Part {
+  close(): Promise<void> | void
+}
+
+/** Closes the part after the server has; of several, the last one first. */
+function closedLast<P extends Part>(app: FastifyInstance, part: P): P {
+  app.addHook('onClose', async () => part.close())
+  return part
+}
+
+/** A part that runs from when the server listens until it stops taking requests. @returns the part while it runs */
+function whileListening<P extends Part>(
+  app: FastifyInstance,
+  start: () => P | undefined,
+): () => P | undefined {
+  let part: P | undefined
+  app.addHook('onListen', async () => {
+    part = start()
+  })
+  app.addHook('preClose', async () => part?.close())
+  return () => part
+}
+
+async function openServer(
+  config: Config,
+  { isClosing }: Lifecycle,
+  logger: FastifyBaseLogger | undefined,
+): Promise<FastifyInstance> {
+  const options = { config, isDraining: isClosing, ...(logger === undefined ? {} : { logger }) }
+  return (await createHttpServer(options)) as unknown as FastifyInstance
 }
 
 async function openDatabase(config: Config, log: FastifyBaseLogger): Promise<Database> {
@@ -280,16 +277,12 @@ interface QueueParts {
 }
 
 function openQueue(config: Config, { hold, now, log }: QueueParts): JobQueue {
-  if (config.kafka !== undefined) return createKafkaQueue({ kafka: config.kafka, log, parentOf })
+  if (config.kafka !== undefined) return createKafkaQueue({ kafka: config.kafka, log })
   if (config.generator === 'off') return createLocalQueue({ work: undefined, hold, now, log })
   const work = generatorWork(config, log)
-  if (config.generator !== 'openai') return createLocalQueue({ work, hold, now, log })
-  const slots = createSemaphore(config.generatorConcurrency)
+  const isLimited = config.generator === 'openai'
   return createLocalQueue({
-    async work(message, signal) {
-      const giveBack = await slots.take(signal)
-      await work(message, signal).finally(giveBack)
-    },
+    work: isLimited ? limitWork(work, config.generatorConcurrency) : work,
     hold,
     now,
     log,
@@ -297,10 +290,24 @@ function openQueue(config: Config, { hold, now, log }: QueueParts): JobQueue {
 }
 
 /** With Kafka and a generator in this process: what it takes from the topics, as `npm run generator` does. */
-function openConsumer(config: Config, log: FastifyBaseLogger): GeneratorConsumer | undefined {
+function openConsumer(
+  config: Config,
+  { closeSocketsMs }: Lifecycle,
+  log: FastifyBaseLogger,
+): Part | undefined {
   const { kafka, generator, generatorConcurrency: concurrency } = config
   if (kafka === undefined || generator === 'off') return undefined
-  return createGeneratorConsumer({ kafka, concurrency, log, work: generatorWork(config, log) })
+  const consumer = createGeneratorConsumer({ kafka, concurrency, log, work: generatorWork(config, log) })
+  return { close: () => consumer.close(closeSocketsMs) }
+}
+
+/** At most so many at once: a model serves only so many, and the rest must not time out in its queue. */
+function limitWork(work: Work, size: number): Work {
+  const semaphore = createSemaphore(size)
+  return async (message, signal) => {
+    const release = await semaphore.take(signal)
+    await work(message, signal).finally(release)
+  }
 }
 
 function generatorWork(config: Config, log: FastifyBaseLogger): Work {
@@ -315,7 +322,7 @@ function generatorWork(config: Config, log: FastifyBaseLogger): Work {
 }
 
 /** Whether other nodes are heard, not whether Redis answers: a half-open connection does not. */
-function hearingProbe(bus: NodeBus): () => Promise<void> {
+function hearingProbe(bus: Bus): () => Promise<void> {
   return async () => {
     if (!bus.isHearing) throw new Error('Redis does not deliver')
   }

@@ -4,10 +4,10 @@
  */
 import { JOB_KINDS } from '../contract/job.js'
 import type { ChapterCommand, Decision, DecisionContext } from '../domain/command.js'
-import { createChapter, type NewChapter } from '../domain/create.js'
+import { type CreatedChapter, createChapter, type NewChapter } from '../domain/create.js'
 import { decide } from '../domain/decide.js'
 import { ChapterNotFoundError, IdempotencyKeyReusedError } from '../errors.js'
-import type { ChapterWrite, CreatedChapter, GroupAnswer, GroupQuestion } from '../store/chapters.js'
+import type { ChapterWrite, GroupAnswer, GroupQuestion } from '../store/chapters.js'
 
 export interface CreateRequest {
   chapter: NewChapter
@@ -53,7 +53,10 @@ export function questionOf(group: Waiting[]): GroupQuestion {
   const commands = group.flatMap(({ task }) => (task.type === 'command' ? [task.command] : []))
   return {
     chapterIds: [...new Set(commands.map(({ chapterId }) => chapterId))],
-    createIds: creates.map(({ createId }) => createId),
+    // Only a create whose outcome is unknown can have made its chapter already.
+    createIds: group.flatMap(({ task, unknown }) =>
+      task.type === 'create' && unknown.length > 0 ? [task.createId] : [],
+    ),
     keys: creates.flatMap(({ request: { idempotency, chapter } }) =>
       idempotency === undefined ? [] : [{ ownerId: chapter.ownerId, key: idempotency.key }],
     ),
@@ -123,22 +126,14 @@ function planCreates(
         exerciseId: drawn(exercises),
         quizIds: Array.from({ length: input.quizCount }, () => drawn(quizzes)),
       }
-      let made: ReturnType<typeof createChapter>
+      let decision: Decision<'create'>
       try {
-        made = createChapter(input, ids, context)
+        decision = createChapter(input, ids, context)
       } catch (error) {
         plan.unchanged.push({ waiting, outcome: { error } })
         continue
       }
-      const { state, events } = made
-      const { quizCount, status, createdAt } = state
-      const chapter: CreatedChapter = {
-        createId,
-        ...ids,
-        quizCount,
-        status,
-        createdAt,
-      }
+      const { state, events, reply: chapter } = decision
       const write: ChapterWrite = {
         expectedVersion: null,
         state,

@@ -4,11 +4,10 @@
  * twice is harmless, never sent is not: a send that failed or was not marked is simply found again.
  */
 import type { FastifyBaseLogger } from 'fastify'
+import { createBatcher } from '../async/batcher.js'
 import { repeat } from '../async/repeat.js'
-import type { CommitGroups } from '../chapters/commit-group.js'
-import type { PublishedJob } from '../domain/command.js'
-import type { DueJob, JobStore } from '../store/jobs.js'
-import { deadLetterMessage, generationMessage } from './message.js'
+import type { DueJob, JobStore, PublishedAttempt } from '../store/jobs.js'
+import { deadLetterMessage, jobMessage } from './message.js'
 import type { JobQueue } from './queue.js'
 
 /** How long a claim keeps others off. Longer than a send’s deadline and a write’s together. */
@@ -23,14 +22,13 @@ export interface Dispatcher {
   offer(jobs: DueJob[]): void
   /** A dead letter was just committed. */
   offerDeadLetters(): void
-  /** No further send; resolves when the one under way is over. */
+  /** No further send; resolves when the one under way is over and marked. */
   close(): Promise<void>
 }
 
 export interface DispatcherOptions {
   queue: JobQueue
-  jobs: Pick<JobStore, 'claimDue' | 'claimDeadLetters' | 'deleteDeadLetters'>
-  groups: Pick<CommitGroups, 'submit'>
+  jobs: Pick<JobStore, 'claimDue' | 'markPublished' | 'claimDeadLetters' | 'deleteDeadLetters'>
   now: () => number
   queueTimeoutMs: number
   publicUrl: () => string
@@ -39,9 +37,15 @@ export interface DispatcherOptions {
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { queue, jobs, groups, now, queueTimeoutMs, publicUrl, pollMs, log } = options
+  const { queue, jobs, now, queueTimeoutMs, publicUrl, pollMs, log } = options
   const offered: DueJob[] = []
   let claimedAt = Number.NEGATIVE_INFINITY
+
+  const marks = new Set<Promise<unknown>>()
+  const mark = createBatcher(async (sent: PublishedAttempt[][]) => {
+    await jobs.markPublished(sent.flat())
+    return sent.map(() => undefined)
+  })
 
   const turns = repeat(
     async () => {
@@ -86,21 +90,23 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   )
 
   async function send(batch: DueJob[]): Promise<void> {
-    const publishedAt = now()
-    const messages = batch.map((job) => generationMessage(job, publicUrl(), publishedAt + queueTimeoutMs))
+    const deadlineAt = now() + queueTimeoutMs
+    const base = publicUrl()
+    const messages = batch.map((job) => jobMessage(job, base, deadlineAt))
     await queue.publish(messages, AbortSignal.timeout(SEND_TIMEOUT_MS))
-    const byChapter = new Map<number, PublishedJob[]>()
-    for (const { chapterId, kind, jobId, attempt } of batch) {
-      const published = byChapter.get(chapterId) ?? []
-      byChapter.set(chapterId, [...published, { kind, jobId, attempt, publishedAt }])
-    }
-    // Not awaited: the marks are the next commit group’s business, and meanwhile more can be sent.
-    for (const [chapterId, published] of byChapter)
-      groups
-        .submit({ type: 'published', chapterId, jobs: published })
-        .catch((error: unknown) =>
-          log.warn({ err: error, chapter_id: chapterId }, 'jobs were not marked published'),
-        )
+    // Not awaited: the next send need not wait for the marks of this one, which are made together with others'.
+    const attempts = batch.map(({ chapterId, kind, jobId, attempt }) => ({
+      chapterId,
+      kind,
+      jobId,
+      attempt,
+      deadlineAt,
+    }))
+    const marked = mark(attempts).catch((error: unknown) =>
+      log.warn({ err: error }, 'jobs were not marked published; they are sent again when their lease ends'),
+    )
+    marks.add(marked)
+    void marked.finally(() => marks.delete(marked))
   }
 
   return {
@@ -111,6 +117,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     offerDeadLetters: letterTurns.soon,
     async close() {
       await Promise.all([turns.stop(), letterTurns.stop()])
+      await Promise.all(marks)
     },
   }
 }

@@ -11,11 +11,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Admin, Partitioners, type Producer, type TopicMessages } from 'kafkajs'
 import { abortable, keepConnected } from '../async/reconnecting.js'
 import type { KafkaConfig } from '../config/config.js'
-import { DEAD_LETTER_TOPIC, type DeadLetter, type GenerationMessage, TOPICS } from '../contract/generation.js'
+import { DEAD_LETTER_TOPIC, TOPICS } from '../contract/generation.js'
 import { UnavailableError } from '../errors.js'
 import { createKafkaClient, ensureTopics, type KafkaLog, type OpenSocket, reasonOf } from './kafka.js'
+import type { Message } from './message.js'
 import type { JobQueue } from './queue.js'
-import { traceparentOf } from './traceparent.js'
 
 export interface KafkaQueue extends JobQueue {
   /** Resolves when a broker answers and the topics are there. */
@@ -25,8 +25,6 @@ export interface KafkaQueue extends JobQueue {
 export interface KafkaQueueOptions {
   kafka: KafkaConfig
   log: KafkaLog
-  /** The `traceparent` that a message continues, if the request behind it brought one. */
-  parentOf?: (message: GenerationMessage) => string | undefined
   openSocket?: OpenSocket
   random?: () => number
 }
@@ -52,7 +50,7 @@ const MAX_TOPIC_BYTES = 512 * 1024
 
 /** Returns at once; the brokers may be away. */
 export function createKafkaQueue(options: KafkaQueueOptions): KafkaQueue {
-  const { kafka: config, log, parentOf, openSocket, random } = options
+  const { kafka: config, log, openSocket, random } = options
 
   const link = keepConnected<Link>({
     name: 'Kafka',
@@ -113,28 +111,19 @@ export function createKafkaQueue(options: KafkaQueueOptions): KafkaQueue {
     }
   }
 
-  function recordOf(message: GenerationMessage) {
-    return {
-      key: String(message.chapter_id),
-      value: JSON.stringify(message),
-      headers: {
-        'content-type': 'application/json',
-        'job-id': message.job_id,
-        attempt: String(message.attempt),
-        traceparent: traceparentOf(message.job_id, parentOf?.(message)),
-      },
-    }
+  function recordOf({ value, headers }: Message) {
+    return { key: String(value.chapter_id), value: JSON.stringify(value), headers }
   }
 
   return {
     get capacity() {
       return link.isDown ? 0 : Number.POSITIVE_INFINITY
     },
-    async publish(messages: GenerationMessage[], signal) {
+    async publish(messages, signal) {
       if (messages.length === 0) return
       const byTopic = new Map<string, TopicMessages['messages']>()
       for (const message of messages) {
-        const topic = `${config.topicPrefix}${TOPICS[message.kind]}`
+        const topic = `${config.topicPrefix}${TOPICS[message.value.kind]}`
         const records = byTopic.get(topic) ?? []
         records.push(recordOf(message))
         byTopic.set(topic, records)
@@ -144,7 +133,7 @@ export function createKafkaQueue(options: KafkaQueueOptions): KafkaQueue {
         signal,
       )
     },
-    async publishDeadLetters(letters: DeadLetter[], signal) {
+    async publishDeadLetters(letters, signal) {
       if (letters.length === 0) return
       await send(
         [{ topic: `${config.topicPrefix}${DEAD_LETTER_TOPIC}`, messages: letters.map(recordOf) }],

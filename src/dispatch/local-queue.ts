@@ -6,7 +6,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { repeat } from '../async/repeat.js'
 import type { GenerationMessage } from '../contract/generation.js'
-import type { JobStore } from '../store/jobs.js'
+import type { JobRef, JobStore } from '../store/jobs.js'
 import type { JobQueue } from './queue.js'
 
 /** How long a hold lasts; said again three times in that time. */
@@ -38,12 +38,14 @@ export function createLocalQueue({ work, hold, now, log }: LocalQueueOptions): J
 
   const renewal = repeat(
     async () => {
-      if (held.size > 0) await hold([...held.keys()], now() + HOLD_MS)
+      if (held.size > 0) await hold(heldJobs(), now() + HOLD_MS)
       return false
     },
     HOLD_MS / 3,
     (error) => log.warn({ err: error }, 'could not renew the hold on jobs'),
   )
+
+  const heldJobs = () => [...held.values()].map(({ message }) => refOf(message))
 
   function take(message: GenerationMessage): void {
     const older = held.get(message.job_id)
@@ -90,24 +92,30 @@ export function createLocalQueue({ work, hold, now, log }: LocalQueueOptions): J
       if (work === undefined) return
       // First the hold, then the work: dying in between leaves a job that is soon found, not one that looks safe.
       await hold(
-        messages.map(({ job_id }) => job_id),
+        messages.map(({ value }) => refOf(value)),
         now() + HOLD_MS,
       )
       signal.throwIfAborted()
-      for (const message of messages) take(message)
+      for (const { value } of messages) take(value)
       pump()
     },
     async publishDeadLetters(letters) {
-      for (const { chapter_id, kind, job_id, attempt, reason, error } of letters)
+      for (const { value } of letters) {
+        const { chapter_id, kind, job_id, attempt, reason, error } = value
         log.warn({ chapter_id, kind, job_id, attempt, reason, error }, 'a job failed for good')
+      }
     },
     async close() {
       await renewal.stop()
-      const jobIds = [...held.keys()]
+      const jobs = heldJobs()
       for (const { abort } of held.values()) abort.abort()
       waiting.length = 0
       await Promise.allSettled(atWork)
-      if (jobIds.length > 0) await hold(jobIds, now())
+      if (jobs.length > 0) await hold(jobs, now())
     },
   }
+}
+
+function refOf({ chapter_id: chapterId, kind, job_id: jobId }: GenerationMessage): JobRef {
+  return { chapterId, kind, jobId }
 }

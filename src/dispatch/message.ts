@@ -1,79 +1,66 @@
 /**
- * The messages that are sent, made from the rows that owe them.
+ * The messages that are sent, made from the rows that owe them: a value as the contract has it, and headers.
  */
-import type { DeadLetter, GenerationMessage } from '../contract/generation.js'
+import { DeadLetter, GenerationMessage } from '../contract/generation.js'
 import type { JobKind } from '../contract/job.js'
-import { type ChapterState, toInstant } from '../domain/chapter.js'
+import { camelCase, toWire } from '../contract/wire.js'
+import type { ChapterState } from '../domain/chapter.js'
 import type { DueDeadLetter, DueJob } from '../store/jobs.js'
+import { pick } from '../store/records.js'
+import { traceparentOf } from './traceparent.js'
+
+export interface Message<Value extends GenerationMessage = GenerationMessage> {
+  value: Value
+  headers: { 'content-type': string; 'job-id': string; attempt: string; traceparent: string }
+}
+
+const JOB_KEYS = [
+  ...Object.keys(GenerationMessage.properties)
+    .filter((name) => name !== 'deadline_at' && name !== 'callback')
+    .map(camelCase),
+  'traceparent',
+]
 
 /** A job of a chapter that was just written, as a claim would return it. */
 export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
-  const { jobId, attempt, maxAttempts, requestedAt } = chapter.jobs[kind]
-  const { id, courseId, ownerId, title, description, locale, quizCount, metadata, traceparent } = chapter
-  return {
-    kind,
-    jobId,
-    attempt,
-    maxAttempts,
-    requestedAt,
-    chapterId: id,
-    courseId,
-    ownerId,
-    title,
-    description,
-    locale,
-    quizCount,
-    metadata,
-    traceparent,
-  }
-}
-
-/** The trace that a message continues is no part of its value. */
-const parents = new WeakMap<GenerationMessage, string>()
-
-export function parentOf(message: GenerationMessage): string | undefined {
-  return parents.get(message)
+  const fields = { ...chapter, ...chapter.jobs[kind], chapterId: chapter.id }
+  return pick(fields, JOB_KEYS) as unknown as DueJob
 }
 
 /**
  * @param publicUrl base of the callback URLs, without a trailing slash
  * @param deadlineAt ms since the epoch
  */
-export function generationMessage(job: DueJob, publicUrl: string, deadlineAt: number): GenerationMessage {
-  const chapterUrl = `${publicUrl}/v1/chapter/${job.chapterId}`
-  const message: GenerationMessage = {
-    job_id: job.jobId,
-    kind: job.kind,
-    attempt: job.attempt,
-    max_attempts: job.maxAttempts,
-    chapter_id: job.chapterId,
-    course_id: job.courseId,
-    owner_id: job.ownerId,
-    title: job.title,
-    description: job.description,
-    locale: job.locale,
-    quiz_count: job.quizCount,
-    metadata: job.metadata,
-    requested_at: toInstant(job.requestedAt),
-    deadline_at: toInstant(deadlineAt),
+export function jobMessage(job: DueJob, publicUrl: string, deadlineAt: number): Message {
+  return withHeaders(job, toWire(GenerationMessage, { ...job, deadlineAt, ...callbacksOf(job, publicUrl) }))
+}
+
+export function deadLetterMessage(letter: DueDeadLetter, publicUrl: string): Message<DeadLetter> {
+  const deadlineAt = letter.deadlineAt ?? letter.failedAt
+  return withHeaders(letter, toWire(DeadLetter, { ...letter, deadlineAt, ...callbacksOf(letter, publicUrl) }))
+}
+
+function callbacksOf({ chapterId, kind }: DueJob, publicUrl: string): Pick<GenerationMessage, 'callback'> {
+  const chapterUrl = `${publicUrl}/v1/chapter/${chapterId}`
+  return {
     callback: {
-      start_url: `${chapterUrl}/${job.kind}-start`,
-      finish_url: `${chapterUrl}/${job.kind}-finish`,
-      fail_url: `${chapterUrl}/${job.kind}-fail`,
+      start_url: `${chapterUrl}/${kind}-start`,
+      finish_url: `${chapterUrl}/${kind}-finish`,
+      fail_url: `${chapterUrl}/${kind}-fail`,
       progress_url: `${chapterUrl}/progress`,
     },
   }
-  if (job.traceparent !== null) parents.set(message, job.traceparent)
-  return message
 }
 
-export function deadLetterMessage(letter: DueDeadLetter, publicUrl: string): DeadLetter {
-  const message: DeadLetter = {
-    ...generationMessage(letter, publicUrl, letter.deadlineAt ?? letter.failedAt),
-    reason: letter.reason,
-    error: letter.error,
-    failed_at: toInstant(letter.failedAt),
+/** The message continues the trace of the request that created the chapter. */
+function withHeaders<Value extends GenerationMessage>(job: DueJob, value: Value): Message<Value> {
+  return {
+    value,
+    headers: {
+      'content-type': 'application/json',
+      'job-id': job.jobId,
+      attempt: String(job.attempt),
+      traceparent: traceparentOf(job.jobId, job.traceparent ?? undefined),
+    },
   }
-  if (letter.traceparent !== null) parents.set(message, letter.traceparent)
-  return message
 }

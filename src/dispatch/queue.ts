@@ -1,7 +1,8 @@
 /**
  * Where work goes out to those who do it. One interface; `local-queue.ts` implements it in this process.
  */
-import type { DeadLetter, GenerationMessage } from '../contract/generation.js'
+import type { DeadLetter } from '../contract/generation.js'
+import type { Message } from './message.js'
 
 export interface JobQueue {
   /** How many more messages it takes now. */
@@ -10,8 +11,8 @@ export interface JobQueue {
    * Resolves when the messages are with the queue, all of them; rejects when it is not certain that they are.
    * The same message may be given again.
    */
-  publish(messages: GenerationMessage[], signal: AbortSignal): Promise<void>
-  publishDeadLetters(letters: DeadLetter[], signal: AbortSignal): Promise<void>
+  publish(messages: Message[], signal: AbortSignal): Promise<void>
+  publishDeadLetters(letters: Message<DeadLetter>[], signal: AbortSignal): Promise<void>
   /** Resolves when it would take a message; only of queues that can be away. */
   probe?(): Promise<void>
   /** Stops work under way; what was not finished is left for another process. */

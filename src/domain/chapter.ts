@@ -26,8 +26,9 @@ export interface JobState {
   startedAt: number | null
   /** This attempt's last sign of life; null also after the process that worked on it died. */
   lastSignAt: number | null
-  /** Why the last attempt failed; kept while the next one runs. */
-  failure: { reason: FailureReason; error: string | null } | null
+  /** Why the last attempt failed; kept while the next one runs. Null when none did. */
+  reason: FailureReason | null
+  error: string | null
 }
 
 export interface ChapterState {
@@ -70,8 +71,4 @@ export function isRunning(job: JobState): boolean {
 /** Whether a queued job is to be published at once; later ones wait for their time. */
 export function isDue(job: JobState, now: number): boolean {
   return job.status === 'queued' && job.dueAt <= now
-}
-
-export function toInstant(ms: number): string {
-  return new Date(ms).toISOString()
 }

@@ -7,19 +7,12 @@ import type { ChapterAccepted } from '../contract/chapter.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { FailureReason, JobKind, JobResults } from '../contract/job.js'
 import type { ChapterState } from './chapter.js'
-import type { WorkName } from './job-state.js'
+import type { CreatedChapter } from './create.js'
+import type { WorkName } from './job-table.js'
 
 export type FinishResult = {
   [K in JobKind]: { kind: K; result: JobResults[K] }
 }[JobKind]
-
-export interface PublishedJob {
-  kind: JobKind
-  jobId: string
-  attempt: number
-  /** When it was sent; its deadline counts from then. */
-  publishedAt: number
-}
 
 export type ChapterCommand = { chapterId: number } & (
   | { type: 'start'; kind: JobKind; jobId: string; attempt: number }
@@ -40,26 +33,25 @@ export type ChapterCommand = { chapterId: number } & (
       progress: number
       message: string
     }
-  | { type: 'published'; jobs: PublishedJob[] }
   | { type: 'expire'; kind: JobKind; jobId: string; attempt: number }
-  | { type: 'lapse'; kind: JobKind; jobId: string; attempt: number }
+  | { type: 'hold_expired'; kind: JobKind; jobId: string; attempt: number }
   | { type: 'retry' }
   | { type: 'cancel' }
 )
 
 export interface Replies {
+  create: CreatedChapter
   start: StartAnswer
   finish: CallbackAnswer
   fail: CallbackAnswer
   progress: CallbackAnswer
-  published: undefined
   expire: undefined
-  lapse: undefined
+  hold_expired: undefined
   retry: ChapterAccepted
   /** `already`: it was cancelled before. */
   cancel: ChapterAccepted & { already: boolean }
 }
-export type CommandType = keyof Replies
+export type CommandType = ChapterCommand['type']
 
 /** A job that failed for good; owed to the dead-letter topic by the write that failed it. */
 export interface OwedDeadLetter {
@@ -74,7 +66,7 @@ export interface OwedDeadLetter {
   failedAt: number
 }
 
-export interface Decision<Type extends CommandType = CommandType> {
+export interface Decision<Type extends keyof Replies = CommandType> {
   reply: Replies[Type]
   /** The chapter afterwards; the very state that came in when nothing changed. */
   state: ChapterState

@@ -1,12 +1,13 @@
 /**
- * The beginning of a chapter: its row, three queued jobs and the first four events. Pure, as `decide.ts`.
+ * The decision that begins a chapter: its row, three queued jobs and its first events. Pure, as `decide.ts`.
  */
-import type { ChapterEvent } from '../contract/event.js'
+import type { ChapterStatus } from '../contract/chapter.js'
 import { JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
-import { type ChapterState, type JobState, toInstant } from './chapter.js'
-import type { DecisionContext } from './command.js'
-import { eventMessage } from './messages.js'
+import { Changes } from './changes.js'
+import type { ChapterState, JobState } from './chapter.js'
+import type { Decision, DecisionContext } from './command.js'
+import { accept } from './steps.js'
 
 /** A validated request for a chapter: title trimmed, every default filled in. */
 export interface NewChapter {
@@ -29,11 +30,19 @@ export interface NewChapterIds {
   quizIds: number[]
 }
 
+/** A chapter as its create is answered. */
+export interface CreatedChapter extends NewChapterIds {
+  quizCount: number
+  status: ChapterStatus
+  createdAt: number
+}
+
 export function createChapter(
   input: NewChapter,
   ids: NewChapterIds,
-  { now, newId, policy }: DecisionContext,
-): { state: ChapterState; events: ChapterEvent[] } {
+  context: DecisionContext,
+): Decision<'create'> {
+  const { now, newId, policy } = context
   const job = (kind: JobKind): JobState => ({
     kind,
     jobId: newId(),
@@ -46,61 +55,13 @@ export function createChapter(
     deadlineAt: null,
     startedAt: null,
     lastSignAt: null,
-    failure: null,
+    reason: null,
+    error: null,
   })
-  const chapter_id = ids.chapterId
-  const at = toInstant(now)
-  const message = (name: ChapterEvent['name']) => eventMessage(name, input.locale)
-  const events: ChapterEvent[] = [
-    {
-      name: 'chapter_processing_started',
-      payload: {
-        chapter_id,
-        title: input.title,
-        status: 'processing_started',
-        message: message('chapter_processing_started'),
-        seq: 1,
-        at,
-      },
-    },
-    {
-      name: 'concept_processing',
-      payload: {
-        chapter_id,
-        concept_id: ids.conceptId,
-        status: 'processing',
-        message: message('concept_processing'),
-        seq: 2,
-        at,
-      },
-    },
-    {
-      name: 'exercise_processing',
-      payload: {
-        chapter_id,
-        exercise_id: ids.exerciseId,
-        status: 'processing',
-        message: message('exercise_processing'),
-        seq: 3,
-        at,
-      },
-    },
-    {
-      name: 'quiz_processing',
-      payload: {
-        chapter_id,
-        quiz_count: input.quizCount,
-        status: 'processing',
-        message: message('quiz_processing'),
-        seq: 4,
-        at,
-      },
-    },
-  ]
-  const state: ChapterState = {
-    id: chapter_id,
-    version: 1,
-    lastSeq: events.length,
+  const nothing: ChapterState = {
+    id: ids.chapterId,
+    version: 0,
+    lastSeq: 0,
     ...input,
     traceparent: input.traceparent ?? null,
     conceptId: ids.conceptId,
@@ -114,5 +75,8 @@ export function createChapter(
     completedAt: null,
     jobs: Object.fromEntries(JOB_KINDS.map((kind) => [kind, job(kind)])) as ChapterState['jobs'],
   }
-  return { state, events }
+  const changes = new Changes(nothing, context)
+  accept(changes)
+  const { quizCount, status, createdAt } = changes.chapter
+  return changes.decision({ ...ids, quizCount, status, createdAt })
 }

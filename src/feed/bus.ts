@@ -1,224 +1,270 @@
 /**
- * The way between nodes: Socket.IO’s Redis adapter on ioredis, and everything that is known to go wrong with
- * them kept in this file. One event travels, `feed`: what a commit group wrote. Redis may lie, be late or be
- * gone: nothing here throws, waits or rejects, and what is lost the feed reads from the log.
+ * The bus between nodes: what a commit group wrote travels on one Redis channel per chapter, and only nodes with somebody
+ * in the chapter's room subscribe to it. A node hears nothing of other chapters.
  *
- * - The publisher never queues and never rejects; a frozen Redis empties its buffer within two seconds.
- * - The subscriber waits for ever and subscribes again after every reconnect; then rooms ask the log.
- * - A half-open connection is deaf without an error: a node must hear its own messages. If it misses them
- *   twice, the connection is made anew.
- * - The adapter checks nothing of what arrives; here every message is, and a bad one is counted and dropped.
+ * Redis pub/sub delivers at most once. Nothing here throws, waits without end or rejects. Instead the bus knows when
+ * messages may have been missed, and says so (`onMissed`), so that the feed reads the log:
+ *
+ * - after a reconnect of the subscriber, and for a chapter whose subscription was confirmed late;
+ * - while a node does not hear its own heartbeat: a half-open connection is deaf without an error. After two missed
+ *   heartbeats the connection is made anew;
+ * - while another node's heartbeat is missing: it died, or cannot publish, and may have committed since;
+ * - when another node says in its heartbeat that a publish of its failed.
+ *
+ * Channels: `{prefix}:feed:{chapter id}` and `{prefix}:nodes` for heartbeats. A message is the sender's id and JSON.
  */
-
 import { Type } from '@sinclair/typebox'
-import { createAdapter } from '@socket.io/redis-adapter'
 import type { FastifyBaseLogger } from 'fastify'
-import { Redis, type RedisOptions } from 'ioredis'
-import type { RedisConfig } from '../config/config.js'
+import { createBatcher } from '../async/batcher.js'
 import { compileCheck } from '../contract/validation.js'
-import type { ChapterIo } from '../sockets/io.js'
-import type { FeedEntry } from './feed.js'
+import type { FeedEntry } from './chapter-feed.js'
+import type { RedisConnections } from './redis.js'
 
-/** How often a node proves that it hears, ms. */
-const HEARING_MS = 1000
-const MAX_MISSED = 2
-
-export interface NodeBus {
-  /** Tells every other node; may be lost. */
+export interface Bus {
+  /** Tells every node that has somebody in these chapters' rooms; may be lost. */
   publish(entries: FeedEntry[]): void
-  /** For shared counters: fails fast, never queues. */
-  readonly redis: Redis
-  /** False from the second missed proof until messages are heard again. */
+  /**
+   * Hears the chapter from now on. Resolves when Redis has confirmed it or, so that nobody waits for a Redis that is
+   * away, soon; then `onMissed` follows the confirmation. May be called again.
+   */
+  subscribe(chapterId: number): Promise<void>
+  /** Stops a while later: rooms often open again at once. */
+  unsubscribe(chapterId: number): void
+  /** Where messages go. Call it once, before the first subscription. */
+  listen(listener: BusListener): void
+  /** Whether this node hears its own heartbeat. */
   readonly isHearing: boolean
-  /** Messages that could not be sent, and that could not be used, since the start. */
-  readonly counts: { unsent: number; unusable: number }
-  /** Before Socket.IO closes: its adapter still says goodbye through these connections. */
+  /** Whether every message of every known node can be expected to arrive. */
+  readonly isComplete: boolean
+  /** Since the start. */
+  readonly counts: { unsent: number; unusable: number; received: number }
   close(): void
 }
 
-export interface NodeBusOptions {
-  config: RedisConfig
-  io: ChapterIo
-  onEntries: (entries: FeedEntry[]) => void
-  /** Messages may have been missed until now. */
-  onReconnect: () => void
-  log: FastifyBaseLogger
+export interface BusListener {
+  onEntry: (entry: FeedEntry) => void
+  /** Messages may have been missed: of this chapter, or of any. */
+  onMissed: (chapterId?: number) => void
 }
 
-export function connectNodeBus({ config, io, onEntries, onReconnect, log }: NodeBusOptions): NodeBus {
-  const counts = { unsent: 0, unusable: 0 }
-  const publisher = publishing(config.url, counts, log)
-  const subscriber = subscribing(config.url, log)
-  io.adapter(createAdapter(publisher, subscriber, { key: config.prefix }))
-  guardListeners(subscriber, (error) => {
-    counts.unusable += 1
-    log.warn({ err: error }, 'a message of another node could not be used')
+export interface BusOptions {
+  redis: RedisConnections
+  prefix: string
+  /** Of this process. */
+  nodeId: string
+  log: FastifyBaseLogger
+  /** How long a channel stays subscribed after its room closed, ms. */
+  lingerMs?: number
+}
+
+const HEARTBEAT_MS = 1000
+/** Heartbeats in a row that may be missed before messages count as missed. */
+const MAX_MISSED = 2
+/** A silent node is dead by then; whatever it wrote last was found. */
+const FORGET_AFTER_MISSED = 30
+/** How long a join waits for Redis to confirm a subscription, ms. */
+const CONFIRM_MS = 500
+const LINGER_MS = 5000
+const MAX_CHANNELS = 1000
+
+interface Channel {
+  isConfirmed: boolean
+  /** Somebody went on before it was confirmed. */
+  isOverdue: boolean
+  confirmed: Promise<unknown>
+  /** When its room closed, by `performance.now()`; undefined while it is open. */
+  closedAt: number | undefined
+}
+
+interface Heartbeat {
+  /** A publish failed since the last one that arrived. */
+  failed?: boolean
+  /** The node is leaving; nobody needs to wait for it. */
+  leaving?: boolean
+}
+
+export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: BusOptions): Bus {
+  const { publisher, subscriber } = redis
+  const counts = { unsent: 0, unusable: 0, received: 0 }
+  const feedPrefix = `${prefix}:feed:`
+  const feedPrefixBytes = Buffer.from(feedPrefix)
+  const nodesChannel = `${prefix}:nodes`
+  const nodesChannelBytes = Buffer.from(nodesChannel)
+  const ownId = Buffer.from(nodeId)
+  const checkEntry = compileCheck(Entry, 'feed')
+  const channels = new Map<number, Channel>()
+  /** Heartbeats missed in a row, by node, this one included. */
+  const missed = new Map<string, number>([[nodeId, 0]])
+  let listener: BusListener = { onEntry() {}, onMissed() {} }
+  let hasFailed = false
+
+  const confirm = createBatcher(async (chapterIds: number[]) => {
+    for (let start = 0; start < chapterIds.length; start += MAX_CHANNELS)
+      await subscriber.subscribe(
+        ...chapterIds.slice(start, start + MAX_CHANNELS).map((id) => feedPrefix + id),
+      )
+    return chapterIds.map(() => undefined)
   })
 
-  const checkEntries = compileCheck(Entries, 'feed')
-  io.on(
-    'feed' as never,
-    ((entries: unknown) => {
-      if (checkEntries(entries).length === 0) onEntries(entries as FeedEntry[])
-      else {
-        counts.unusable += 1
-        log.warn('a message of another node has an unknown shape')
-      }
-    }) as never,
-  )
+  /** One write for all of them. */
+  function send(messages: [channel: string, body: string][]): void {
+    const fail = (error: unknown) => {
+      counts.unsent += messages.length
+      hasFailed = true
+      log.debug({ err: error }, 'other nodes could not be told; they read the log')
+    }
+    if (publisher.status !== 'ready') {
+      fail(new Error(`Redis is ${publisher.status}`))
+      return
+    }
+    const pipeline = publisher.pipeline()
+    for (const [channel, body] of messages) pipeline.publish(channel, nodeId + body)
+    pipeline.exec().then((results) => {
+      const error = results?.find(([failure]) => failure !== null)?.[0]
+      if (error !== undefined) fail(error)
+    }, fail)
+  }
 
-  const emit = (entries: FeedEntry[]) => {
-    try {
-      ;(io.serverSideEmit as (name: string, entries: FeedEntry[]) => boolean).call(io, 'feed', entries)
-    } catch (error) {
-      counts.unsent += 1
-      log.warn({ err: error }, 'other nodes could not be told; they read the log')
+  function sendHeartbeat(about: Heartbeat = {}): void {
+    const failed = hasFailed ? { failed: true } : {}
+    hasFailed = false
+    send([[nodesChannel, JSON.stringify({ ...failed, ...about } satisfies Heartbeat)]])
+  }
+
+  function receive(channel: Buffer, message: Buffer): void {
+    const isOwn = message.subarray(0, ownId.length).equals(ownId)
+    if (channel.equals(nodesChannelBytes)) {
+      const sender = message.toString('utf8', 0, ownId.length)
+      noteHeartbeat(sender, JSON.parse(message.toString('utf8', ownId.length)) as Heartbeat)
+    } else if (channel.subarray(0, feedPrefixBytes.length).equals(feedPrefixBytes)) {
+      const chapterId = Number(channel.toString('utf8', feedPrefixBytes.length))
+      counts.received += 1
+      // A subscription that a lost connection brought back.
+      if (!channels.has(chapterId)) void subscriber.unsubscribe(feedPrefix + chapterId)
+      else if (!isOwn) receiveEntry(message.toString('utf8', ownId.length))
     }
   }
 
-  const hearing = proveHearing(io, subscriber, () => emit([]), log)
-  subscriber.on('ready', onReconnect)
+  function receiveEntry(text: string): void {
+    const entry: unknown = JSON.parse(text)
+    if (checkEntry(entry).length > 0) throw new Error('a message of another node has an unknown shape')
+    listener.onEntry(entry as FeedEntry)
+  }
+
+  function noteHeartbeat(sender: string, { failed, leaving }: Heartbeat): void {
+    const before = missed.get(sender) ?? 0
+    if (leaving === true && sender !== nodeId) missed.delete(sender)
+    else missed.set(sender, 0)
+    if (before >= MAX_MISSED || failed === true) listener.onMissed()
+    if (before >= MAX_MISSED && sender === nodeId) log.info('other nodes are heard again')
+  }
+
+  subscriber.on('messageBuffer', (channel: Buffer, message: Buffer) => {
+    try {
+      receive(channel, message)
+    } catch (error) {
+      counts.unusable += 1
+      log.warn({ err: error }, 'a message of another node could not be used')
+    }
+  })
+  // Confirmed in order: this one comes after the channels that ioredis subscribes again.
+  subscriber.on('ready', () => void subscriber.subscribe(nodesChannel).then(() => listener.onMissed()))
+
+  const heartbeat = setInterval(() => {
+    for (const [node, count] of missed) {
+      missed.set(node, count + 1)
+      if (node !== nodeId) {
+        if (count + 1 > FORGET_AFTER_MISSED) missed.delete(node)
+      } else if (count >= MAX_MISSED) reconnectDeaf(count)
+    }
+    sendHeartbeat()
+  }, HEARTBEAT_MS)
+
+  function reconnectDeaf(count: number): void {
+    if (count === MAX_MISSED) log.warn('Redis does not deliver; rooms are fed from the log')
+    // One that believes itself well, or that greets a silent server, would wait for ever. Others reconnect already.
+    if (count % MAX_MISSED === 0 && ['ready', 'connect'].includes(subscriber.status))
+      subscriber.disconnect(true)
+  }
+
+  const closing = setInterval(() => {
+    const before = performance.now() - lingerMs
+    const closed = [...channels].filter(
+      ([, { closedAt, isConfirmed }]) => isConfirmed && closedAt !== undefined && closedAt < before,
+    )
+    for (const [chapterId] of closed) channels.delete(chapterId)
+    for (let start = 0; start < closed.length; start += MAX_CHANNELS)
+      void subscriber.unsubscribe(
+        ...closed.slice(start, start + MAX_CHANNELS).map(([chapterId]) => feedPrefix + chapterId),
+      )
+  }, lingerMs / 2)
+
+  function open(chapterId: number): Channel {
+    const channel: Channel = {
+      isConfirmed: false,
+      isOverdue: false,
+      closedAt: undefined,
+      confirmed: confirm(chapterId).then(() => {
+        channel.isConfirmed = true
+        if (channel.isOverdue) listener.onMissed(chapterId)
+      }),
+    }
+    channels.set(chapterId, channel)
+    return channel
+  }
 
   return {
-    publish: emit,
-    redis: publisher,
+    publish(entries) {
+      if (entries.length > 0)
+        send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
+    },
+    async subscribe(chapterId) {
+      const channel = channels.get(chapterId) ?? open(chapterId)
+      channel.closedAt = undefined
+      if (channel.isConfirmed) return
+      if (this.isHearing && subscriber.status === 'ready') await settledWithin(CONFIRM_MS, channel.confirmed)
+      if (!channel.isConfirmed) channel.isOverdue = true
+    },
+    unsubscribe(chapterId) {
+      const channel = channels.get(chapterId)
+      if (channel !== undefined) channel.closedAt = performance.now()
+    },
+    listen(added) {
+      listener = added
+    },
     get isHearing() {
-      return hearing.isHearing
+      return (missed.get(nodeId) ?? 0) <= MAX_MISSED
+    },
+    get isComplete() {
+      for (const count of missed.values()) if (count > MAX_MISSED) return false
+      return true
     },
     counts,
     close() {
-      hearing.stop()
-      publisher.disconnect()
-      subscriber.disconnect()
+      clearInterval(heartbeat)
+      clearInterval(closing)
+      sendHeartbeat({ leaving: true })
     },
   }
 }
 
-const retryStrategy = (times: number): number =>
-  Math.min(50 * 2 ** Math.min(times, 6), 2000) * (0.5 + Math.random() / 2)
-
-/** Its types and `exactOptionalPropertyTypes` disagree on this one. */
-type Options = Omit<RedisOptions, 'replyMapping'>
-
-/** RESP2, with which the adapter was proved. */
-const COMMON: Options = { protocol: 2, retryStrategy, connectTimeout: 5000, keepAlive: 5000 }
-
-function publishing(url: string, counts: { unsent: number }, log: FastifyBaseLogger): Redis {
-  const options: Options = {
-    ...COMMON,
-    maxRetriesPerRequest: 0,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    // The only option that empties its buffer when Redis freezes.
-    socketTimeout: 2000,
-  }
-  const redis = new Redis(url, options)
-  quietErrors(redis, 'publisher', log)
-  const publish = redis.publish.bind(redis)
-  // The adapter does not catch: a rejection here would end the process.
-  redis.publish = (async (channel: string, message: string | Buffer) => {
-    try {
-      return await publish(channel, message)
-    } catch {
-      counts.unsent += 1
-      return 0
-    }
-  }) as typeof redis.publish
-  return redis
-}
-
-function subscribing(url: string, log: FastifyBaseLogger): Redis {
-  const options: Options = {
-    ...COMMON,
-    maxRetriesPerRequest: null,
-    enableOfflineQueue: true,
-    autoResubscribe: true,
-    autoResendUnfulfilledCommands: true,
-  }
-  const redis = new Redis(url, options)
-  quietErrors(redis, 'subscriber', log)
-  // Rejected only when the connection is closed for good, which the adapter does not catch either.
-  for (const name of ['subscribe', 'psubscribe', 'unsubscribe', 'punsubscribe'] as const) {
-    const command = redis[name].bind(redis) as (...args: unknown[]) => Promise<unknown>
-    redis[name] = ((...args: unknown[]) => command(...args).catch(() => 0)) as never
-  }
-  return redis
-}
-
-/** An outage is one line at its beginning and one at its end, not one for each try. */
-function quietErrors(redis: Redis, name: string, log: FastifyBaseLogger): void {
-  let isDown = false
-  redis.on('error', (error) => {
-    if (!isDown) log.warn({ err: error }, `the Redis ${name} is not connected`)
-    isDown = true
+async function settledWithin(ms: number, promise: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
   })
-  redis.on('ready', () => {
-    if (isDown) log.info(`the Redis ${name} is connected again`)
-    isDown = false
-  })
-}
-
-/** Whatever the adapter’s listeners throw or reject with, they do not take the process along. */
-function guardListeners(subscriber: Redis, onError: (error: unknown) => void): void {
-  for (const name of ['messageBuffer', 'pmessageBuffer'] as const)
-    for (const listener of subscriber.listeners(name)) {
-      subscriber.off(name, listener as never)
-      subscriber.on(name, ((...args: unknown[]) => {
-        try {
-          Promise.resolve((listener as (...args: unknown[]) => unknown)(...args)).catch(onError)
-        } catch (error) {
-          onError(error)
-        }
-      }) as never)
-    }
-}
-
-/** A node’s own message, seen on the adapter’s channel: `serverSideEmit` never gives it to the node itself. */
-function proveHearing(io: ChapterIo, subscriber: Redis, speak: () => void, log: FastifyBaseLogger) {
-  const { uid, requestChannel } = io.of('/').adapter as unknown as { uid: string; requestChannel: string }
-  const mark = Buffer.from(`"uid":"${uid}"`)
-  const channel = Buffer.from(requestChannel)
-  let hasHeard = true
-  let missed = 0
-  subscriber.on('messageBuffer', (on: Buffer, message: Buffer) => {
-    if (hasHeard || !on.equals(channel) || !message.includes(mark)) return
-    hasHeard = true
-  })
-
-  const timer = setInterval(() => {
-    if (hasHeard) {
-      if (missed >= MAX_MISSED) log.info('other nodes are heard again')
-      missed = 0
-    } else {
-      missed += 1
-      if (missed === MAX_MISSED) log.warn('Redis does not deliver; rooms are fed from the log')
-      // One that thinks it is well needs to be told, and one that greets a silent server waits for ever; others
-      // are being made anew already.
-      if (missed % MAX_MISSED === 0 && ['ready', 'connect'].includes(subscriber.status))
-        subscriber.disconnect(true)
-    }
-    hasHeard = false
-    speak()
-  }, HEARING_MS)
-
-  return {
-    get isHearing() {
-      return missed < MAX_MISSED
-    },
-    stop: () => clearInterval(timer),
-  }
+  await Promise.race([promise, late])
+  clearTimeout(timer)
 }
 
 /** What another node may send: its release may be another, so only what is used is asked for. */
-const Entries = Type.Array(
-  Type.Object({
-    chapterId: Type.Integer({ minimum: 1 }),
-    events: Type.Array(
-      Type.Object({ name: Type.String(), payload: Type.Object({ seq: Type.Integer({ minimum: 1 }) }) }),
-    ),
-    progress: Type.Union([
-      Type.Null(),
-      Type.Object({ version: Type.Integer(), update: Type.Object({ progress: Type.Number() }) }),
-    ]),
-  }),
-)
+const Entry = Type.Object({
+  chapterId: Type.Integer({ minimum: 1 }),
+  events: Type.Array(
+    Type.Object({ name: Type.String(), payload: Type.Object({ seq: Type.Integer({ minimum: 1 }) }) }),
+  ),
+  progress: Type.Union([
+    Type.Null(),
+    Type.Object({ version: Type.Integer(), update: Type.Object({ progress: Type.Number() }) }),
+  ]),
+})

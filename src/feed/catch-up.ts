@@ -1,12 +1,12 @@
 /**
- * Entering a chapter’s room with a cursor, for a socket and for an SSE stream alike:
+ * Joining a chapter's room with a cursor, for a socket and for an SSE stream alike:
  *
- * 1. Open the room’s feed, so that what arrives from now on is held.
+ * 1. Open the room's feed, so that what arrives from now on is held, and wait until other nodes' commits arrive here.
  * 2. Read the log after the smaller of the cursor and the room’s position. (A new room’s position is the end of
  *    what was read.)
  * 3. Feed the room what was read. If it stands further now, since held events followed, or still behind, read on
  *    from there.
- * 4. Only when it stands exactly there, with nothing awaited since, and whoever asked still wants in: admit, and
+ * 4. Only when it stands exactly there, with nothing awaited since, and the newcomer still wants in: let it in, and
  *    hand over the events after the cursor.
  *
  * Steps 3 and 4 are synchronous after the read, so no event can fall between what is replayed and what is live.
@@ -16,10 +16,11 @@ import { createBatcher } from '../async/batcher.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { EventStore, LogPage } from '../store/events.js'
 import type { RememberedRoom } from '../store/sessions.js'
-import type { Feed, Room } from './feed.js'
+import type { Room } from './chapter-feed.js'
+import type { Feed } from './feed.js'
 
-/** What a newcomer is given at the moment of entering. */
-export interface Entrance {
+/** What a newcomer is given at the moment it has caught up. */
+export interface CaughtUp {
   room: Room
   /** undefined while the chapter does not exist. */
   page: LogPage | undefined
@@ -29,7 +30,7 @@ export interface Entrance {
   isReset: boolean
 }
 
-export interface EnterOptions {
+export interface CatchUpOptions {
   feed: Feed
   readPage: PageReader
   chapterId: number
@@ -39,18 +40,19 @@ export interface EnterOptions {
   remember?: RememberedRoom | undefined
   isWanted: () => boolean
   /** Runs in step 4, synchronously. The share in the room is the newcomer’s from then on. */
-  admit: (entrance: Entrance) => void
+  onCaughtUp: (caughtUp: CaughtUp) => void
 }
 
 /** Rounds of reading on; each is one commit further, and nobody commits for ever without a pause. */
 const MAX_ROUNDS = 100
 
-/** @returns whether the newcomer was admitted; if not, it did not want to be any more */
-export async function enterRoom(options: EnterOptions): Promise<boolean> {
-  const { feed, readPage, chapterId, isWanted, admit } = options
+/** @returns false when the newcomer did not want in any more */
+export async function catchUp(options: CatchUpOptions): Promise<boolean> {
+  const { feed, readPage, chapterId, isWanted, onCaughtUp } = options
   const room = feed.open(chapterId)
-  let isAdmitted = false
+  let isIn = false
   try {
+    await room.subscribed
     let { after } = options
     let isReset = false
     const missed = new Map<number, ChapterEvent>()
@@ -71,14 +73,14 @@ export async function enterRoom(options: EnterOptions): Promise<boolean> {
         from = Math.min(firstMissing(missed, after, page?.logFrom ?? 1), room.position ?? 0)
         continue
       }
-      isAdmitted = true
+      isIn = true
       const inOrder = [...missed.values()].sort((a, b) => a.payload.seq - b.payload.seq)
-      admit({ room, page, missed: inOrder, isReset })
+      onCaughtUp({ room, page, missed: inOrder, isReset })
       return true
     }
     throw new Error(`The room of chapter ${chapterId} did not come to rest`)
   } finally {
-    if (!isAdmitted) room.close()
+    if (!isIn) room.close()
   }
 }
 

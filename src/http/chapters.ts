@@ -20,12 +20,14 @@ import {
   LIST_LIMIT_DEFAULT,
   METADATA_MAX_BYTES,
 } from '../contract/chapter.js'
+import { JobView } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
+import { toWire } from '../contract/wire.js'
 import { isTraceparent } from '../dispatch/traceparent.js'
-import { type ChapterState, jobsOf, toInstant } from '../domain/chapter.js'
+import { type ChapterState, jobsOf } from '../domain/chapter.js'
 import type { NewChapter } from '../domain/create.js'
 import { ChapterNotFoundError, InvalidRequestError } from '../errors.js'
-import { type ChapterStore, type CreatedChapter, summaryOf } from '../store/chapters.js'
+import { type ChapterStore, summaryOf } from '../store/chapters.js'
 import { type ClientAuth, CLIENT_SECURITY as security } from './auth.js'
 import type { RouteLimit } from './rate-limit.js'
 import { problems } from './responses.js'
@@ -102,7 +104,7 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       return reply
         .code(isNew ? 201 : 200)
         .header('location', `/v1/chapter/${created.chapterId}`)
-        .send(createdView(created))
+        .send(toWire(ChapterCreated, created))
     },
   )
 
@@ -276,31 +278,12 @@ function sorted(value: unknown): unknown {
   return entries.map(([name, inner]) => [name, sorted(inner)])
 }
 
-function createdView(chapter: CreatedChapter): ChapterCreated {
-  return {
-    chapter_id: chapter.chapterId,
-    concept_id: chapter.conceptId,
-    exercise_id: chapter.exerciseId,
-    quiz_ids: chapter.quizIds,
-    quiz_count: chapter.quizCount,
-    status: chapter.status,
-    created_at: toInstant(chapter.createdAt),
-  }
-}
-
 function chapterView(state: ChapterState): ChapterView {
   return {
     ...summaryOf(state),
-    jobs: jobsOf(state).map((job) => ({
-      kind: job.kind,
-      job_id: job.jobId,
-      status: job.status,
-      attempt: job.attempt,
-      max_attempts: job.maxAttempts,
-      progress: job.progress,
-      deadline_at: job.deadlineAt === null ? null : toInstant(job.deadlineAt),
-      error: job.failure === null ? null : { reason: job.failure.reason, message: job.failure.error },
-    })),
+    jobs: jobsOf(state).map(({ reason, error, ...job }) =>
+      toWire(JobView, { ...job, error: reason === null ? null : { reason, message: error } }),
+    ),
   }
 }
 

@@ -17,7 +17,7 @@ import {
   type ProgressUpdate,
 } from '../contract/event.js'
 import { ChapterNotFoundError, ForbiddenError } from '../errors.js'
-import { enterRoom, type PageReader } from '../feed/catch-up.js'
+import { catchUp, type PageReader } from '../feed/catch-up.js'
 import type { Feed, Room } from '../feed/feed.js'
 import { CLIENT_SECURITY, type ClientAuth } from './auth.js'
 import { problems } from './responses.js'
@@ -137,13 +137,13 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
 
     let outcome: 'unknown chapter' | 'not allowed' | 'nothing follows' | 'streaming' = 'streaming'
     try {
-      await enterRoom({
+      await catchUp({
         feed,
         readPage,
         chapterId,
         after,
         isWanted: () => isOpen,
-        admit(entrance) {
+        onCaughtUp(entrance) {
           const { page, missed } = entrance
           room = entrance.room
           if (page === undefined) {

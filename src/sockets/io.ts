@@ -45,11 +45,13 @@ export interface SocketIoOptions {
   config: Pick<Config, 'corsOrigin'>
   /** Whether new sessions are refused. */
   isDraining: () => boolean
+  /** How long sockets may take to close, ms. */
+  closeMs: number
 }
 
 /** Registers Socket.IO on the app’s HTTP server; `serveSockets` then says what its sockets can do. */
 export const socketIo = fp<SocketIoOptions>(
-  async (app, { config, isDraining }) => {
+  async (app, { config, isDraining, closeMs }) => {
     await app.register(fastifySocketIo.default, {
       cors: { origin: config.corsOrigin === '*' ? '*' : [...config.corsOrigin] },
       // A refused handshake is tried again by clients; a refusing middleware would turn them away for good.
@@ -61,6 +63,11 @@ export const socketIo = fp<SocketIoOptions>(
       preClose: (done) => done(),
     })
     tellSessionIds(app.io)
+    const stopWatching = watchUnsent(app.io)
+    app.addHook('preClose', async () => {
+      stopWatching()
+      await closeSockets(app.io, closeMs)
+    })
   },
   { name: 'socket-io' },
 )
@@ -172,7 +179,7 @@ export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: So
 }
 
 /** Cuts connections of clients that stopped reading: what waits for them is kept in memory. */
-export function watchUnsent(io: ChapterIo): () => void {
+function watchUnsent(io: ChapterIo): () => void {
   const timer = setInterval(() => {
     for (const { conn } of io.sockets.sockets.values()) {
       const { websocket, unsentBytes } = transportOf(conn)
@@ -194,7 +201,7 @@ export function watchUnsent(io: ChapterIo): () => void {
  *
  * @param deadlineMs resolves by then, with those left open whose clients do not read
  */
-export async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<void> {
+async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<void> {
   const deadline = performance.now() + deadlineMs
   const clients = Object.values((io.engine as unknown as { clients: Record<string, EngineSocket> }).clients)
   const allGone = async (until: number) => {

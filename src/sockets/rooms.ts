@@ -9,7 +9,7 @@ import { type Access, type ChapterOwnership, mayRead } from '../auth/access.js'
 import type { ErrorCode } from '../contract/problem.js'
 import { type JoinedChapter, roomOf } from '../contract/socket.js'
 import { AppError, ChapterNotFoundError, ForbiddenError, UnavailableError } from '../errors.js'
-import { enterRoom, type PageReader } from '../feed/catch-up.js'
+import { catchUp, type PageReader } from '../feed/catch-up.js'
 import type { Feed, Room } from '../feed/feed.js'
 import type { LogPage } from '../store/events.js'
 import { failureKindOf } from '../store/failure.js'
@@ -119,14 +119,14 @@ export function createChapterRooms(options: {
       return joined
     }
     let joined: JoinedChapter = { chapter_id: chapterId }
-    const wasAdmitted = await enterRoom({
+    const wasAdmitted = await catchUp({
       feed,
       readPage,
       chapterId,
       after,
       remember,
       isWanted,
-      admit({ room, page, missed, isReset }) {
+      onCaughtUp({ room, page, missed, isReset }) {
         const refusal = refusalTo(accessOf(socket), chapterId, page)
         if (refusal !== undefined) {
           room.close()

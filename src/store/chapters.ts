@@ -1,17 +1,27 @@
 /**
- * Chapters in the database: the two statements of a commit group, one read and one write, and the views.
- * Statements take lists as JSON and give rows as JSON, so that a group of any size is the same statement.
+ * Chapters in the database: a commit group's read and write, and the views. Statements take lists of records as JSON and
+ * give records as JSON (`records.ts`), so a group of any size is the same statement.
  */
 import { and, desc, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
-import type { ChapterStatus, ChapterSummary, LearningView } from '../contract/chapter.js'
+import { type ChapterStatus, ChapterSummary, type LearningView } from '../contract/chapter.js'
 import type { ChapterEvent } from '../contract/event.js'
-import type { JobKind } from '../contract/job.js'
-import { type ChapterState, toInstant } from '../domain/chapter.js'
+import { ConceptView, ExerciseView, type JobKind, QuizView } from '../contract/job.js'
+import { type RecordOf, snakeCase, toWire } from '../contract/wire.js'
+import { type ChapterState, isDue } from '../domain/chapter.js'
 import type { FinishResult, OwedDeadLetter } from '../domain/command.js'
-import type { NewChapterIds } from '../domain/create.js'
-import { fromJson, fromRow, type GroupAnswerJson, type LearningJson, toJson } from './chapter-rows.js'
-import { type Db, prepare } from './database.js'
-import { GROUP_READ, GROUP_WRITE } from './group-statements.js'
+import type { CreatedChapter } from '../domain/create.js'
+import { type Db, prepare, preparedByParts } from './database.js'
+import {
+  CHANGING_KEYS,
+  CONTENT,
+  CREATION_KEYS,
+  groupRead,
+  groupWrite,
+  type ReadPart,
+  WRITE_LISTS,
+  type WriteList,
+} from './group-statements.js'
+import { keysOf, pick, recordFields } from './records.js'
 import * as table from './schema.js'
 
 /** What a group must know before it decides. */
@@ -23,14 +33,6 @@ export interface GroupQuestion {
   /** How many chapters will be made, and how many quizzes they have in all. */
   newChapters: number
   newQuizzes: number
-}
-
-/** A chapter as its create is answered. */
-export interface CreatedChapter extends NewChapterIds {
-  createId: string
-  quizCount: number
-  status: ChapterStatus
-  createdAt: number
 }
 
 export interface GroupAnswer {
@@ -93,41 +95,59 @@ export interface ChapterFilter {
   limit: number
 }
 
+interface GroupAnswerJson {
+  chapters?: { state: ChapterState; writeId: string }[]
+  created?: { createId: string; chapter: CreatedChapter }[]
+  keys?: GroupAnswer['keys']
+  ids?: GroupAnswer['ids']
+}
+
+const NO_IDS: GroupAnswer['ids'] = { chapters: [], concepts: [], exercises: [], quizzes: [] }
+
+type ChapterRecord = RecordOf<Omit<ChapterSummary, 'chapter_id'>> & { id: number }
+
 export function createChapterStore(db: Db): ChapterStore {
-  const read = prepare<{ answer: GroupAnswerJson }>(db, 'group_read', GROUP_READ)
-  const write = prepare<{ id: number | string }>(db, 'group_write', GROUP_WRITE)
-  const learning = prepare<{ learning: LearningJson }>(db, 'learning', LEARNING)
+  const read = preparedByParts<{ answer: GroupAnswerJson }, ReadPart>(db, 'group_read', groupRead)
+  const write = preparedByParts<{ id: number | string }, WriteList>(db, 'group_write', groupWrite)
+  const learning = prepare<{ learning: LearningRecord }>(db, 'learning', LEARNING)
 
   const readGroup = async (question: GroupQuestion): Promise<GroupAnswer> => {
-    const [row] = await read({
-      chapterIds: JSON.stringify(question.chapterIds),
-      createIds: JSON.stringify(question.createIds),
-      keys: JSON.stringify(question.keys.map(({ ownerId, key }) => ({ owner_id: ownerId, key }))),
-      newChapters: question.newChapters,
-      newQuizzes: question.newQuizzes,
+    const { chapterIds, createIds, keys, newChapters, newQuizzes } = question
+    const parts: ReadPart[] = []
+    if (chapterIds.length > 0) parts.push('chapters')
+    if (createIds.length > 0) parts.push('created')
+    if (keys.length > 0) parts.push('keys')
+    if (newChapters > 0) parts.push('ids')
+    const [row] = await read(parts, {
+      chapterIds: chapterIds.join(),
+      createIds: createIds.join(),
+      keys: JSON.stringify(keys),
+      newChapters,
+      newQuizzes,
     })
     if (row === undefined) throw new Error('The group’s read returned no row')
-    return fromJson(row.answer)
-  }
-
-  const readChapter = async (id: number): Promise<ChapterState | undefined> => {
-    const answer = await readGroup({
-      chapterIds: [id],
-      createIds: [],
-      keys: [],
-      newChapters: 0,
-      newQuizzes: 0,
-    })
-    return answer.chapters.get(id)?.state
+    const { answer } = row
+    return {
+      chapters: new Map(answer.chapters?.map((chapter) => [chapter.state.id, chapter])),
+      created: new Map(answer.created?.map(({ createId, chapter }) => [createId, chapter])),
+      keys: answer.keys ?? [],
+      ids: answer.ids ?? NO_IDS,
+    }
   }
 
   return {
     readGroup,
-    readChapter,
+
+    async readChapter(id) {
+      const question = { chapterIds: [id], createIds: [], keys: [], newChapters: 0, newQuizzes: 0 }
+      return (await readGroup(question)).chapters.get(id)?.state
+    },
 
     async writeGroup(writes, writeId, leasedUntil) {
-      const rows = await write(toJson(writes, writeId, leasedUntil))
-      return new Set(rows.map(({ id }) => Number(id)))
+      const lists = recordsOf(writes, writeId, leasedUntil)
+      const parts = WRITE_LISTS.filter((name) => lists[name].length > 0)
+      const values = Object.fromEntries(parts.map((name) => [name, JSON.stringify(lists[name])]))
+      return new Set((await write(parts, values)).map(({ id }) => Number(id)))
     },
 
     async list({ ownerId, courseId, status, among, before, limit }) {
@@ -149,22 +169,7 @@ export function createChapterStore(db: Db): ChapterStore {
         .where(and(...conditions))
         .orderBy(desc(table.chapter.id))
         .limit(limit)
-      return rows.map((row) => ({
-        chapter_id: row.id,
-        course_id: row.courseId,
-        owner_id: row.ownerId,
-        title: row.title,
-        description: row.description,
-        locale: row.locale,
-        quiz_count: row.quizCount,
-        metadata: row.metadata,
-        status: row.status,
-        progress: row.progress,
-        last_seq: row.lastSeq,
-        created_at: toInstant(Date.parse(row.createdAt)),
-        updated_at: toInstant(Date.parse(row.updatedAt)),
-        completed_at: row.completedAt === null ? null : toInstant(Date.parse(row.completedAt)),
-      }))
+      return rows.map(summaryOf)
     },
 
     async readLearning(id, withAnswers) {
@@ -173,45 +178,97 @@ export function createChapterStore(db: Db): ChapterStore {
       const { chapter, concept, exercise, quizzes } = row.learning
       if (!withAnswers) {
         delete exercise.answer
-        for (const quiz of quizzes) delete quiz.correct_answer
+        for (const quiz of quizzes) delete quiz.correctAnswer
       }
-      return { ...summaryOf(fromRow(chapter)), concept, exercise, quizzes }
+      return {
+        ...summaryOf(chapter),
+        concept: toWire(ConceptView, concept),
+        exercise: toWire(ExerciseView, exercise),
+        quizzes: quizzes.map((quiz) => toWire(QuizView, quiz)),
+      }
     },
   }
 }
 
-export function summaryOf(state: Omit<ChapterState, 'conceptId' | 'exerciseId' | 'jobs'>): ChapterSummary {
-  return {
-    chapter_id: state.id,
-    course_id: state.courseId,
-    owner_id: state.ownerId,
-    title: state.title,
-    description: state.description,
-    locale: state.locale,
-    quiz_count: state.quizCount,
-    metadata: state.metadata,
-    status: state.status,
-    progress: state.progress,
-    last_seq: state.lastSeq,
-    created_at: toInstant(state.createdAt),
-    updated_at: toInstant(state.updatedAt),
-    completed_at: state.completedAt === null ? null : toInstant(state.completedAt),
-  }
+export function summaryOf(chapter: ChapterRecord): ChapterSummary {
+  return toWire(ChapterSummary, { ...chapter, chapterId: chapter.id })
 }
 
-/** One statement, so one snapshot: nobody sees a completed chapter whose content is not there yet. */
+/** The write's lists of records. */
+function recordsOf(
+  writes: ChapterWrite[],
+  writeId: string,
+  leasedUntil: number,
+): Record<WriteList, object[]> {
+  const lists = Object.fromEntries(WRITE_LISTS.map((name) => [name, []])) as unknown as Record<
+    WriteList,
+    object[]
+  >
+  for (const { expectedVersion, state, changedKinds, events, results, deadLetters, creation } of writes) {
+    const chapterId = state.id
+    if (creation === undefined)
+      lists.changes.push({ id: state.id, expectedVersion, ...pick(state, CHANGING_KEYS), writeId })
+    else {
+      const { createId, quizIds, idempotency } = creation
+      const { conceptId, exerciseId } = state
+      lists.creations.push({
+        ...pick(state, CREATION_KEYS),
+        writeId,
+        createId,
+        conceptId,
+        exerciseId,
+        ...idempotency,
+      })
+      quizIds.forEach((id, index) => {
+        lists.newQuizzes.push({ id, chapterId, position: index + 1 })
+      })
+    }
+    const jobs = creation === undefined ? lists.jobs : lists.newJobs
+    for (const kind of changedKinds) {
+      const job = state.jobs[kind]
+      jobs.push({ chapterId, ...job, leasedUntil: isDue(job, state.updatedAt) ? leasedUntil : null })
+    }
+    for (const { kind, result } of results) {
+      if (kind === 'concept') lists.concepts.push({ chapterId, ...contentOf('concept', result) })
+      else if (kind === 'exercise')
+        lists.exercises.push({ chapterId, difficulty: 'medium', ...contentOf('exercise', result) })
+      else
+        result.quizzes.forEach((quiz, index) => {
+          lists.quizzes.push({ chapterId, position: index + 1, type: 'multiple', ...contentOf('quiz', quiz) })
+        })
+    }
+    for (const { name, payload } of events) lists.events.push({ chapterId, seq: payload.seq, name, payload })
+    for (const letter of deadLetters) lists.deadLetters.push({ chapterId, ...letter })
+  }
+  return lists
+}
+
+/** What a result says, under the record's names; what it leaves out keeps its default. */
+function contentOf(kind: JobKind, result: object): object {
+  const from = result as Record<string, unknown>
+  const said = CONTENT[kind].map((key) => [key, from[snakeCase(key)]] as const)
+  return Object.fromEntries(said.filter(([, value]) => value !== undefined))
+}
+
+interface LearningRecord {
+  chapter: ChapterRecord
+  concept: RecordOf<LearningView['concept']>
+  exercise: RecordOf<LearningView['exercise']>
+  quizzes: RecordOf<LearningView['quizzes'][number]>[]
+}
+
+const contentFields = (of: Parameters<typeof keysOf>[0], name: string) =>
+  recordFields(of, name, keysOf(of, ['chapterId', 'position']))
+
+/** One statement, so one snapshot: a completed chapter is never seen without its content. */
 const LEARNING = sql`
 select json_build_object(
-  'chapter', c,
+  'chapter', json_build_object(${recordFields(table.chapter, 'c')}),
   'concept', (
-    select json_build_object('id', id, 'title', title, 'content', content, 'is_complete', is_complete)
-    from concept where chapter_id = c.id),
+    select json_build_object(${contentFields(table.concept, 'concept')}) from concept where chapter_id = c.id),
   'exercise', (
-    select json_build_object('id', id, 'question', question, 'answer', answer, 'difficulty', difficulty,
-      'is_complete', is_complete)
-    from exercise where chapter_id = c.id),
+    select json_build_object(${contentFields(table.exercise, 'exercise')}) from exercise where chapter_id = c.id),
   'quizzes', (
-    select coalesce(json_agg(json_build_object('id', id, 'question', question, 'correct_answer', correct_answer,
-      'options', options, 'type', type, 'is_complete', is_complete) order by position), '[]')
+    select coalesce(json_agg(json_build_object(${contentFields(table.quiz, 'quiz')}) order by position), '[]')
     from quiz where chapter_id = c.id)) as learning
 from chapter c where c.id = ${sql.placeholder('id')}::bigint`

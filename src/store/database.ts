@@ -15,6 +15,19 @@ import { type SQL, sql } from 'drizzle-orm/sql'
 import { lockDataDir } from './data-dir-lock.js'
 import { checkMigrations, MIGRATIONS_DIR } from './migrations.js'
 
+/**
+ * How statements are planned. Every hot one is prepared, takes short lists and finds rows by key. PostgreSQL would plan
+ * some anew for each call, and others for the empty tables of a young installation, which it then reads whole. So each
+ * is planned once, for indexes and nested loops. `test/store/plans.test.ts` looks at the plans.
+ */
+export const PLANNING = {
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  jit: 'off',
+} as const
+
 /** Any Drizzle PostgreSQL database. */
 export type Db = PgDatabase<PgQueryResultHKT, Record<string, unknown>>
 
@@ -60,6 +73,11 @@ async function startPglite(
   description: string,
   unlock: () => Promise<void>,
 ): Promise<Database> {
+  await pglite.exec(
+    Object.entries(PLANNING)
+      .map(([name, value]) => `set ${name} = ${value};`)
+      .join('\n'),
+  )
   const db = drizzle(pglite)
   await checkMigrations(db as unknown as Db, 'before')
   await migrate(db, { migrationsFolder: MIGRATIONS_DIR })
@@ -102,6 +120,21 @@ export function prepare<Row>(
         error instanceof DrizzleQueryError && error.cause !== undefined ? error.cause : error,
       )
     }
+  }
+}
+
+/** A statement that is put together from parts: each combination that occurs is prepared once, by its own name. */
+export function preparedByParts<Row, Part extends string>(
+  db: Db,
+  name: string,
+  build: (parts: readonly Part[]) => SQL,
+): (parts: readonly Part[], values: Record<string, unknown>) => Promise<Row[]> {
+  const prepared = new Map<string, (values: Record<string, unknown>) => Promise<Row[]>>()
+  return (parts, values) => {
+    const key = parts.join()
+    const statement = prepared.get(key) ?? prepare<Row>(db, `${name}_${prepared.size}`, build(parts))
+    prepared.set(key, statement)
+    return statement(values)
   }
 }
 

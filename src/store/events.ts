@@ -4,8 +4,10 @@
 import { sql } from 'drizzle-orm'
 import type { ChapterStatus } from '../contract/chapter.js'
 import type { ChapterEvent, ProgressUpdate } from '../contract/event.js'
-import { toInstant } from '../domain/chapter.js'
+import { toInstant } from '../contract/wire.js'
 import { type Db, jsonParameter, prepare } from './database.js'
+import { recordFields, recordset } from './records.js'
+import * as table from './schema.js'
 import type { RememberedRoom } from './sessions.js'
 
 /** One chapter and what the reader has of it. */
@@ -47,43 +49,31 @@ export interface EventStore {
 }
 
 export function createEventStore(db: Db): EventStore {
-  const pages = prepare<{ page: PageRow }>(db, 'read_pages', readPages(sql`true`))
-  const joins = prepare<{ page: PageRow }>(
+  const pages = prepare<{ page: LogPage }>(db, 'read_pages', readPages(sql`true`))
+  const joins = prepare<{ page: LogPage }>(
     db,
     'read_pages_for_joins',
     sql`${REMEMBER} ${readPages(sql`true`)}`,
   )
-  const news = prepare<{ page: PageRow }>(
+  const news = prepare<{ page: LogPage }>(
     db,
     'read_news',
-    readPages(sql`(c.last_seq > wanted.after or c.progress_version > wanted.progress_version)`),
+    readPages(sql`(c.last_seq > wanted.after or c.progress_version > wanted."progressVersion")`),
   )
   const deleteLogs = prepare(db, 'delete_logs', DELETE_LOGS)
   const deleteKeys = prepare(db, 'delete_keys', DELETE_KEYS)
-  const toMap = (rows: { page: PageRow }[]) =>
-    new Map(rows.map(({ page }) => [page.chapter_id, pageFrom(page)]))
+  const byChapter = (rows: { page: LogPage }[]) => new Map(rows.map(({ page }) => [page.chapterId, page]))
 
   return {
     async readPages(cursors, remember = []) {
       if (cursors.length === 0) return new Map()
-      const wanted = cursors.map(({ chapterId, after }) => ({
-        id: chapterId,
-        after,
-        progress_version: 0,
-      }))
-      if (remember.length === 0) return toMap(await pages({ cursors: JSON.stringify(wanted) }))
-      return toMap(
-        await joins({ cursors: JSON.stringify(wanted), rooms: JSON.stringify(roomRows(remember)) }),
-      )
+      const values = { cursors: JSON.stringify(cursors) }
+      if (remember.length === 0) return byChapter(await pages(values))
+      return byChapter(await joins({ ...values, rooms: JSON.stringify(lastOfEach(remember)) }))
     },
     async readNews(cursors) {
       if (cursors.length === 0) return new Map()
-      const wanted = cursors.map(({ chapterId, after, progressVersion }) => ({
-        id: chapterId,
-        after,
-        progress_version: progressVersion,
-      }))
-      return toMap(await news({ cursors: JSON.stringify(wanted) }))
+      return byChapter(await news({ cursors: JSON.stringify(cursors) }))
     },
     async deleteLogsEndedBefore(before, limit) {
       return (await deleteLogs({ before: toInstant(before), limit })).length
@@ -98,36 +88,40 @@ export function createEventStore(db: Db): EventStore {
 const REMEMBER = sql`
 with remembered as (
   insert into session_room (pid, chapter_id, after_seq, node_id)
-  select pid, chapter_id, after_seq, node_id
-  from json_to_recordset(${jsonParameter('rooms')}) as x(pid text, chapter_id bigint, after_seq bigint, node_id uuid)
-  order by pid, chapter_id
+  select x.pid, x."chapterId", x."afterSeq", x."nodeId"
+  from ${recordset(table.sessionRoom, 'rooms', ['pid', 'chapterId', 'afterSeq', 'nodeId'])}
+  order by 1, 2
   on conflict (pid, chapter_id) do update set
     after_seq = excluded.after_seq, node_id = excluded.node_id, left_at = null
 )`
 
 /** Of rooms that were joined twice the last counts. */
-function roomRows(rooms: RememberedRoom[]): object[] {
-  const rows = rooms.map(({ pid, chapterId, afterSeq, nodeId }) => ({
-    pid,
-    chapter_id: chapterId,
-    after_seq: afterSeq,
-    node_id: nodeId,
-  }))
-  return [...new Map(rows.map((row) => [`${row.pid} ${row.chapter_id}`, row])).values()]
+function lastOfEach(rooms: RememberedRoom[]): RememberedRoom[] {
+  return [...new Map(rooms.map((room) => [`${room.pid} ${room.chapterId}`, room])).values()]
 }
+
+const PAGE_KEYS = [
+  'courseId',
+  'ownerId',
+  'status',
+  'progress',
+  'progressVersion',
+  'latestProgress',
+  'lastSeq',
+  'logFrom',
+] satisfies (keyof LogPage)[]
 
 const readPages = (condition: ReturnType<typeof sql>) => sql`
 select json_build_object(
-  'chapter_id', c.id, 'course_id', c.course_id, 'owner_id', c.owner_id,
-  'status', c.status, 'progress', c.progress, 'progress_version', c.progress_version,
-  'latest_progress', c.latest_progress, 'last_seq', c.last_seq, 'log_from', c.log_from,
+  'chapterId', c.id, ${recordFields(table.chapter, 'c', PAGE_KEYS)},
   'events', (
     select coalesce(json_agg(json_build_object('name', e.name, 'payload', e.payload) order by e.seq), '[]')
     from event e
     where e.chapter_id = c.id
       and e.seq > case when wanted.after > c.last_seq then 0 else wanted.after end)) as page
-from json_to_recordset(${jsonParameter('cursors')}) as wanted(id bigint, after bigint, progress_version bigint)
-  join chapter c on c.id = wanted.id
+from json_to_recordset(${jsonParameter('cursors')}) as wanted(
+    "chapterId" bigint, after bigint, "progressVersion" bigint)
+  join chapter c on c.id = wanted."chapterId"
 where ${condition}`
 
 /** Like every write it raises the version, so that no decision made before it is written after it. */
@@ -146,31 +140,3 @@ select id from ended`
 
 const DELETE_KEYS = sql`
 delete from idempotency_key where created_at < ${sql.placeholder('before')}::timestamptz returning chapter_id`
-
-interface PageRow {
-  chapter_id: number
-  course_id: number
-  owner_id: number
-  status: ChapterStatus
-  progress: number
-  progress_version: number
-  latest_progress: ProgressUpdate | null
-  last_seq: number
-  log_from: number
-  events: ChapterEvent[]
-}
-
-function pageFrom(row: PageRow): LogPage {
-  return {
-    chapterId: row.chapter_id,
-    courseId: row.course_id,
-    ownerId: row.owner_id,
-    status: row.status,
-    progress: row.progress,
-    progressVersion: row.progress_version,
-    latestProgress: row.latest_progress,
-    lastSeq: row.last_seq,
-    logFrom: row.log_from,
-    events: row.events,
-  }
-}

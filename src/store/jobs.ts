@@ -3,37 +3,22 @@
  * else has (`FOR UPDATE SKIP LOCKED`) and holds no lock afterwards. A lease is no part of a job’s state.
  * Instants are milliseconds since the epoch.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
-import type { FailureReason, JobKind } from '../contract/job.js'
-import type { Locale } from '../contract/scalar.js'
-import { toInstant } from '../domain/chapter.js'
-import { type Db, jsonParameter, prepare } from './database.js'
+import { GenerationMessage } from '../contract/generation.js'
+import type { JobKind } from '../contract/job.js'
+import { camelCase, type RecordOf, toInstant } from '../contract/wire.js'
+import type { OwedDeadLetter } from '../domain/command.js'
+import { type Db, prepare } from './database.js'
+import { keysOf, recordFields, recordset } from './records.js'
+import * as table from './schema.js'
 
-/** A job with all that its message says. */
-export interface DueJob {
-  kind: JobKind
-  jobId: string
-  attempt: number
-  maxAttempts: number
-  requestedAt: number
-  chapterId: number
-  courseId: number
-  ownerId: number
-  title: string
-  description: string
-  locale: Locale
-  quizCount: number
-  metadata: Record<string, unknown>
-  /** Of the request that created the chapter. */
+/** A job with all that its message says, and the trace that the message continues. */
+export type DueJob = RecordOf<Omit<GenerationMessage, 'deadline_at' | 'callback'>> & {
   traceparent: string | null
 }
 
-export interface DueDeadLetter extends DueJob {
-  deadlineAt: number | null
-  reason: FailureReason
-  error: string | null
-  failedAt: number
-}
+export type DueDeadLetter = DueJob & Omit<OwedDeadLetter, keyof DueJob>
 
 /** A job’s attempt, to be expired or taken back. */
 export interface AttemptRef {
@@ -43,11 +28,18 @@ export interface AttemptRef {
   attempt: number
 }
 
+export type JobRef = Pick<AttemptRef, 'chapterId' | 'kind' | 'jobId'>
+
 /** How many jobs are under way, and since when the oldest; instants in ms. */
 export interface JobCounts {
   jobs: { kind: JobKind; status: 'queued' | 'published'; count: number }[]
   /** `queued`: due since; `published`: with a worker since it was asked for. */
   oldestAt: { queued: number | null; published: number | null }
+}
+
+/** An attempt that was published; its deadline counts from then. */
+export interface PublishedAttempt extends AttemptRef {
+  deadlineAt: number
 }
 
 interface Claim {
@@ -62,44 +54,57 @@ export interface JobStore {
   claimDue(claim: Claim): Promise<DueJob[]>
   /** Published jobs past their deadline. */
   claimOverdue(claim: Claim): Promise<AttemptRef[]>
-  /** Published jobs whose holder has not said for too long that it still has them. */
-  claimLapsed(claim: Claim): Promise<AttemptRef[]>
+  /** Published jobs whose process has not renewed its hold on them. */
+  claimExpiredHolds(claim: Claim): Promise<AttemptRef[]>
   claimDeadLetters(claim: Claim): Promise<DueDeadLetter[]>
   deleteDeadLetters(jobIds: string[]): Promise<void>
+  /**
+   * Marks jobs published that are still queued for the attempt that was sent. As a claim it raises no version; a job
+   * that somebody is changing at this moment is left out.
+   * @returns how many were marked
+   */
+  markPublished(attempts: PublishedAttempt[]): Promise<number>
   /** Says that this process has these jobs in a queue that would die with it; `until` in the past gives them up. */
-  hold(jobIds: string[], until: number): Promise<void>
+  hold(jobs: JobRef[], until: number): Promise<void>
   count(): Promise<JobCounts>
   /** Voids every lease and hold: only where no other process can have one. */
   voidLeases(now: number): Promise<void>
 }
 
+/** A row that is being written is free again after a round trip or two. */
+const HOLD_TRIES = 5
+const HOLD_PAUSE_MS = 20
+
 export function createJobStore(db: Db): JobStore {
-  const due = prepare<DueRow>(db, 'claim_due', CLAIM_DUE)
-  const overdue = prepare<AttemptRow>(db, 'claim_overdue', CLAIM_OVERDUE)
-  const lapsed = prepare<AttemptRow>(db, 'claim_lapsed', CLAIM_LAPSED)
-  const letters = prepare<LetterRow>(db, 'claim_dead_letters', CLAIM_DEAD_LETTERS)
+  const due = prepare<{ due: DueJob }>(db, 'claim_due', CLAIM_DUE)
+  const overdue = prepare<{ attempt: AttemptRef }>(db, 'claim_overdue', CLAIM_OVERDUE)
+  const expiredHolds = prepare<{ attempt: AttemptRef }>(db, 'claim_expired_holds', CLAIM_EXPIRED_HOLDS)
+  const letters = prepare<{ due: DueDeadLetter }>(db, 'claim_dead_letters', CLAIM_DEAD_LETTERS)
   const remove = prepare(db, 'delete_dead_letters', DELETE_DEAD_LETTERS)
-  const hold = prepare(db, 'hold_jobs', HOLD)
+  const mark = prepare(db, 'mark_published', MARK_PUBLISHED)
+  const hold = prepare<{ jobId: string }>(db, 'hold_jobs', HOLD)
   const count = prepare<CountRow>(db, 'count_jobs', COUNT)
   const voidAll = prepare(db, 'void_leases', VOID_LEASES)
 
   return {
-    claimDue: async (claim) => (await due(values(claim))).map(({ due: row }) => dueJob(row)),
-    claimOverdue: async (claim) => (await overdue(values(claim))).map(attemptRef),
-    claimLapsed: async (claim) => (await lapsed(values(claim))).map(attemptRef),
-    claimDeadLetters: async (claim) =>
-      (await letters(values(claim))).map(({ due: row }) => ({
-        ...dueJob(row),
-        deadlineAt: row.deadline_at === null ? null : Date.parse(row.deadline_at),
-        reason: row.reason,
-        error: row.error,
-        failedAt: Date.parse(row.failed_at),
-      })),
-    async deleteDeadLetters(jobIds) {
-      await remove({ jobIds: JSON.stringify(jobIds) })
+    claimDue: async (claim) => (await due(values(claim))).map((row) => row.due),
+    claimOverdue: async (claim) => (await overdue(values(claim))).map((row) => row.attempt),
+    claimExpiredHolds: async (claim) => (await expiredHolds(values(claim))).map((row) => row.attempt),
+    claimDeadLetters: async (claim) => (await letters(values(claim))).map((row) => row.due),
+    async markPublished(attempts) {
+      return (await mark({ attempts: JSON.stringify(attempts) })).length
     },
-    async hold(jobIds, until) {
-      await hold({ jobIds: JSON.stringify(jobIds), until: toInstant(until) })
+    async deleteDeadLetters(jobIds) {
+      await remove({ jobIds: jobIds.join() })
+    },
+    async hold(jobs, until) {
+      let rest = jobs
+      for (let tries = 1; rest.length > 0 && tries <= HOLD_TRIES; tries++) {
+        if (tries > 1) await delay(HOLD_PAUSE_MS * Math.random())
+        const rows = await hold({ jobs: JSON.stringify(rest), until: toInstant(until) })
+        const held = new Set(rows.map(({ jobId }) => jobId))
+        rest = rest.filter(({ jobId }) => !held.has(jobId))
+      }
     },
     async count() {
       const rows = await count({})
@@ -123,14 +128,17 @@ const leasedUntil = sql`${sql.placeholder('leasedUntil')}::timestamptz`
 const limit = sql`${sql.placeholder('limit')}::int`
 const isFree = sql`(leased_until is null or leased_until <= ${now})`
 
-const chapterFields = sql.raw(`
-  'chapter_id', c.id, 'course_id', c.course_id, 'owner_id', c.owner_id, 'title', c.title,
-  'description', c.description, 'locale', c.locale, 'quiz_count', c.quiz_count, 'metadata', c.metadata,
-  'traceparent', c.traceparent`)
+/** What a message says of its job and of its chapter; the rest is made when it is sent. */
+const MESSAGE_KEYS = Object.keys(GenerationMessage.properties).map(camelCase)
+const JOB_KEYS = keysOf(table.job, ['chapterId', 'deadlineAt']).filter((key) => MESSAGE_KEYS.includes(key))
+const CHAPTER_KEYS = [
+  ...MESSAGE_KEYS.filter((key) => !JOB_KEYS.includes(key) && keysOf(table.chapter).includes(key)),
+  'traceparent',
+]
+const LETTER_KEYS = keysOf(table.deadLetter, [...JOB_KEYS, 'chapterId', 'leasedUntil'])
 
-const jobFields = sql.raw(`
-  'kind', x.kind, 'job_id', x.job_id, 'attempt', x.attempt, 'max_attempts', x.max_attempts,
-  'requested_at', x.requested_at`)
+const chapterFields = sql`'chapterId', c.id, ${recordFields(table.chapter, 'c', CHAPTER_KEYS)}`
+const ATTEMPT = sql`json_build_object(${recordFields(table.job, 'job', ['chapterId', 'kind', 'jobId', 'attempt'])})`
 
 const CLAIM_DUE = sql`
 with free as materialized (
@@ -142,7 +150,7 @@ with free as materialized (
   where job.chapter_id = free.chapter_id and job.kind = free.kind
   returning job.*
 )
-select json_build_object(${jobFields}, ${chapterFields}) as due
+select json_build_object(${recordFields(table.job, 'x', JOB_KEYS)}, ${chapterFields}) as due
 from x join chapter c on c.id = x.chapter_id order by x.due_at`
 
 const claimPublished = (condition: ReturnType<typeof sql>, leased: ReturnType<typeof sql>) => sql`
@@ -153,13 +161,13 @@ with free as materialized (
 )
 update job set ${leased} from free
 where job.chapter_id = free.chapter_id and job.kind = free.kind
-returning job.chapter_id, job.kind, job.job_id, job.attempt`
+returning ${ATTEMPT} as attempt`
 
 const CLAIM_OVERDUE = claimPublished(
   sql`deadline_at <= ${now} and ${isFree}`,
   sql`leased_until = ${leasedUntil}`,
 )
-const CLAIM_LAPSED = claimPublished(
+const CLAIM_EXPIRED_HOLDS = claimPublished(
   sql`held_until is not null and held_until <= ${now}`,
   sql`held_until = ${leasedUntil}`,
 )
@@ -173,21 +181,37 @@ with free as materialized (
   where dead_letter.job_id = free.job_id
   returning dead_letter.*
 )
-select json_build_object(${jobFields}, ${chapterFields}, 'deadline_at', x.deadline_at, 'reason', x.reason,
-  'error', x.error, 'failed_at', x.failed_at) as due
+select json_build_object(
+  ${recordFields(table.deadLetter, 'x', [...JOB_KEYS, ...LETTER_KEYS])}, ${chapterFields}) as due
 from x join chapter c on c.id = x.chapter_id order by x.failed_at`
 
-const jobIds = sql`(select x::uuid from json_array_elements_text(${jsonParameter('jobIds')}) x)`
+const DELETE_DEAD_LETTERS = sql`
+delete from dead_letter where job_id = any(string_to_array(${sql.placeholder('jobIds')}::text, ',')::uuid[])`
 
-const DELETE_DEAD_LETTERS = sql`delete from dead_letter where job_id in ${jobIds}`
+const MARK_PUBLISHED = sql`
+with sent as materialized (
+  select job.chapter_id, job.kind, x."deadlineAt"
+  from ${recordset(table.job, 'attempts', ['chapterId', 'kind', 'jobId', 'attempt', 'deadlineAt'])}
+    join job on job.chapter_id = x."chapterId" and job.kind = x.kind
+  where job.status = 'queued' and job.job_id = x."jobId" and job.attempt = x.attempt
+  for no key update of job skip locked
+)
+update job set status = 'published', deadline_at = to_timestamp(sent."deadlineAt" / 1000), leased_until = null
+from sent where job.chapter_id = sent.chapter_id and job.kind = sent.kind
+returning job.kind`
 
-/** The only statement here that waits for a row; it takes them in the order in which a group’s write does. */
+/** Skips rows that a write has locked, so that it can never deadlock with one; the caller asks again for those. */
 const HOLD = sql`
 with held as materialized (
-  select chapter_id, kind from job where job_id in ${jobIds} order by chapter_id, kind for no key update
+  select job.chapter_id, job.kind
+  from ${recordset(table.job, 'jobs', ['chapterId', 'kind', 'jobId'])}
+    join job on job.chapter_id = x."chapterId" and job.kind = x.kind
+  where job.job_id = x."jobId"
+  for no key update of job skip locked
 )
 update job set held_until = ${sql.placeholder('until')}::timestamptz from held
-where job.chapter_id = held.chapter_id and job.kind = held.kind`
+where job.chapter_id = held.chapter_id and job.kind = held.kind
+returning job.job_id as "jobId"`
 
 const COUNT = sql`
 select kind, status, count(*) as count,
@@ -201,34 +225,6 @@ with letters as (
 update job set leased_until = null, held_until = case when held_until > ${now} then ${now} else held_until end
 where leased_until is not null or held_until > ${now}`
 
-interface DueRow {
-  due: {
-    kind: JobKind
-    job_id: string
-    attempt: number
-    max_attempts: number
-    requested_at: string
-    chapter_id: number
-    course_id: number
-    owner_id: number
-    title: string
-    description: string
-    locale: Locale
-    quiz_count: number
-    metadata: Record<string, unknown>
-    traceparent: string | null
-  }
-}
-
-interface LetterRow {
-  due: DueRow['due'] & {
-    deadline_at: string | null
-    reason: FailureReason
-    error: string | null
-    failed_at: string
-  }
-}
-
 interface CountRow {
   kind: JobKind
   status: 'queued' | 'published'
@@ -236,45 +232,10 @@ interface CountRow {
   since: string
 }
 
-interface AttemptRow {
-  chapter_id: number | string
-  kind: JobKind
-  job_id: string
-  attempt: number
-}
-
 function values(claim: Claim) {
   return {
     now: toInstant(claim.now),
     leasedUntil: toInstant(claim.leasedUntil),
     limit: claim.limit,
-  }
-}
-
-function dueJob(row: DueRow['due']): DueJob {
-  return {
-    kind: row.kind,
-    jobId: row.job_id,
-    attempt: row.attempt,
-    maxAttempts: row.max_attempts,
-    requestedAt: Date.parse(row.requested_at),
-    chapterId: row.chapter_id,
-    courseId: row.course_id,
-    ownerId: row.owner_id,
-    title: row.title,
-    description: row.description,
-    locale: row.locale,
-    quizCount: row.quiz_count,
-    metadata: row.metadata,
-    traceparent: row.traceparent,
-  }
-}
-
-function attemptRef(row: AttemptRow): AttemptRef {
-  return {
-    chapterId: Number(row.chapter_id),
-    kind: row.kind,
-    jobId: row.job_id,
-    attempt: row.attempt,
   }
 }

@@ -10,7 +10,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import postgres, { type Options, type Sql } from 'postgres'
 import type { PostgresConfig } from '../config/config.js'
 import { ConfigError } from '../errors.js'
-import type { Database, Db } from './database.js'
+import { type Database, type Db, PLANNING } from './database.js'
 import { failureKindOf } from './failure.js'
 import { checkMigrations, MIGRATIONS_DIR } from './migrations.js'
 
@@ -55,7 +55,11 @@ function renewableClient(config: PostgresConfig, log: Log) {
     postgres(config.url, {
       ...optionsOf(config),
       max: config.poolSize,
-      connection: { application_name: 'chaptercast', statement_timeout: config.statementTimeoutMs },
+      connection: {
+        application_name: 'chaptercast',
+        statement_timeout: config.statementTimeoutMs,
+        ...PLANNING,
+      },
     })
   let current = open()
   let isClosed = false

@@ -8,6 +8,7 @@ import {
   bigint,
   boolean,
   check,
+  customType,
   doublePrecision,
   foreignKey,
   index,
@@ -16,7 +17,6 @@ import {
   pgTable,
   primaryKey,
   text,
-  timestamp,
   unique,
   uniqueIndex,
   uuid,
@@ -25,10 +25,16 @@ import { CHAPTER_STATUSES } from '../contract/chapter.js'
 import type { ProgressUpdate } from '../contract/event.js'
 import { DIFFICULTIES, FAILURE_REASONS, JOB_KINDS, JOB_STATUSES, QUIZ_TYPES } from '../contract/job.js'
 import { LOCALES } from '../contract/scalar.js'
+import { toInstant } from '../contract/wire.js'
 
 const id = () => bigint('id', { mode: 'number' }).generatedByDefaultAsIdentity().primaryKey()
 const chapterId = () => bigint('chapter_id', { mode: 'number' }).notNull()
-const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'string' })
+/** A moment: milliseconds since the epoch in the program. */
+const instant = customType<{ data: number; driverData: string }>({
+  dataType: () => 'timestamp (3) with time zone',
+  fromDriver: (text) => Date.parse(text),
+  toDriver: toInstant,
+})
 const percent = (name: string) => doublePrecision(name).notNull().default(0)
 const isOneOf = (column: string, values: readonly string[]) =>
   sql.raw(`"${column}" in (${values.map((value) => `'${value}'`).join(', ')})`)
@@ -155,7 +161,6 @@ export const job = pgTable(
   },
   (t) => [
     primaryKey({ name: 'job_of_chapter', columns: [t.chapterId, t.kind] }),
-    unique('job_job_id').on(t.jobId),
     index('job_to_publish').on(t.dueAt).where(sql`status = 'queued'`),
     index('job_to_expire').on(t.deadlineAt).where(sql`status = 'published'`),
     index('job_held').on(t.heldUntil).where(sql`status = 'published' and held_until is not null`),

@@ -6,7 +6,7 @@
  * was last seen: a node that was killed says nothing.
  */
 import { sql } from 'drizzle-orm'
-import { toInstant } from '../domain/chapter.js'
+import { toInstant } from '../contract/wire.js'
 import { type Db, jsonParameter, prepare } from './database.js'
 
 /** A room to be remembered with the read of a join. */

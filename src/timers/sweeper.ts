@@ -14,7 +14,7 @@ const LIMIT = 200
 const KEY_RETENTION_MS = 48 * 60 * 60 * 1000
 
 export interface SweeperOptions {
-  jobs: Pick<JobStore, 'claimOverdue' | 'claimLapsed'>
+  jobs: Pick<JobStore, 'claimOverdue' | 'claimExpiredHolds'>
   events: Pick<EventStore, 'deleteLogsEndedBefore' | 'deleteKeysBefore'>
   groups: Pick<CommitGroups, 'submit'>
   now: () => number
@@ -29,7 +29,7 @@ export function createSweeper(options: SweeperOptions): {
   const { jobs, events, groups, now, pollMs, eventRetentionMs, log } = options
   const onError = (error: unknown) => log.warn({ err: error }, 'a sweep failed; the next one comes')
 
-  async function end(type: 'expire' | 'lapse', claimed: AttemptRef[]): Promise<void> {
+  async function end(type: 'expire' | 'hold_expired', claimed: AttemptRef[]): Promise<void> {
     await Promise.all(
       claimed.map(({ chapterId, kind, jobId, attempt }) => {
         log.info({ chapter_id: chapterId, kind, job_id: jobId, attempt }, `attempt: ${type}`)
@@ -47,9 +47,9 @@ export function createSweeper(options: SweeperOptions): {
       })
       const overdue = await jobs.claimOverdue(claim())
       await end('expire', overdue)
-      const lapsed = await jobs.claimLapsed(claim())
-      await end('lapse', lapsed)
-      return overdue.length === LIMIT || lapsed.length === LIMIT
+      const unheld = await jobs.claimExpiredHolds(claim())
+      await end('hold_expired', unheld)
+      return overdue.length === LIMIT || unheld.length === LIMIT
     },
     pollMs,
     onError,

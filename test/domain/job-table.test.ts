@@ -3,7 +3,7 @@ import { JOB_STATUSES, type JobStatus } from '../../src/contract/job.js'
 import type { ChapterState, JobState } from '../../src/domain/chapter.js'
 import type { ChapterCommand } from '../../src/domain/command.js'
 import { decide } from '../../src/domain/decide.js'
-import { actionOf, JOB_INPUTS, type JobInput, MATCHES, matchOf } from '../../src/domain/job-state.js'
+import { actionOf, JOB_INPUTS, type JobInput, MATCHES, matchOf } from '../../src/domain/job-table.js'
 import {
   at,
   CANCELLED,

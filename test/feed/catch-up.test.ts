@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createPageReader, type Entrance, enterRoom, type PageReader } from '../../src/feed/catch-up.js'
+import { createPageReader, type CaughtUp, catchUp, type PageReader } from '../../src/feed/catch-up.js'
 import type { LogPage } from '../../src/store/events.js'
 import { waitFor } from '../support/condition.js'
 import { FakeLog, recordFeed } from './fake-log.js'
@@ -23,15 +23,15 @@ function slowLog(t: Tap) {
     const read = await waitFor('a read', () => reads.shift())
     read.answer(page ?? log.page(1, read.after))
   }
-  const entrances: Entrance[] = []
+  const entrances: CaughtUp[] = []
   const enter = (after: number, isWanted = () => true) =>
-    enterRoom({
+    catchUp({
       feed,
       readPage,
       chapterId: 1,
       after,
       isWanted,
-      admit: (entrance) => entrances.push(entrance),
+      onCaughtUp: (entrance) => entrances.push(entrance),
     })
   const replayed = () => entrances.map(({ missed }) => missed.map(({ payload }) => payload.seq))
   return { log, feed, heard, reads, answer, enter, entrances, replayed }

@@ -9,7 +9,7 @@ import type { ChapterState, JobState } from '../../src/domain/chapter.js'
 import type { ChapterCommand, Decision, DecisionContext, FinishResult } from '../../src/domain/command.js'
 import { createChapter as decideCreation, type NewChapter } from '../../src/domain/create.js'
 import { decide } from '../../src/domain/decide.js'
-import type { WorkName } from '../../src/domain/job-state.js'
+import type { WorkName } from '../../src/domain/job-table.js'
 import { FINISH_BODIES } from './client.js'
 
 export const NOON = Date.parse('2026-01-31T12:00:00.000Z')

@@ -17,7 +17,7 @@ import { LOCALES, MAX_ID } from '../../contract/scalar.js'
 import { compileCheck } from '../../contract/validation.js'
 import { reasonOf } from '../../dispatch/kafka.js'
 import { createKafkaQueue } from '../../dispatch/kafka-queue.js'
-import { generationMessage } from '../../dispatch/message.js'
+import { jobMessage } from '../../dispatch/message.js'
 import { ConfigError, UnavailableError } from '../../errors.js'
 import type { DueJob } from '../../store/jobs.js'
 import { answerCallbacks, type Outcome, passOnCallbacks } from './callbacks.js'
@@ -80,9 +80,9 @@ async function main(args: string[]): Promise<number> {
       throw new JobCommandError(`cannot listen on port ${port}: ${error.message}`)
     })
     const { port: listening } = server.addresses()[0] as { port: number }
-    const message = generationMessage(job, `http://${host}:${listening}`, deadlineAt)
+    const message = jobMessage(job, `http://${host}:${listening}`, deadlineAt)
     await queue.publish([message], AbortSignal.timeout(PUBLISH_TIMEOUT_MS))
-    print('published', `${kafka.topicPrefix}${TOPICS[job.kind]} at ${kafka.brokers.join(',')}`, message)
+    print('published', `${kafka.topicPrefix}${TOPICS[job.kind]} at ${kafka.brokers.join(',')}`, message.value)
     const timer = setTimeout(() => {
       print('time is up', `no end within ${timeoutMs / 1000} s; does a worker listen?`)
       end('failed')

@@ -5,17 +5,17 @@
 import type { JobStatus } from '../contract/job.js'
 
 /**
- * What can happen to a job. `published`, `expire` and `lapse` come from this server (a send succeeded, a
- * deadline passed, the process that held the job died), the rest from workers and clients.
+ * What can happen to a job. `expire` and `hold_expired` come from this server (a deadline passed, the process that
+ * held the job died), the rest from workers and clients. That a job was published is no input: like the lease it is
+ * marked in the row without a decision (`store/jobs.ts`), and only while the job is queued for that attempt.
  */
 export const JOB_INPUTS = [
-  'published',
   'start',
   'finish',
   'fail',
   'progress',
   'expire',
-  'lapse',
+  'hold_expired',
   'retry',
   'cancel',
 ] as const
@@ -26,8 +26,6 @@ export const MATCHES = ['current', 'other', 'unnamed'] as const
 export type Match = (typeof MATCHES)[number]
 
 export type JobAction =
-  /** queued → published; the deadline begins */
-  | 'publish'
   /** a worker begins, unless one that gave a sign of life lately is at it: → published */
   | 'start'
   /** the result is stored: → completed */
@@ -68,59 +66,54 @@ const ifCurrent = (current: JobAction, otherwise: JobAction): Cell => ({
 export const JOB_TABLE: Record<JobStatus, Record<JobInput, Cell>> = {
   // A callback may overtake the `published` mark, so `queued` takes callbacks that name it as `published` does.
   queued: {
-    published: ifCurrent('publish', 'none'),
     start: ifCurrent('start', 'refuse_superseded'),
     finish: 'complete',
     fail: ifCurrent('fail', 'ignored'),
     // Unnamed, it may come from an attempt that was given up; taken as a start, the next would never be sent.
     progress: { current: 'progress', other: 'ignored', unnamed: 'note' },
     expire: 'none',
-    lapse: 'none',
+    hold_expired: 'none',
     retry: 'none',
     cancel: 'cancel',
   },
   published: {
-    published: 'none',
     start: ifCurrent('start', 'refuse_superseded'),
     finish: 'complete',
     fail: { current: 'fail', other: 'ignored', unnamed: 'fail' },
     progress: { current: 'progress', other: 'ignored', unnamed: 'progress' },
     expire: ifCurrent('time_out', 'none'),
-    lapse: ifCurrent('requeue', 'none'),
+    hold_expired: ifCurrent('requeue', 'none'),
     retry: 'none',
     cancel: 'cancel',
   },
   completed: {
-    published: 'none',
     start: 'refuse_completed',
     finish: 'duplicate',
     fail: 'ignored',
     progress: 'ignored',
     expire: 'none',
-    lapse: 'none',
+    hold_expired: 'none',
     retry: 'none',
     cancel: 'none',
   },
   // A late finish still counts: the first result wins.
   failed: {
-    published: 'none',
     start: 'refuse_superseded',
     finish: 'complete',
     fail: 'ignored',
     progress: 'ignored',
     expire: 'none',
-    lapse: 'none',
+    hold_expired: 'none',
     retry: 'restart',
     cancel: 'none',
   },
   cancelled: {
-    published: 'none',
     start: 'refuse_cancelled',
     finish: 'ignored',
     fail: 'ignored',
     progress: 'ignored',
     expire: 'none',
-    lapse: 'none',
+    hold_expired: 'none',
     retry: 'none',
     cancel: 'none',
   },

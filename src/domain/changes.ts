@@ -1,59 +1,58 @@
 /**
- * A chapter under decision: what changes, what is told and what is owed, until it is all returned at once.
+ * The changes that one decision makes, collected until they are returned as one `Decision`: the new state, its events,
+ * results to store and dead letters. Steps (`steps.ts`) write here and nowhere else.
+ *
+ * The state that came in is never touched: a chapter or job is copied when it first changes. A job that did not change
+ * stays the same object; the store writes the others.
  */
-import type { CallbackAnswer } from '../contract/callback.js'
 import type { ChapterEvent, EventName, EventPayload } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
-import { type ChapterState, type JobState, toInstant } from './chapter.js'
-import type {
-  CommandType,
-  Decision,
-  DecisionContext,
-  FinishResult,
-  OwedDeadLetter,
-  Replies,
-} from './command.js'
+import { toInstant } from '../contract/wire.js'
+import type { ChapterState, JobState } from './chapter.js'
+import type { Decision, DecisionContext, FinishResult, OwedDeadLetter, Replies } from './command.js'
 import { eventMessage } from './messages.js'
 
-/** The fields of an event that its decision knows; the rest is the same for all. */
+/** The fields of an event that its step knows; the others are the same for all events. */
 type EventFields<Name extends EventName> = Omit<EventPayload<Name>, 'chapter_id' | 'message' | 'seq' | 'at'>
 
-/**
- * A state under decision. What changes is copied first: the state that came in stays as it was, and a job
- * that did not change stays the same object, by which a writer tells the changed ones.
- */
-export class Draft {
+export class Changes {
   readonly results: FinishResult[] = []
   readonly deadLetters: OwedDeadLetter[] = []
   readonly context: DecisionContext
   readonly nextVersion: number
-  chapter: ChapterState
+  private current: ChapterState
   private readonly before: ChapterState
   private readonly events: ChapterEvent[] = []
 
   constructor(state: ChapterState, context: DecisionContext) {
     this.before = state
-    this.chapter = state
+    this.current = state
     this.context = context
     this.nextVersion = state.version + 1
   }
 
-  job(kind: JobKind): Readonly<JobState> {
-    return this.chapter.jobs[kind]
+  get chapter(): Readonly<ChapterState> {
+    return this.current
   }
 
+  job(kind: JobKind): Readonly<JobState> {
+    return this.current.jobs[kind]
+  }
+
+  /** The chapter, to be changed. */
   changeChapter(): ChapterState {
-    if (this.chapter === this.before)
-      this.chapter = {
+    if (this.current === this.before)
+      this.current = {
         ...this.before,
         jobs: { ...this.before.jobs },
         version: this.nextVersion,
         updatedAt: Math.max(this.before.updatedAt, this.context.now),
       }
-    return this.chapter
+    return this.current
   }
 
-  change(kind: JobKind): JobState {
+  /** A job, to be changed. */
+  changeJob(kind: JobKind): JobState {
     const { jobs } = this.changeChapter()
     if (jobs[kind] === this.before.jobs[kind]) jobs[kind] = { ...jobs[kind] }
     return jobs[kind]
@@ -74,14 +73,10 @@ export class Draft {
     this.events.push({ name, payload } as unknown as ChapterEvent)
   }
 
-  answer(status: CallbackAnswer['status'], message: string): CallbackAnswer {
-    return { status, message, chapter_id: this.chapter.id }
-  }
-
-  finish<Type extends CommandType>(reply: Replies[CommandType]): Decision<Type> {
+  decision<Type extends keyof Replies>(reply: Replies[Type]): Decision<Type> {
     return {
-      reply: reply as Replies[Type],
-      state: this.chapter,
+      reply,
+      state: this.current,
       events: this.events,
       results: this.results,
       deadLetters: this.deadLetters,

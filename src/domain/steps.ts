@@ -1,0 +1,248 @@
+/**
+ * What an action does to a chapter: the only place where state changes and events arise. `decide.ts` and `create.ts`
+ * choose the steps; each step writes into the decision's `Changes`.
+ */
+
+import { backoffMs } from '../async/backoff.js'
+import type { ProgressUpdate } from '../contract/event.js'
+import { type FailureReason, JOB_KINDS, type JobKind, type JobResults } from '../contract/job.js'
+import { toInstant } from '../contract/wire.js'
+import type { Changes } from './changes.js'
+import { isRunning, type JobState, jobsOf } from './chapter.js'
+import type { FinishResult } from './command.js'
+import { eventMessage } from './messages.js'
+import { chapterProgress, meanProgress } from './progress.js'
+
+/** The first events of a chapter, which is new. */
+export function accept(changes: Changes): void {
+  const { title, conceptId, exerciseId, quizCount } = changes.changeChapter()
+  changes.emit('chapter_processing_started', { title, status: 'processing_started' })
+  changes.emit('concept_processing', { concept_id: conceptId, status: 'processing' })
+  changes.emit('exercise_processing', { exercise_id: exerciseId, status: 'processing' })
+  changes.emit('quiz_processing', { quiz_count: quizCount, status: 'processing' })
+}
+
+/** Stores the result and completes the job; the chapter may end with it. */
+export function complete(changes: Changes, { kind, result }: FinishResult): void {
+  changes.results.push({ kind, result } as FinishResult)
+  const job = changes.changeJob(kind)
+  job.status = 'completed'
+  job.progress = 100
+  job.deadlineAt = null
+  job.reason = null
+  job.error = null
+  const chapter = changes.changeChapter()
+  if (kind === 'concept')
+    changes.emit('concept_completed', { status: 'completed', concept_id: chapter.conceptId })
+  else if (kind === 'exercise')
+    changes.emit('exercise_completed', { status: 'completed', exercise_id: chapter.exerciseId })
+  else {
+    chapter.quizCount = (result as JobResults['quiz']).quizzes.length
+    changes.emit('quiz_completed', { status: 'completed', quiz_count: chapter.quizCount })
+  }
+  raiseProgress(changes, eventMessage(`${kind}_completed`, chapter.locale), { kind })
+  endRun(changes)
+}
+
+interface AttemptEnd {
+  reason: FailureReason
+  error: string | null
+  retryable: boolean
+  leastWaitMs: number
+}
+
+/** Ends the current attempt: the next one is scheduled, or the job fails, and perhaps the chapter. */
+export function endAttempt(changes: Changes, kind: JobKind, end: AttemptEnd): void {
+  const { now, policy, random } = changes.context
+  const job = changes.changeJob(kind)
+  const { reason, error } = end
+  const failure = { reason, ...(error === null ? {} : { error }) }
+  const hadProgress = job.progress > 0
+  job.reason = reason
+  job.error = error
+
+  if (end.retryable && job.attempt < job.maxAttempts) {
+    const next = job.attempt + 1
+    const retryAt = now + Math.max(backoffMs(next, policy, random), end.leastWaitMs)
+    queueAttempt(job, next, retryAt)
+    changes.emit(`${kind}_retrying`, {
+      status: 'retrying',
+      attempt: next,
+      max_attempts: job.maxAttempts,
+      retry_at: toInstant(retryAt),
+      ...failure,
+    })
+    if (hadProgress)
+      raiseProgress(changes, eventMessage(`${kind}_retrying`, changes.chapter.locale), { kind })
+    return
+  }
+
+  const { jobId, attempt, maxAttempts, requestedAt, deadlineAt } = job
+  changes.deadLetters.push({
+    kind,
+    jobId,
+    attempt,
+    maxAttempts,
+    requestedAt,
+    deadlineAt,
+    reason,
+    error,
+    failedAt: now,
+  })
+  job.status = 'failed'
+  job.deadlineAt = null
+  job.progress = 0
+  changes.emit(`${kind}_failed`, { status: 'failed', attempt, ...failure })
+  if (hadProgress) raiseProgress(changes, eventMessage(`${kind}_failed`, changes.chapter.locale), { kind })
+  endRun(changes)
+}
+
+/** The deadline passed without an answer. */
+export function timeOut(changes: Changes, kind: JobKind): void {
+  const { attempt, maxAttempts } = changes.job(kind)
+  changes.emit(`${kind}_timeout`, { status: 'timeout', attempt, max_attempts: maxAttempts })
+  endAttempt(changes, kind, { reason: 'timeout', error: null, retryable: true, leastWaitMs: 0 })
+}
+
+/** Queues the same attempt again: the process that worked on it died. */
+export function requeue(changes: Changes, kind: JobKind): void {
+  const job = changes.changeJob(kind)
+  job.status = 'queued'
+  job.dueAt = changes.context.now
+  job.deadlineAt = null
+  // `startedAt` stays: this attempt's `{kind}_started` is in the log. The heartbeat goes with its process.
+  job.lastSignAt = null
+}
+
+/** Starts failed jobs again from attempt 1, under new ids. */
+export function restart(changes: Changes, kinds: readonly JobKind[]): void {
+  const { now, newId, policy } = changes.context
+  for (const kind of kinds) {
+    const job = changes.changeJob(kind)
+    job.jobId = newId()
+    job.requestedAt = now
+    job.maxAttempts = policy.maxAttempts
+    job.reason = null
+    job.error = null
+    queueAttempt(job, 1, now)
+  }
+  const chapter = changes.changeChapter()
+  const isNewRun = chapter.status === 'failed'
+  chapter.status = 'processing'
+  chapter.completedAt = null
+  changes.emit('chapter_retrying', { status: 'retrying' })
+  // A new run begins where its jobs stand; a retry within a run must not move the bar back.
+  if (isNewRun) chapter.progress = meanProgress(chapter)
+  setLatestProgress(changes, { message: eventMessage('chapter_retrying', chapter.locale) })
+}
+
+/** Cancels the chapter and these jobs of it, for good. */
+export function cancelAll(changes: Changes, kinds: readonly JobKind[]): void {
+  for (const kind of kinds) {
+    const job = changes.changeJob(kind)
+    job.status = 'cancelled'
+    job.deadlineAt = null
+  }
+  changes.changeChapter().status = 'cancelled'
+  changes.emit('chapter_cancelled', { status: 'cancelled' })
+}
+
+/** Ends the run when nothing runs any more: `all_completed` at most once ever, `chapter_failed` once a run. */
+function endRun(changes: Changes): void {
+  const jobs = jobsOf(changes.chapter)
+  if (jobs.every((job) => job.status === 'completed')) {
+    const chapter = changes.changeChapter()
+    chapter.status = 'completed'
+    chapter.completedAt = changes.context.now
+    raiseProgress(changes, eventMessage('all_completed', chapter.locale), { reported: 100 })
+    changes.emit('all_completed', { status: 'all_completed' })
+    return
+  }
+  if (changes.chapter.status !== 'processing' || jobs.some(isRunning)) return
+  changes.changeChapter().status = 'failed'
+  changes.emit('chapter_failed', {
+    status: 'failed',
+    failed: jobs.filter((job) => job.status === 'failed').map((job) => job.kind),
+  })
+}
+
+function queueAttempt(job: JobState, attempt: number, dueAt: number): void {
+  job.status = 'queued'
+  job.attempt = attempt
+  job.dueAt = dueAt
+  job.deadlineAt = null
+  job.startedAt = null
+  job.lastSignAt = null
+  job.progress = 0
+}
+
+/**
+ * A worker is at this attempt: its deadline counts from now. Its first heartbeat is logged as `{kind}_started`.
+ * @returns the deadline
+ */
+export function heartbeat(changes: Changes, kind: JobKind): number {
+  const { now } = changes.context
+  const job = changes.changeJob(kind)
+  job.status = 'published'
+  if (job.startedAt === null) {
+    job.startedAt = now
+    changes.emit(`${kind}_started`, { status: 'started', attempt: job.attempt })
+  }
+  // Until now the deadline was the queue's, which may be later: a worker that hangs is found sooner.
+  if (job.lastSignAt === null) job.deadlineAt = null
+  job.lastSignAt = now
+  return renewDeadline(changes, job)
+}
+
+/** Chapter-level progress renews the deadline of every published job, and the heartbeat of those that have one. */
+export function renewDeadlines(changes: Changes): void {
+  for (const kind of JOB_KINDS)
+    if (changes.job(kind).status === 'published') renewDeadline(changes, changes.changeJob(kind))
+}
+
+/** The deadline never moves back. */
+function renewDeadline({ context: { now, policy } }: Changes, job: JobState): number {
+  const deadlineAt = Math.max(job.deadlineAt ?? 0, now + policy.timeoutMs)
+  job.deadlineAt = deadlineAt
+  if (job.lastSignAt !== null) job.lastSignAt = now
+  return deadlineAt
+}
+
+/** Raises a job's progress, and the chapter's with it. */
+export function raiseJobProgress(changes: Changes, kind: JobKind, progress: number, message: string): void {
+  const job = changes.changeJob(kind)
+  job.progress = Math.max(job.progress, progress)
+  raiseProgress(changes, message, { kind })
+}
+
+/** Raises the chapter's progress to what was reported, or to the mean over its kinds. */
+export function raiseProgress(
+  changes: Changes,
+  message: string,
+  of: { kind?: JobKind; reported?: number },
+): void {
+  const chapter = changes.changeChapter()
+  chapter.progress = chapterProgress(chapter, of.reported)
+  setLatestProgress(changes, { message, ...(of.kind === undefined ? {} : { kind: of.kind }) })
+}
+
+/** The latest `progress_update`, if it says anything new. */
+function setLatestProgress(changes: Changes, { message, kind }: { message: string; kind?: JobKind }): void {
+  const chapter = changes.changeChapter()
+  const update: ProgressUpdate = {
+    chapter_id: chapter.id,
+    progress: chapter.progress,
+    message,
+    ...(kind === undefined ? {} : { kind, kind_progress: chapter.jobs[kind].progress }),
+  }
+  const last = chapter.latestProgress
+  const isNew =
+    last === null ||
+    last.progress !== update.progress ||
+    last.message !== update.message ||
+    last.kind !== update.kind ||
+    last.kind_progress !== update.kind_progress
+  if (!isNew) return
+  chapter.latestProgress = update
+  chapter.progressVersion = changes.nextVersion
+}
