@@ -13,7 +13,7 @@
  * tells by its `write_id`. (Unless another node wrote the chapter in between: then its commands are decided
  * again on what is stored, and the feed’s repair and the lease’s end stand in for `onCommit`.)
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import type { GenerationPolicy } from '../config/config.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
@@ -127,6 +127,8 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   async function run(): Promise<void> {
     isRunning = true
     while (queue.length > 0) {
+      // Requests that have arrived already are read in this turn of the event loop, and join the group.
+      await nextTurn()
       const group = takeGroup()
       const startedAt = performance.now()
       try {
@@ -316,8 +318,16 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
 
 /** About what a command adds to the write, in bytes. */
 function sizeOf(command: ChapterCommand): number {
-  if (command.type === 'finish') return 500 + 2 * JSON.stringify(command.result).length
+  if (command.type === 'finish') return 500 + 2 * textLength(command.result)
   if (command.type === 'fail') return 500 + 2 * command.error.length
   if (command.type === 'progress') return 500 + 2 * command.message.length
   return 500
+}
+
+function textLength(value: unknown): number {
+  if (typeof value === 'string') return value.length
+  if (typeof value !== 'object' || value === null) return 8
+  let length = 0
+  for (const inner of Object.values(value)) length += 20 + textLength(inner)
+  return length
 }

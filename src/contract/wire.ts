@@ -34,10 +34,30 @@ export function toWire<Schema extends TObject>(
 ): Static<Schema> {
   const from = record as Record<string, unknown>
   const wire: Record<string, unknown> = {}
-  for (const name of Object.keys(schema.properties)) {
-    const value = from[camelCase(name)]
-    if (value !== undefined)
-      wire[name] = name.endsWith('_at') && typeof value === 'number' ? toInstant(value) : value
+  for (const { name, key, isInstant } of fieldsOf(schema)) {
+    const value = from[key]
+    if (value !== undefined) wire[name] = isInstant && typeof value === 'number' ? toInstant(value) : value
   }
   return wire as Static<Schema>
+}
+
+interface Field {
+  name: string
+  key: string
+  isInstant: boolean
+}
+
+const fields = new WeakMap<TObject, Field[]>()
+
+function fieldsOf(schema: TObject): Field[] {
+  let known = fields.get(schema)
+  if (known === undefined) {
+    known = Object.keys(schema.properties).map((name) => ({
+      name,
+      key: camelCase(name),
+      isInstant: name.endsWith('_at'),
+    }))
+    fields.set(schema, known)
+  }
+  return known
 }

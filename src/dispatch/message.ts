@@ -4,9 +4,8 @@
 import { DeadLetter, GenerationMessage } from '../contract/generation.js'
 import type { JobKind } from '../contract/job.js'
 import { camelCase, toWire } from '../contract/wire.js'
-import type { ChapterState } from '../domain/chapter.js'
+import type { ChapterState, JobState } from '../domain/chapter.js'
 import type { DueDeadLetter, DueJob } from '../store/jobs.js'
-import { pick } from '../store/records.js'
 import { traceparentOf } from './traceparent.js'
 
 export interface Message<Value extends GenerationMessage = GenerationMessage> {
@@ -23,8 +22,12 @@ const JOB_KEYS = [
 
 /** A job of a chapter that was just written, as a claim would return it. */
 export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
-  const fields = { ...chapter, ...chapter.jobs[kind], chapterId: chapter.id }
-  return pick(fields, JOB_KEYS) as unknown as DueJob
+  const job = chapter.jobs[kind]
+  const fields: Record<string, unknown> = { chapterId: chapter.id }
+  for (const key of JOB_KEYS)
+    if (key in job) fields[key] = job[key as keyof JobState]
+    else if (key in chapter) fields[key] = chapter[key as keyof ChapterState]
+  return fields as unknown as DueJob
 }
 
 /**

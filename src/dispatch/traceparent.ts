@@ -1,7 +1,7 @@
 /**
  * W3C Trace Context: https://www.w3.org/TR/trace-context/#traceparent-header
  */
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 
 const TRACEPARENT = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/
 
@@ -14,16 +14,15 @@ export function isTraceparent(text: string): boolean {
  * whose id is the job’s without its dashes. So every attempt at a job, and its dead letter, are one trace.
  * @param spanId eight bytes, not all zero
  */
-export function traceparentOf(jobId: string, parent?: string, spanId: Buffer = newSpanId()): string {
+export function traceparentOf(jobId: string, parent?: string, spanId?: Buffer): string {
   const [, traceId, flags] = TRACEPARENT.exec(parent ?? '') ?? []
-  return `00-${traceId ?? jobId.replaceAll('-', '').toLowerCase()}-${spanId.toString('hex')}-${flags ?? SAMPLED}`
+  return `00-${traceId ?? jobId.replaceAll('-', '').toLowerCase()}-${spanId?.toString('hex') ?? newSpanId()}-${flags ?? SAMPLED}`
 }
 
 /** Of a trace of our own: whoever takes part may record it. */
 const SAMPLED = '01'
 
-function newSpanId(): Buffer {
-  const bytes = randomBytes(8)
-  if (bytes.every((byte) => byte === 0)) bytes[7] = 1
-  return bytes
+/** Sixteen hexadecimal digits, never all zero: the tail of a UUID, for which Node keeps random bytes in store. */
+function newSpanId(): string {
+  return randomUUID().slice(19).replace('-', '')
 }
