@@ -58,9 +58,10 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
     {
       config: { rateLimit: createLimit },
       // Trimmed before it is measured: the limit is on what is kept.
-      preValidation: async (request) => {
+      preValidation: (request, _reply, done) => {
         const body = request.body as { title?: unknown } | null | undefined
         if (typeof body?.title === 'string') body.title = body.title.trim()
+        done()
       },
       attachValidation: true,
       schema: {
