@@ -31,6 +31,7 @@ import { measureRequests, metricsRoute } from './http/metrics.js'
 import { openapi } from './http/openapi.js'
 import { page } from './http/page.js'
 import { registerRateLimits } from './http/rate-limit.js'
+import { requestCheck, socketIoCheck } from './http/request-check.js'
 import { createHttpServer } from './http/server.js'
 import { webhookRoutes } from './http/webhooks.js'
 import { createMetrics } from './metrics.js'
@@ -141,7 +142,10 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   await app.register(openapi)
   await app.register(socketIo, { config, isDraining: () => stage === 'closing' })
-  const connections = trackConnections(app)
+  const connections = trackConnections(app, {
+    refuse: socketIoCheck(requestCheck(config.corsOrigin)),
+    maxUnsentBytes: config.maxWaitingBytes,
+  })
   if (config.redis !== undefined)
     bus = connectNodeBus({
       config: config.redis,

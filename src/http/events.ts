@@ -98,6 +98,11 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     after: number,
   ): Promise<void> {
     const { access, expiresAt } = clients.identityOf(request)
+    // Its reader went away while its token was checked: no `close` would follow that ends the stream.
+    if (reply.raw.closed) {
+      reply.hijack()
+      return
+    }
     const stream = new Readable({ read() {} })
     const response = reply.raw
     const unsentBytes = () => stream.readableLength + response.writableLength

@@ -12,11 +12,18 @@ import type { Config } from '../config/config.js'
 import { Problem } from '../contract/problem.js'
 import { compileCheck } from '../contract/validation.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
-import { answerBrokenRequest, answerProblems, sendProblem } from './problem.js'
+import { answerBrokenRequest } from './connections.js'
+import { answerProblems, sendProblem } from './problem.js'
+import { HttpRequest, requestCheck } from './request-check.js'
 import { createRequestLog, RequestLines } from './request-log.js'
 
 /** Largest body a client may send, in bytes; webhooks have a setting of their own. */
 const CLIENT_BODY_LIMIT_BYTES = 1_048_576
+
+/** Longer than the silences of a poll (25 s) and of an event stream (15 s). */
+const CONNECTION_TIMEOUT_MS = 60_000
+/** How often requests that take too long to arrive are looked for. */
+const SLOW_CHECK_MS = 5000
 
 export interface HttpServerOptions {
   config: Pick<Config, 'corsOrigin' | 'logLevel' | 'trustProxy'>
@@ -25,6 +32,7 @@ export interface HttpServerOptions {
 }
 
 export async function createHttpServer({ config, logger, isDraining }: HttpServerOptions) {
+  const refuse = requestCheck(config.corsOrigin)
   const app = fastify({
     ...(logger === undefined ? { logger: { level: config.logLevel } } : { loggerInstance: logger }),
     bodyLimit: CLIENT_BODY_LIMIT_BYTES,
@@ -46,6 +54,14 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
       void sendProblem(error, request, reply as never)
     },
     clientErrorHandler: answerBrokenRequest,
+    // Nothing was sent or taken for so long: a client that stopped reading its answer.
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    http: {
+      IncomingMessage: HttpRequest,
+      // Node’s own refusal has no body; ours is in \`requestCheck\`.
+      requireHostHeader: false,
+      connectionsCheckingInterval: SLOW_CHECK_MS,
+    } as object,
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.addSchema(Problem)
@@ -60,7 +76,10 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
   answerProblems(app as unknown as FastifyInstance)
 
   app.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id)
+    reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
+    if (request.url.startsWith('/v1/')) reply.header('cache-control', 'no-store')
+    const refusal = refuse(request.raw)
+    if (refusal !== undefined) return done(refusal)
     if (!isDraining() || request.routeOptions.config.whileDraining === true) return done()
     reply.header('connection', 'close')
     done(new UnavailableError('This node is shutting down'))
