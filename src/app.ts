@@ -27,6 +27,7 @@ import { chapterRoutes } from './http/chapters.js'
 import { trackConnections } from './http/connections.js'
 import { eventRoutes } from './http/events.js'
 import { healthRoutes } from './http/health.js'
+import { boundLoad } from './http/load.js'
 import { measureRequests, metricsRoute } from './http/metrics.js'
 import { openapi } from './http/openapi.js'
 import { page } from './http/page.js'
@@ -82,6 +83,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   })
   const app = server as unknown as FastifyInstance
   const { log } = app
+  boundLoad(app, config.maxWaitingBytes)
 
   const database = overrides.database ?? (await openDatabase(config, log))
   const chapters = createChapterStore(database.db)
@@ -177,7 +179,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     log,
   })
   serveSockets(app, { rooms, auth, sessions })
-  const unwatch = watchUnsent(app.io)
+  const unwatch = watchUnsent(app.io, connections)
 
   const queue = overrides.queue ?? openQueue(config, { hold: jobs.hold, now, log })
   measureRequests(app, metrics)
@@ -188,7 +190,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     clients,
     createLimit: limits.create,
   })
-  await app.register(eventRoutes, { feed, readPage, clients })
+  await app.register(eventRoutes, { connections, feed, readPage, clients })
   await app.register(webhookRoutes, {
     groups,
     bodyLimitBytes: config.webhookBodyLimitBytes,

@@ -20,9 +20,12 @@ import { ChapterNotFoundError, ForbiddenError } from '../errors.js'
 import { enterRoom, type PageReader } from '../feed/catch-up.js'
 import type { Feed, Room } from '../feed/feed.js'
 import { CLIENT_SECURITY, type ClientAuth } from './auth.js'
+import type { Connections } from './connections.js'
 import { problems } from './responses.js'
 
 export interface EventRoutesOptions {
+  /** Told where to find readers that are slow. */
+  connections?: Pick<Connections, 'watch'>
   feed: Feed
   readPage: PageReader
   clients: ClientAuth
@@ -38,13 +41,19 @@ const RETRY_MS = 2000
 const CLOSE_MS = 500
 
 export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
-  const { feed, readPage, clients } = options
+  const { feed, readPage, clients, connections } = options
   app.addHook('onRequest', clients.authenticate)
   /** Every response that is not closed yet, and how its stream is finished. */
-  const streams = new Map<FastifyReply['raw'], () => void>()
+  const streams = new Map<FastifyReply['raw'], { stream: Readable; finish: () => void }>()
+  connections?.watch(() =>
+    [...streams].map(([response, { stream }]) => ({
+      unsentBytes: stream.readableLength,
+      cut: () => response.destroy(),
+    })),
+  )
   // Ended before the server closes, which would wait for them; their readers come back elsewhere.
   app.addHook('preClose', async () => {
-    for (const finish of streams.values()) finish()
+    for (const { finish } of streams.values()) finish()
     const deadline = performance.now() + CLOSE_MS
     while (streams.size > 0 && performance.now() < deadline) await delay(10)
     for (const response of streams.keys()) response.destroy()
@@ -132,7 +141,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
       write(`event: progress_update\ndata: ${JSON.stringify(update)}\n\n`)
 
     const cancelExpiry = runAt(expiresAt, clients.now, finish)
-    streams.set(response, finish)
+    streams.set(response, { stream, finish })
     stream.on('close', end)
     response.on('close', () => {
       // Before its end when the reader went away, or wanted the head only.

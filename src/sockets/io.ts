@@ -172,16 +172,30 @@ export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: So
 }
 
 /** Cuts connections of clients that stopped reading: what waits for them is kept in memory. */
-export function watchUnsent(io: ChapterIo): () => void {
+export function watchUnsent(
+  io: ChapterIo,
+  connections: { watch(readers: () => Iterable<{ unsentBytes: number; cut(): void }>): void },
+): () => void {
+  // What they hold together counts as well, beside what other connections hold.
+  connections.watch(() =>
+    [...io.sockets.sockets.values()].map(({ conn }) => {
+      const { queuedBytes } = transportOf(conn)
+      return { unsentBytes: queuedBytes, cut: () => cut(conn) }
+    }),
+  )
   const timer = setInterval(() => {
     for (const { conn } of io.sockets.sockets.values()) {
-      const { websocket, unsentBytes } = transportOf(conn)
-      if (unsentBytes <= MAX_UNSENT_BYTES) continue
-      if (websocket === undefined) conn.close(true)
-      else websocket.terminate()
+      const { unsentBytes } = transportOf(conn)
+      if (unsentBytes > MAX_UNSENT_BYTES) cut(conn)
     }
   }, UNSENT_CHECK_MS)
   return () => clearInterval(timer)
+}
+
+function cut(conn: ChapterSocket['conn']): void {
+  const { websocket } = transportOf(conn)
+  if (websocket === undefined) conn.close(true)
+  else websocket.terminate()
 }
 
 /**
@@ -248,12 +262,19 @@ interface Websocket {
   _socket: { end(): void }
 }
 
-/** The websocket of a connection, and how much waits to be sent. */
-function transportOf(conn: ChapterSocket['conn']): { websocket: Websocket | undefined; unsentBytes: number } {
+/** The websocket of a connection, how much waits to be sent, and how much of it Socket.IO itself holds. */
+function transportOf(conn: ChapterSocket['conn']): {
+  websocket: Websocket | undefined
+  unsentBytes: number
+  queuedBytes: number
+} {
   const { writeBuffer, transport } = conn as unknown as EngineSocket
   const websocket = transport.name === 'websocket' ? transport.socket : undefined
-  const waiting = writeBuffer.reduce((sum, { data }) => sum + (typeof data === 'string' ? data.length : 0), 0)
-  return { websocket, unsentBytes: waiting + (websocket?.bufferedAmount ?? 0) }
+  const queuedBytes = writeBuffer.reduce(
+    (sum, { data }) => sum + (typeof data === 'string' ? data.length : 0),
+    0,
+  )
+  return { websocket, unsentBytes: queuedBytes + (websocket?.bufferedAmount ?? 0), queuedBytes }
 }
 
 function chapterIdOf(payload: unknown): number | null {

@@ -1,7 +1,8 @@
 /**
  * Connections of clients that send what no browser does: what they leave behind, and what they cost.
  */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
@@ -125,12 +126,6 @@ t.test('an upgrade in the middle of another answer closes the connection', async
 
 t.test('two hundred downloads asked for at once and then left give every file back', async (t) => {
   const testApp = await buildTestApp(t)
-  const files = () => readdirSync('/proc/self/fd').length
-  const warmUp = await openRawHttp(t, testApp.url)
-  warmUp.send(requestText('/docs/static/swagger-ui-bundle.js', { headers: ['connection: close'] }))
-  await warmUp.closed()
-  await leavesNothing(testApp)
-  const before = files()
   for (const path of ['/docs/static/swagger-ui-bundle.js', '/web/vendor/marked.js', '/docs/json'])
     for (const isRude of [true, false]) {
       const client = await openRawHttp(t, testApp.url)
@@ -141,8 +136,20 @@ t.test('two hundred downloads asked for at once and then left give every file ba
       else client.socket.destroy()
       await leavesNothing(testApp)
     }
-  await waitFor('no more files are open than before', () => files() <= before)
+  await waitFor('no file that was served is open', () => openFiles().length === 0)
 })
+
+/** Files that this process has open and that it serves. */
+function openFiles(): string[] {
+  const names = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`)
+    } catch {
+      return ''
+    }
+  })
+  return names.filter((name) => /swagger-ui-bundle\.js$|marked.*\.js$/.test(name))
+}
 
 t.test('a request that arrives too slowly gets 408, and its connection is given back', async (t) => {
   const testApp = await buildTestApp(t)
@@ -189,5 +196,101 @@ t.test('an event stream that is left while it is being opened leaves no room beh
   await waitFor('no room is open', async () => {
     const { payload } = await testApp.app.inject('/metrics')
     return /^chaptercast_rooms 0$/m.test(payload)
+  })
+})
+
+/** Chapters whose list is an answer of a megabyte; the path of that list. */
+async function bigList(testApp: TestApp): Promise<string> {
+  const metadata = { text: 'x'.repeat(8000) }
+  await Promise.all(Array.from({ length: 100 }, () => createQuietly(testApp, { owner_id: 7, metadata })))
+  return '/v1/chapter/?owner_id=7&limit=100'
+}
+
+function serverSockets({ app }: TestApp): Socket[] {
+  const sockets: Socket[] = []
+  app.server.on('connection', (socket: Socket) => sockets.push(socket))
+  return sockets
+}
+
+t.test('what a client pipelines is answered in order, and costs one answer at a time', async (t) => {
+  const testApp = await buildTestApp(t)
+  const path = await bigList(testApp)
+  const sockets = serverSockets(testApp)
+  const client = await openRawHttp(t, testApp.url)
+  client.socket.pause()
+  client.send(requestText(path).repeat(277))
+  const [socket] = await waitFor('an answer waits for its reader', () => {
+    const unread = sockets.filter(({ writableLength }) => writableLength > 0)
+    return unread.length > 0 && unread
+  })
+  const { payload } = await testApp.app.inject('/metrics')
+  const [, answered] =
+    /http_request_seconds_count\{route="\/v1\/chapter\/",method="GET",status="200"\} (\d+)/.exec(payload) ??
+    []
+  t.ok(Number(answered ?? 0) < 60, `${answered} were answered that nobody has read`)
+  t.ok((socket?.writableLength ?? 0) < 2e6, `${socket?.writableLength} bytes wait`)
+  client.socket.resume()
+  await waitFor('all are answered', () => client.statuses().length === 277, {
+    timeoutMs: 60_000,
+    everyMs: 200,
+  })
+  t.same(new Set(client.statuses()), new Set([200]))
+  client.socket.destroy()
+  await leavesNothing(testApp)
+})
+
+t.test(
+  'of requests without end on one connection a thousand are answered, and then it is closed',
+  async (t) => {
+    const testApp = await buildTestApp(t)
+    const client = await openRawHttp(t, testApp.url)
+    client.send(requestText('/readyz').repeat(1500))
+    await client.closed()
+    const statuses = client.statuses()
+    t.equal(statuses.pop(), 503, 'the last one is refused')
+    t.same(new Set(statuses), new Set([200]))
+    t.ok(statuses.length >= 1000)
+    t.match(client.text(), /retry-after: 1/i)
+    await leavesNothing(testApp)
+  },
+)
+
+t.test('when many do not read their answers the slowest are cut, and others are served', async (t) => {
+  const testApp = await buildTestApp(t, { MAX_WAITING_BYTES: '20000000' })
+  const path = await bigList(testApp)
+  const clients = await Promise.all(Array.from({ length: 60 }, () => openRawHttp(t, testApp.url)))
+  for (const client of clients) {
+    client.socket.pause()
+    client.send(requestText(path).repeat(50))
+  }
+  await waitFor('some are cut', async () => (await connectionsOf(testApp)) < 60, { timeoutMs: 20_000 })
+  await waitFor('another client is served', async () => {
+    const { statusCode, headers } = await testApp.app.inject(path)
+    if (statusCode === 503) t.match(headers['retry-after'], /^\d+$/)
+    return statusCode === 200
+  })
+  t.equal((await testApp.app.inject('/healthz')).statusCode, 200)
+})
+
+t.test('bodies beyond what the node may hold are refused before they are read', async (t) => {
+  const testApp = await buildTestApp(t, { MAX_WAITING_BYTES: '2000000' })
+  const headers = ['content-type: application/json', 'content-length: 900000']
+  const text = requestText('/v1/chapter/', { method: 'POST', headers })
+  const held = await Promise.all([openRawHttp(t, testApp.url), openRawHttp(t, testApp.url)])
+  for (const client of held) client.send(text)
+  const refused = await openRawHttp(t, testApp.url)
+  await waitFor('one more is refused', async () => {
+    if (refused.statuses().length === 0) refused.send(text)
+    return refused.statuses()[0] === 503
+  })
+  t.match(refused.text(), /retry-after: 1/i)
+  for (const client of held) client.socket.destroy()
+  await waitFor('room is made when they are gone', async () => {
+    const { statusCode } = await testApp.app.inject({
+      method: 'POST',
+      url: '/v1/chapter/',
+      payload: CREATE_EXAMPLE,
+    })
+    return statusCode === 201
   })
 })

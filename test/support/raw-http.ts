@@ -7,7 +7,7 @@ import { waitFor } from './condition.js'
 
 export interface RawHttp {
   readonly socket: Socket
-  /** Everything that came so far, as Latin-1. */
+  /** The first megabyte of what came so far, as Latin-1. */
   text(): string
   /** The statuses of the answers so far. Bodies must hold no status lines. */
   statuses(): number[]
@@ -16,15 +16,25 @@ export interface RawHttp {
   closed(): Promise<void>
 }
 
+const STATUS_LINE = /HTTP\/1\.1 (\d{3}) /g
+const STATUS_LENGTH = 'HTTP/1.1 200 '.length
+
 /** A connection, closed at the end of the test. */
 export async function openRawHttp(t: Test, url: string): Promise<RawHttp> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   t.teardown(() => socket.destroy())
   let text = ''
+  const statuses: number[] = []
+  /** What may be the first half of a status line. */
+  let rest = ''
   let hasEnded = false
   socket.setEncoding('latin1')
   socket.on('data', (part: string) => {
-    text += part
+    if (text.length < 1_000_000) text += part
+    const searched = rest + part
+    for (const [, status] of searched.matchAll(STATUS_LINE)) statuses.push(Number(status))
+    // One character shorter than a status line’s start, so that none is counted twice.
+    rest = searched.slice(-(STATUS_LENGTH - 1))
   })
   for (const end of ['end', 'close'])
     socket.on(end, () => {
@@ -35,7 +45,7 @@ export async function openRawHttp(t: Test, url: string): Promise<RawHttp> {
   return {
     socket,
     text: () => text,
-    statuses: () => [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status)),
+    statuses: () => [...statuses],
     send: (bytes) => void socket.write(bytes),
     closed: async () => {
       await waitFor('the server has closed the connection', () => hasEnded, { timeoutMs: 20_000 })
