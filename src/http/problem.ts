@@ -77,7 +77,7 @@ function patternOf(url: string): RegExp {
 }
 
 export function sendProblem(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const appError = toAppError(error)
+  const appError = toAppError(error, request)
   const { code } = appError
   if (ERRORS[code].status >= 500) request.log.error({ err: error, code }, appError.message)
   else request.log.info({ code, detail: appError.message.slice(0, 500) }, 'refused')
@@ -106,9 +106,12 @@ export function problemOf(code: ErrorCode, detail: string, requestId: string, er
   }
 }
 
-function toAppError(error: Error): AppError {
+function toAppError(error: Error, { raw }: FastifyRequest): AppError {
   if (error instanceof AppError) return error
   const { code, statusCode } = error as FastifyError
+  // Its client went away. The code would be that of a database that did.
+  if (raw.destroyed && !raw.complete)
+    return new AppError('invalid_request', 'The request broke off before its end', { cause: error })
   if (failureKindOf(error) === 'connection')
     return new UnavailableError('The database does not answer', { cause: error })
   const known = FASTIFY_CODES[code] ?? (statusCode === undefined ? undefined : CODE_BY_STATUS.get(statusCode))
