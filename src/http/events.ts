@@ -208,8 +208,16 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
   }
 }
 
+/** Whether server-sent events are asked for by name, and a list is not preferred (RFC 9110 §12.5.1). */
 function wantsStream({ headers }: FastifyRequest): boolean {
-  return /\btext\/event-stream\b/.test(headers.accept ?? '')
+  const weights = new Map<string, number>()
+  for (const range of (headers.accept ?? '').toLowerCase().split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim())
+    const weight = parameters.find((parameter) => /^q\s*=/.test(parameter))?.split('=')[1]
+    weights.set(type, weight === undefined ? 1 : Number(weight) || 0)
+  }
+  const stream = weights.get('text/event-stream') ?? 0
+  return stream > 0 && stream >= (weights.get('application/json') ?? 0)
 }
 
 /** A browser’s cursor when it comes back; anything else than a seq is as good as none. */

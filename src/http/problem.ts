@@ -94,14 +94,18 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
 
 export function problemOf(code: ErrorCode, detail: string, requestId: string, errors?: Violation[]): Problem {
   const { status, title } = ERRORS[code]
+  // A name in the body can hold half a character, and a path be cut within one.
+  const whole = errors?.map(({ path, message }) => ({
+    path: path.toWellFormed(),
+    message: message.toWellFormed(),
+  }))
   return {
     type: 'about:blank',
     title,
     status,
     code,
-    detail:
-      errors === undefined ? detail : errors.map(({ path, message }) => `${path} ${message}`).join('; '),
-    ...(errors === undefined ? {} : { errors }),
+    detail: whole?.map(({ path, message }) => `${path} ${message}`).join('; ') ?? detail.toWellFormed(),
+    ...(whole === undefined ? {} : { errors: whole }),
     request_id: requestId,
   }
 }

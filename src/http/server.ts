@@ -2,7 +2,6 @@
  * Fastify as this program uses it: strict JSON in, problem+json out, request ids, CORS, and validation that lists
  * every violation.
  */
-import { isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
@@ -13,6 +12,7 @@ import { Problem } from '../contract/problem.js'
 import { compileCheck } from '../contract/validation.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
 import { answerBrokenRequest } from './connections.js'
+import { readJson } from './json.js'
 import { answerProblems, sendProblem } from './problem.js'
 import { HttpRequest, requestCheck } from './request-check.js'
 import { createRequestLog, RequestLines } from './request-log.js'
@@ -99,32 +99,6 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Answered also by a node that is shutting down. */
     whileDraining?: boolean
-  }
-}
-
-/** JSON as UTF-8 and nothing else; what is not is refused rather than mended. An empty body is no body. */
-function readJson(app: FastifyInstance): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
-    if (body.length === 0) return done(null, undefined)
-    if (!isUtf8(body))
-      return done(new InvalidRequestError([{ path: '/body', message: 'is not UTF-8' }], 'invalid_json'))
-    const text = body.toString('utf8')
-    return parseJson(request, text, (error, value) => {
-      if (error === null) return done(null, value)
-      return done(new InvalidRequestError([{ path: '/body', message: refusalOf(text) }], 'invalid_json'))
-    })
-  })
-}
-
-/** Fastify’s parser refuses without saying why. */
-function refusalOf(text: string): string {
-  try {
-    JSON.parse(text.replace(/^\ufeff/, ''))
-    return 'has a field __proto__ or constructor.prototype, which is not allowed'
-  } catch (error) {
-    return `is not valid JSON: ${(error as Error).message}`
   }
 }
 

@@ -80,6 +80,11 @@ function tellSessionIds(io: ChapterIo): void {
     const sid = sids.get(request)
     if (sid !== undefined) headers[SESSION_ID_HEADER] = sid
   })
+  // What a session hears is its client’s, and no page may read it as anything else.
+  io.engine.on('headers', (headers: Record<string, string>) => {
+    headers['x-content-type-options'] = 'nosniff'
+    headers['cache-control'] = 'no-store'
+  })
 }
 
 export interface SocketParts {
