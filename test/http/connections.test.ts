@@ -294,3 +294,47 @@ t.test('bodies beyond what the node may hold are refused before they are read', 
     return statusCode === 201
   })
 })
+
+t.test('an error never lands inside another answer: the connection is closed instead', async (t) => {
+  const testApp = await buildTestApp(t)
+  const id = await createQuietly(testApp)
+  const stream = requestText(`/v1/chapter/${id}/events`, { headers: ['accept: text/event-stream'] })
+  const poll = requestText('/socket.io/?EIO=4&transport=polling')
+  for (const noise of ['noise\r\n\r\n', `GET / HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`]) {
+    const reader = await openRawHttp(t, testApp.url)
+    reader.send(stream)
+    await waitFor('the stream is open', () => reader.text().includes('chapter_processing_started'))
+    reader.send(noise)
+    await reader.closed()
+    t.same(reader.statuses(), [200], 'within an open event stream')
+    t.notMatch(reader.text(), 'problem+json')
+
+    const poller = await openRawHttp(t, testApp.url)
+    poller.send(poll)
+    await waitFor('the session is open', () => /"sid"/.test(poller.text()))
+    const sid = /"sid":"([^"]+)"/.exec(poller.text())?.[1]
+    poller.send(requestText(`/socket.io/?EIO=4&transport=polling&sid=${sid}`) + noise)
+    await poller.closed()
+    t.same(poller.statuses(), [200], 'before a poll that waits is answered')
+
+    const pipeliner = await openRawHttp(t, testApp.url)
+    pipeliner.send(requestText('/docs/static/swagger-ui-bundle.js').repeat(3) + noise)
+    await pipeliner.closed()
+    t.notOk(
+      pipeliner.statuses().some((status) => status !== 200),
+      'within a pipelined answer',
+    )
+  }
+  await leavesNothing(testApp)
+})
+
+t.test('what is refused after an answer is answered by itself', async (t) => {
+  const testApp = await buildTestApp(t)
+  const client = await openRawHttp(t, testApp.url)
+  client.send(requestText('/healthz'))
+  await waitFor('the first answer', () => client.statuses().length === 1)
+  client.send('noise\r\n\r\n')
+  await client.closed()
+  t.same(client.statuses(), [200, 400])
+  await leavesNothing(testApp)
+})
