@@ -27,13 +27,16 @@ import { chooseModel } from './generator/models.js'
 import { createWorker, type Work } from './generator/worker.js'
 import { createClientAuth, webhookAuth, whatIsOpen } from './http/auth.js'
 import { chapterRoutes } from './http/chapters.js'
+import { trackConnections } from './http/connections.js'
 import { eventRoutes } from './http/events.js'
 import { healthRoutes } from './http/health.js'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.js'
+import { boundLoad } from './http/load.js'
 import { measureRequests, metricsRoute } from './http/metrics.js'
 import { openapi } from './http/openapi.js'
 import { page } from './http/page.js'
 import { registerRateLimits } from './http/rate-limit.js'
+import { requestCheck, socketIoCheck } from './http/request-check.js'
 import { createHttpServer } from './http/server.js'
 import { webhookRoutes } from './http/webhooks.js'
 import { createMetrics } from './metrics.js'
@@ -75,6 +78,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   const { log } = app
   const nodeId = newId()
   lifecycle.register(app)
+  boundLoad(app, config.maxWaitingBytes)
 
   // The truth.
   const database = closedLast(app, overrides.database ?? (await openDatabase(config, log)))
@@ -158,6 +162,11 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   const clients = createClientAuth(verify, now)
   await app.register(openapi)
   await app.register(socketIo, { config, isDraining: lifecycle.isClosing, closeMs: lifecycle.closeSocketsMs })
+  const connections = trackConnections(app, {
+    refuse: socketIoCheck(requestCheck(config.corsOrigin)),
+    maxUnsentBytes: config.maxWaitingBytes,
+  })
+  lifecycle.endConnections(connections)
   if (redis && config.redis) attachRedisAdapter(app.io, redis, config.redis.prefix, log)
   const limits = await registerRateLimits(app, {
     limits: config.rateLimit,
@@ -194,7 +203,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       log,
     }),
   )
-  serveSockets(app, { rooms, auth, sessions })
+  serveSockets(app, { rooms, auth, sessions, connections })
 
   // Requests.
   measureRequests(app, metrics)
@@ -205,7 +214,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     clients,
     createLimit: limits.create,
   })
-  await app.register(eventRoutes, { feed, readPage, clients })
+  await app.register(eventRoutes, { connections, feed, readPage, clients })
   await app.register(webhookRoutes, {
     groups,
     bodyLimitBytes: config.webhookBodyLimitBytes,

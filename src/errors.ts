@@ -66,6 +66,17 @@ export class UnauthorizedError extends AppError {
   }
 }
 
+/** The address is known, but not with this method. */
+export class MethodNotAllowedError extends AppError {
+  override readonly name = 'MethodNotAllowedError'
+  readonly allowed: readonly string[]
+
+  constructor(method: string, allowed: readonly string[]) {
+    super('method_not_allowed', `${method} is not possible here; use ${allowed.join(' or ')}`)
+    this.allowed = allowed
+  }
+}
+
 /** It is known who asks, and they may not. */
 export class ForbiddenError extends AppError {
   override readonly name = 'ForbiddenError'

@@ -86,10 +86,17 @@ export function createTokenVerifier(jwt: JwtConfig, options: TokenVerifierOption
     )
     return {
       access: accessFrom(claims),
-      subject: claims.sub === undefined ? undefined : String(claims.sub),
+      subject: subjectOf(claims),
       expiresAt: ((claims.exp ?? 0) + clockToleranceS) * 1000,
     }
   }
+}
+
+/** Text, or a number, which some issuers write. Claims can hold anything. */
+function subjectOf({ sub }: { sub?: unknown }): string | undefined {
+  if (sub === undefined || typeof sub === 'string') return sub
+  if (typeof sub === 'number' && Number.isFinite(sub)) return String(sub)
+  throw new UnauthorizedError('The token’s `sub` must be text')
 }
 
 async function claimsOf(
@@ -106,8 +113,11 @@ async function claimsOf(
       const claims = await jwtVerify(token, candidate, rules).then(
         ({ payload }) => payload,
         (reason: unknown) => {
-          if (reason instanceof errors.JWSSignatureVerificationFailed) return undefined
-          throw reason
+          // Not signed with this one, or this one cannot be used: it may be another’s.
+          const isSigned =
+            reason instanceof errors.JOSEError && !(reason instanceof errors.JWSSignatureVerificationFailed)
+          if (isSigned) throw reason
+          return undefined
         },
       )
       if (claims !== undefined) return claims
@@ -118,7 +128,7 @@ async function claimsOf(
 
 /** Told apart by class; without the error itself, whose `payload` holds the claims. */
 function refusalFrom(error: unknown): UnauthorizedError | UnavailableError {
-  if (error instanceof UnavailableError) return error
+  if (error instanceof UnavailableError || error instanceof UnauthorizedError) return error
   if (error instanceof errors.JWTExpired)
     return new UnauthorizedError('The token has expired; get a new one', 'token_expired')
   if (error instanceof errors.JWTClaimValidationFailed)
@@ -136,19 +146,30 @@ function refusalFrom(error: unknown): UnauthorizedError | UnavailableError {
   return new UnauthorizedError('This is not a token that can be verified here')
 }
 
-/** jose’s own set of remote keys, that also bears it when they are away. */
+/**
+ * jose’s own set of remote keys. Falls back to the last known ones while no newer ones can be fetched. A published key
+ * that cannot be used is as good as not published: it concerns the tokens that are signed with it, and no others.
+ */
 function publishedKeys(url: URL, times: JwksTimes): JWTVerifyGetKey {
   let pausedUntil = Number.NEGATIVE_INFINITY
   let fetchedAt = Number.NEGATIVE_INFINITY
+  let isAway = false
   const remote = createRemoteJWKSet(url, {
     timeoutDuration: times.timeoutMs,
     cacheMaxAge: times.maxAgeMs,
     cooldownDuration: times.cooldownMs,
-    [customFetch]: async (...args) => {
+    [customFetch]: async (...request) => {
       if (performance.now() < pausedUntil) throw new Error('A fetch of the keys failed a moment ago')
-      const response = await fetch(...args)
-      if (response.ok) fetchedAt = performance.now()
-      return response
+      try {
+        const keys = await fetchKeys(...request)
+        isAway = false
+        fetchedAt = performance.now()
+        return Response.json({ keys })
+      } catch (error) {
+        isAway = true
+        pausedUntil = performance.now() + times.pauseMs
+        throw error
+      }
     },
   })
 
@@ -157,14 +178,15 @@ function publishedKeys(url: URL, times: JwksTimes): JWTVerifyGetKey {
       return await remote(header, input)
     } catch (error) {
       if (isAboutToken(error)) throw error
-      if (performance.now() >= pausedUntil) pausedUntil = performance.now() + times.pauseMs
+      if (!isAway) throw unusableKey()
       const known = remote.jwks()
       if (known !== undefined && performance.now() < fetchedAt + times.staleMs) {
         try {
           return await createLocalJWKSet(known)(header, input)
         } catch (reason) {
+          if (!isAboutToken(reason)) throw unusableKey()
           // A key that is not known may be a new one.
-          if (isAboutToken(reason) && !(reason instanceof errors.JWKSNoMatchingKey)) throw reason
+          if (!(reason instanceof errors.JWKSNoMatchingKey)) throw reason
         }
       }
       throw new UnavailableError('The keys that tokens are signed with cannot be fetched', {
@@ -173,6 +195,19 @@ function publishedKeys(url: URL, times: JwksTimes): JWTVerifyGetKey {
       })
     }
   }
+}
+
+/** @throws when the issuer does not answer with a list of keys; what is no key in it is left out */
+async function fetchKeys(...request: Parameters<typeof fetch>): Promise<object[]> {
+  const response = await fetch(...request)
+  const { keys } = ((await response.json()) ?? {}) as { keys?: unknown }
+  if (!response.ok || !Array.isArray(keys))
+    throw new Error(`The issuer’s keys cannot be read (${response.status})`)
+  return keys.filter((key) => typeof key === 'object' && key !== null && !Array.isArray(key))
+}
+
+function unusableKey(): UnauthorizedError {
+  return new UnauthorizedError('The token is signed with a key that cannot be used here')
 }
 
 /** Rather than about fetching or reading the keys. */

@@ -96,6 +96,7 @@ export interface Config {
   readonly drainDelayMs: number
   readonly shutdownTimeoutMs: number
   readonly eventRetentionMs: number
+  readonly maxWaitingBytes: number
   readonly maxRoomsPerSocket: number
   readonly webhookBodyLimitBytes: number
   readonly defaultLocale: Locale
@@ -240,6 +241,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     drainDelayMs: whole('DRAIN_DELAY_MS'),
     shutdownTimeoutMs: whole('SHUTDOWN_TIMEOUT_MS'),
     eventRetentionMs: whole('EVENT_RETENTION_MS'),
+    maxWaitingBytes: whole('MAX_WAITING_BYTES'),
     maxRoomsPerSocket: whole('MAX_ROOMS_PER_SOCKET'),
     webhookBodyLimitBytes: whole('WEBHOOK_BODY_LIMIT_BYTES'),
     defaultLocale: choice('DEFAULT_LOCALE') as Locale,

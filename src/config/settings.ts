@@ -210,6 +210,12 @@ export const SETTINGS = {
     Number.MAX_SAFE_INTEGER,
     'How long the event log of an ended chapter is kept',
   ),
+  MAX_WAITING_BYTES: integer(
+    134_217_728,
+    1_048_576,
+    2 ** 40,
+    'Bytes of requests and of answers that clients have not read, on this node; beyond that 503, and the slowest are cut',
+  ),
   MAX_ROOMS_PER_SOCKET: integer(100, 1, 100_000, 'Chapters one connection may be in'),
   WEBHOOK_BODY_LIMIT_BYTES: integer(1_048_576, 1024, 64 * 1_048_576, 'Largest webhook body'),
   DEFAULT_LOCALE: {

@@ -11,8 +11,10 @@ export const ERRORS = {
   unauthorized: { status: 401, title: 'Good credentials are needed' },
   token_expired: { status: 401, title: 'The token has expired' },
   forbidden: { status: 403, title: 'These credentials do not allow this' },
+  origin_not_allowed: { status: 403, title: 'Pages of this origin may not call this server' },
   chapter_not_found: { status: 404, title: 'There is no such chapter' },
   route_not_found: { status: 404, title: 'There is nothing at this address' },
+  method_not_allowed: { status: 405, title: 'This address has no such method' },
   request_timeout: {
     status: 408,
     title: 'The request took too long to arrive',
@@ -26,6 +28,7 @@ export const ERRORS = {
     status: 415,
     title: 'The body is not application/json',
   },
+  expectation_failed: { status: 417, title: 'The server cannot meet what is expected of it' },
   idempotency_key_reused: {
     status: 422,
     title: 'The idempotency key belongs to another request',

@@ -3,7 +3,7 @@
  * body is read. What is refused is answered 401 with `WWW-Authenticate` (RFC 6750). A token in an address is not
  * looked at: addresses are logged.
  */
-import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { ANYONE, type Identity } from '../auth/access.js'
 import type { TokenVerifier } from '../auth/token.js'
 import { bearerFrom, createSecretCheck } from '../auth/webhook-secret.js'
@@ -12,7 +12,7 @@ import { UnauthorizedError } from '../errors.js'
 
 export interface ClientAuth {
   /** Add it as an `onRequest` hook to whatever asks for `identityOf`. */
-  authenticate: onRequestAsyncHookHandler
+  authenticate: onRequestHookHandler
   /** @throws {Error} when `authenticate` did not run: nothing is open by mistake */
   identityOf(request: object): Identity
   /** The clock that tokens are checked by, ms since the epoch. */
@@ -24,8 +24,15 @@ export function createClientAuth(verify: TokenVerifier | undefined, now: () => n
   const identities = new WeakMap<object, Identity>()
   return {
     now,
-    async authenticate(request, reply) {
-      identities.set(request, verify === undefined ? ANYONE : await identify(request, reply, verify))
+    authenticate(request, reply, done) {
+      if (verify === undefined) {
+        identities.set(request, ANYONE)
+        return done()
+      }
+      identify(request, reply, verify).then((identity) => {
+        identities.set(request, identity)
+        done()
+      }, done)
     },
     identityOf(request) {
       const identity = identities.get(request)
@@ -36,17 +43,19 @@ export function createClientAuth(verify: TokenVerifier | undefined, now: () => n
 }
 
 /** @param secrets any of them is good; none: webhooks are open */
-export function webhookAuth(secrets: readonly string[]): onRequestAsyncHookHandler {
-  if (secrets.length === 0) return async () => {}
+export function webhookAuth(secrets: readonly string[]): onRequestHookHandler {
+  if (secrets.length === 0) return (_request, _reply, done) => done()
   const isSecret = createSecretCheck(secrets)
-  return async (request, reply) => {
+  return (request, reply, done) => {
     const given = bearerFrom(request.headers.authorization)
-    if (isSecret(given)) return
+    if (isSecret(given)) return done()
     challenge(reply, given)
-    throw new UnauthorizedError(
-      given === undefined
-        ? 'Webhooks need `Authorization: Bearer` and the webhook secret'
-        : 'This is not the webhook secret',
+    done(
+      new UnauthorizedError(
+        given === undefined
+          ? 'Webhooks need `Authorization: Bearer` and the webhook secret'
+          : 'This is not the webhook secret',
+      ),
     )
   }
 }

@@ -21,6 +21,7 @@ import {
   METADATA_MAX_BYTES,
 } from '../contract/chapter.js'
 import { JobView } from '../contract/job.js'
+import type { Violation } from '../contract/problem.js'
 import type { Locale } from '../contract/scalar.js'
 import { toWire } from '../contract/wire.js'
 import { isTraceparent } from '../dispatch/traceparent.js'
@@ -29,6 +30,7 @@ import type { NewChapter } from '../domain/create.js'
 import { ChapterNotFoundError, InvalidRequestError } from '../errors.js'
 import { type ChapterStore, summaryOf } from '../store/chapters.js'
 import { type ClientAuth, CLIENT_SECURITY as security } from './auth.js'
+import { changedNumbers } from './json.js'
 import type { RouteLimit } from './rate-limit.js'
 import { problems } from './responses.js'
 
@@ -58,11 +60,12 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
   app.post(
     '/v1/chapter/',
     {
-      config: { rateLimit: createLimit },
+      config: { rateLimit: createLimit, keepsNumbers: true },
       // Trimmed before it is measured: the limit is on what is kept.
-      preValidation: async (request) => {
+      preValidation: (request, _reply, done) => {
         const body = request.body as { title?: unknown } | null | undefined
         if (typeof body?.title === 'string') body.title = body.title.trim()
+        done()
       },
       attachValidation: true,
       schema: {
@@ -234,8 +237,9 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
   )
 }
 
-/** The size of metadata is no matter of its schema, but is told of beside whatever else is wrong. */
-function refuseInvalid({ validationError, body }: FastifyRequest): void {
+/** JSON Schema cannot limit bytes or say which numbers can be carried, so both are checked here. */
+function refuseInvalid(request: FastifyRequest): void {
+  const { validationError, body } = request
   const error: unknown = validationError
   if (error !== undefined && !(error instanceof InvalidRequestError)) throw error
   const violations = [...(error?.violations ?? [])]
@@ -247,7 +251,33 @@ function refuseInvalid({ validationError, body }: FastifyRequest): void {
       path: '/body/metadata',
       message: `is ${bytes} bytes of JSON; at most ${METADATA_MAX_BYTES} are kept`,
     })
+  else if (isUsable) violations.push(...numberViolations(request, metadata, violations.length === 0))
   if (violations.length > 0) throw new InvalidRequestError(violations)
+}
+
+/** Metadata is passed on as it came, so a number in it must not change on the way. */
+function numberViolations(request: FastifyRequest, metadata: unknown, isOnly: boolean): Violation[] {
+  const paths = changedNumbers(request).map((number) => pathOf(metadata, Number(number)))
+  // One that stands elsewhere is most likely told of already, by the schema.
+  const found = new Set(paths.flatMap((path) => path ?? (isOnly ? '/body' : [])))
+  const message = 'has a number that cannot be kept exactly; send it as text'
+  return [...found].map((path) => ({ path, message }))
+}
+
+/** Where a number stands in metadata. */
+function pathOf(metadata: unknown, number: number): string | undefined {
+  const open: [path: string, value: unknown][] = [['/body/metadata', metadata]]
+  for (const [path, value] of open) {
+    if (value === number) return path
+    if (typeof value === 'object' && value !== null)
+      for (const [name, inner] of Object.entries(value)) open.push([`${path}/${escapeName(name)}`, inner])
+  }
+  return undefined
+}
+
+/** For a JSON Pointer (RFC 6901). */
+function escapeName(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
 function newChapter(body: ChapterCreate, defaultLocale: Locale, traceparent: unknown): NewChapter {

@@ -1,44 +1,245 @@
 /**
- * The server’s TCP connections, so that none holds a node that leaves: a browser’s spare connection, half a
- * request, a client that stopped reading.
+ * The server’s TCP connections: what each is being answered, what waits on it, and when it is cut.
+ *
+ * - Requests of one connection are taken up one after the other: the next one when the answer before it was handed to
+ *   the operating system. So what a client pipelines costs no more than one answer at a time, and a connection that
+ *   closes leaves nothing that was begun for it but that one.
+ * - A connection is not read further while many requests wait on it. Beyond the limits it gets 503 and is closed.
+ * - What clients do not read is counted for the whole node. Beyond the limit the slowest are cut.
+ * - No connection delays the shutdown of a node: a browser’s spare one, half a request, a client that stopped reading.
+ *
+ * Covers everything that comes in, Socket.IO’s polls too, so it is set up after Socket.IO.
  */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import type { ErrorCode } from '../contract/problem.js'
+import { AppError, UnavailableError } from '../errors.js'
+import { answerRaw, closeAfter, isClosing, rawProblem } from './raw-answer.js'
+import { isIgnoredUpgrade, isSocketIo, type RefuseRequest } from './request-check.js'
+
+/** Something that holds bytes for a client that has not read them. */
+export interface SlowReader {
+  unsentBytes: number
+  cut(): void
+}
 
 export interface Connections {
   /** Ends every connection on which no request is being answered. */
   destroyIdle(): void
   destroyAll(): void
+  /** Also counts what these hold besides their sockets’ own buffers. */
+  watch(readers: () => Iterable<SlowReader>): void
 }
 
-export function trackConnections(app: FastifyInstance): Connections {
-  /** How many requests each is being answered. */
-  const open = new Map<Socket, number>()
-  const count = (socket: Socket, by: 1 | -1) => {
-    const requests = open.get(socket)
-    if (requests !== undefined) open.set(socket, requests + by)
+export interface ConnectionsOptions {
+  /** Of a request that must not reach Socket.IO. */
+  refuse: RefuseRequest
+  /** What the node may hold for clients that do not read. */
+  maxUnsentBytes: number
+}
+
+/** A connection is read again when fewer wait. */
+const PAUSE_AT = 100
+/** Requests that may wait on one connection: as many as one read of it can bring, and more than any client pipelines. */
+const MAX_WAITING = 1000
+/** And on all of them. */
+const MAX_WAITING_TOTAL = 10_000
+const WATCH_MS = 1000
+
+interface Exchange {
+  request: IncomingMessage
+  response: ServerResponse
+}
+
+interface Connection {
+  socket: Socket
+  current: Exchange | undefined
+  waiting: Exchange[]
+  /** Nothing more is taken from it. */
+  isFull: boolean
+  /** What was unsent when it was last looked at, and for how many looks none of it was sent. */
+  unsentBytes: number
+  sentBytes: number
+  stalledFor: number
+}
+
+const connections = new WeakMap<Socket, Connection>()
+
+/** The exchange under way on a connection, if any. */
+function exchangeOn(socket: Socket): Exchange | undefined {
+  return connections.get(socket)?.current
+}
+
+export function trackConnections(
+  app: FastifyInstance,
+  { refuse, maxUnsentBytes }: ConnectionsOptions,
+): Connections {
+  const server = app.server as Server
+  const open = new Set<Connection>()
+  const readers: (() => Iterable<SlowReader>)[] = []
+  const answer = takeListeners<[IncomingMessage, ServerResponse]>(server, 'request')
+  const upgrade = takeListeners<[IncomingMessage, Socket, Buffer]>(server, 'upgrade')
+  let waitingTotal = 0
+
+  server.on('connection', (socket: Socket) => {
+    const connection: Connection = {
+      socket,
+      current: undefined,
+      waiting: [],
+      isFull: false,
+      unsentBytes: 0,
+      sentBytes: 0,
+      stalledFor: 0,
+    }
+    open.add(connection)
+    connections.set(socket, connection)
+    socket.on('close', () => {
+      open.delete(connection)
+      forgetWaiting(connection)
+    })
+  })
+  server.on('request', takeUp)
+  // A request that expects what the server does not know is refused like any other.
+  server.on('checkExpectation', takeUp)
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    socket.on('error', () => {})
+    // Two answers would get into each other.
+    if (exchangeOn(socket) !== undefined) return socket.destroy()
+    const refusal = refuse(request)
+    if (refusal === undefined) return upgrade(request, socket, head)
+    closeAfter(socket, rawProblem(refusal))
+  })
+
+  function takeUp(request: IncomingMessage, response: ServerResponse): void {
+    const connection = connections.get(request.socket)
+    if (connection === undefined || connection.isFull) return
+    // Node has dropped what came after it in the same packet. The client learns by the close that it must ask again.
+    if (isIgnoredUpgrade(request)) response.shouldKeepAlive = false
+    if (connection.current === undefined) {
+      serve(connection, { request, response })
+      return
+    }
+    connection.waiting.push({ request, response })
+    waitingTotal += 1
+    connection.isFull = connection.waiting.length > MAX_WAITING || waitingTotal > MAX_WAITING_TOTAL
+    if (connection.waiting.length >= PAUSE_AT) connection.socket.pause()
   }
-  app.server.on('connection', (socket: Socket) => {
-    open.set(socket, 0)
-    socket.on('close', () => open.delete(socket))
-  })
-  // From when the whole request is here: half a request may never become one.
-  const answering = new WeakSet<IncomingMessage>()
-  app.addHook('preValidation', async ({ raw }) => {
-    answering.add(raw)
-    count(raw.socket, 1)
-  })
-  app.addHook('onResponse', async ({ raw }) => {
-    if (answering.delete(raw)) count(raw.socket, -1)
-  })
+
+  function serve(connection: Connection, exchange: Exchange): void {
+    const { request, response } = exchange
+    connection.current = exchange
+    response.once('close', () => {
+      connection.current = undefined
+      // Others get their turn between two requests of one connection.
+      if (connection.waiting.length > 0) setImmediate(serveNext, connection)
+    })
+    const refusal = refusalOf(connection, request)
+    if (refusal === undefined) answer(request, response)
+    else answerRaw(response, refusal)
+  }
+
+  function refusalOf({ isFull, waiting }: Connection, request: IncomingMessage): AppError | undefined {
+    // The one that was too many is the last that was taken.
+    if (isFull && waiting.length === 0)
+      return new UnavailableError('Too many requests wait on this connection')
+    return isSocketIo(request) ? refuse(request) : undefined
+  }
+
+  function serveNext(connection: Connection): void {
+    const { socket, waiting } = connection
+    if (connection.current !== undefined) return
+    if (!socket.writable) forgetWaiting(connection)
+    const next = waiting.shift()
+    if (next === undefined) return
+    waitingTotal -= 1
+    if (waiting.length < PAUSE_AT && !connection.isFull) socket.resume()
+    serve(connection, next)
+  }
+
+  function forgetWaiting(connection: Connection): void {
+    waitingTotal -= connection.waiting.length
+    connection.waiting = []
+  }
+
+  /** Cuts the slowest until half of the limit is free: first those that took nothing for long, then those with most. */
+  function cutSlowReaders(): void {
+    const slow: (SlowReader & { stalledFor: number })[] = []
+    for (const connection of open) {
+      measure(connection)
+      const { unsentBytes, stalledFor, socket } = connection
+      if (unsentBytes > 0) slow.push({ unsentBytes, stalledFor, cut: () => socket.destroy() })
+    }
+    for (const list of readers) for (const reader of list()) slow.push({ ...reader, stalledFor: 0 })
+    let total = slow.reduce((sum, { unsentBytes }) => sum + unsentBytes, 0)
+    if (total <= maxUnsentBytes) return
+    slow.sort((a, b) => b.stalledFor - a.stalledFor || b.unsentBytes - a.unsentBytes)
+    let cut = 0
+    for (const { unsentBytes, cut: cutOff } of slow) {
+      if (total <= maxUnsentBytes / 2) break
+      cutOff()
+      cut += 1
+      total -= unsentBytes
+    }
+    app.log.warn({ connections: cut }, 'clients do not read what was sent to them; the slowest were cut')
+  }
+  const timer = setInterval(cutSlowReaders, WATCH_MS).unref()
+  app.addHook('onClose', async () => clearInterval(timer))
 
   return {
     destroyIdle() {
-      for (const [socket, requests] of open) if (requests === 0) socket.destroy()
+      for (const { socket, current } of open) if (!isAnswered(current)) socket.destroy()
     },
     destroyAll() {
-      for (const socket of open.keys()) socket.destroy()
+      for (const { socket } of open) socket.destroy()
+    },
+    watch(list) {
+      readers.push(list)
     },
   }
+}
+
+/**
+ * A request that was not even HTTP: answered on the bare socket, in the same shape. While the answer to another
+ * request is under way there, the connection is closed instead: an error must not land inside another answer.
+ */
+export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (isClosing(socket)) return
+  const exchange = exchangeOn(socket)
+  const isOfAnother = exchange !== undefined && (exchange.request.complete || exchange.response.headersSent)
+  if (error.code === 'ECONNRESET' || !socket.writable || isOfAnother) {
+    socket.destroy()
+    return
+  }
+  const code: ErrorCode =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? 'headers_too_large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'request_timeout'
+        : 'invalid_request'
+  closeAfter(socket, rawProblem(new AppError(code, 'This is not a valid HTTP request')))
+}
+
+/** Takes the listeners of an event off the server, to be called one by one later. */
+function takeListeners<Args extends unknown[]>(server: Server, event: string): (...args: Args) => void {
+  const listeners = server.listeners(event) as ((...args: Args) => void)[]
+  server.removeAllListeners(event)
+  return (...args) => {
+    for (const listener of listeners) listener.call(server, ...args)
+  }
+}
+
+/** Half a request may never become one, and a poll waits for nothing in particular. */
+function isAnswered(current: Exchange | undefined): boolean {
+  return current?.request.complete === true && !isSocketIo(current.request)
+}
+
+function measure(connection: Connection): void {
+  const { socket } = connection
+  const unsentBytes = socket.writableLength
+  const sentBytes = socket.bytesWritten - unsentBytes
+  connection.stalledFor =
+    unsentBytes > 0 && sentBytes === connection.sentBytes ? connection.stalledFor + 1 : 0
+  connection.unsentBytes = unsentBytes
+  connection.sentBytes = sentBytes
 }

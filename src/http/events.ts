@@ -20,9 +20,12 @@ import { ChapterNotFoundError, ForbiddenError } from '../errors.js'
 import { catchUp, type PageReader } from '../feed/catch-up.js'
 import type { Feed, Room } from '../feed/feed.js'
 import { CLIENT_SECURITY, type ClientAuth } from './auth.js'
+import type { Connections } from './connections.js'
 import { problems } from './responses.js'
 
 export interface EventRoutesOptions {
+  /** Told where to find readers that are slow. */
+  connections?: Pick<Connections, 'watch'>
   feed: Feed
   readPage: PageReader
   clients: ClientAuth
@@ -38,13 +41,19 @@ const RETRY_MS = 2000
 const CLOSE_MS = 500
 
 export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
-  const { feed, readPage, clients } = options
+  const { feed, readPage, clients, connections } = options
   app.addHook('onRequest', clients.authenticate)
   /** Every response that is not closed yet, and how its stream is finished. */
-  const streams = new Map<FastifyReply['raw'], () => void>()
+  const streams = new Map<FastifyReply['raw'], { stream: Readable; finish: () => void }>()
+  connections?.watch(() =>
+    [...streams].map(([response, { stream }]) => ({
+      unsentBytes: stream.readableLength,
+      cut: () => response.destroy(),
+    })),
+  )
   // Ended before the server closes, which would wait for them; their readers come back elsewhere.
   app.addHook('preClose', async () => {
-    for (const finish of streams.values()) finish()
+    for (const { finish } of streams.values()) finish()
     const deadline = performance.now() + CLOSE_MS
     while (streams.size > 0 && performance.now() < deadline) await delay(10)
     for (const response of streams.keys()) response.destroy()
@@ -98,6 +107,11 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     after: number,
   ): Promise<void> {
     const { access, expiresAt } = clients.identityOf(request)
+    // Its reader went away while its token was checked: no `close` would follow that ends the stream.
+    if (reply.raw.closed) {
+      reply.hijack()
+      return
+    }
     const stream = new Readable({ read() {} })
     const response = reply.raw
     const unsentBytes = () => stream.readableLength + response.writableLength
@@ -127,7 +141,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
       write(`event: progress_update\ndata: ${JSON.stringify(update)}\n\n`)
 
     const cancelExpiry = runAt(expiresAt, clients.now, finish)
-    streams.set(response, finish)
+    streams.set(response, { stream, finish })
     stream.on('close', end)
     response.on('close', () => {
       // Before its end when the reader went away, or wanted the head only.
@@ -194,8 +208,16 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
   }
 }
 
+/** Whether server-sent events are asked for by name, and a list is not preferred (RFC 9110 §12.5.1). */
 function wantsStream({ headers }: FastifyRequest): boolean {
-  return /\btext\/event-stream\b/.test(headers.accept ?? '')
+  const weights = new Map<string, number>()
+  for (const range of (headers.accept ?? '').toLowerCase().split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim())
+    const weight = parameters.find((parameter) => /^q\s*=/.test(parameter))?.split('=')[1]
+    weights.set(type, weight === undefined ? 1 : Number(weight) || 0)
+  }
+  const stream = weights.get('text/event-stream') ?? 0
+  return stream > 0 && stream >= (weights.get('application/json') ?? 0)
 }
 
 /** A browser’s cursor when it comes back; anything else than a seq is as good as none. */

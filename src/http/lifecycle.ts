@@ -5,7 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config/config.js'
-import { trackConnections } from './connections.js'
+import type { Connections } from './connections.js'
 
 export interface Lifecycle {
   /** Not ready any more; everything is still served. */
@@ -16,6 +16,8 @@ export interface Lifecycle {
   readonly closeSocketsMs: number
   /** Before every other part: its hooks run first. */
   register(app: FastifyInstance): void
+  /** These must not delay the shutdown. */
+  endConnections(connections: Pick<Connections, 'destroyIdle' | 'destroyAll'>): void
 }
 
 /** Ctrl-C ends within two seconds. */
@@ -30,13 +32,13 @@ export function createLifecycle({
   shutdownTimeoutMs,
 }: Pick<Config, 'drainDelayMs' | 'shutdownTimeoutMs'>): Lifecycle {
   let stage: 'open' | 'draining' | 'closing' = 'open'
+  let connections: Pick<Connections, 'destroyIdle' | 'destroyAll'> | undefined
   const closeSocketsMs = Math.max(CLOSE_SOCKETS_MS, drainDelayMs / 2)
   return {
     isDraining: () => stage !== 'open',
     isClosing: () => stage === 'closing',
     closeSocketsMs,
     register(app) {
-      const connections = trackConnections(app)
       const timers: NodeJS.Timeout[] = []
       app.addHook('preClose', async () => {
         stage = 'draining'
@@ -44,13 +46,16 @@ export function createLifecycle({
         stage = 'closing'
         // Idle connections must not delay shutdown: Fastify waits for every one.
         const idleMs = closeSocketsMs + CLOSE_IDLE_MS
-        timers.push(setTimeout(connections.destroyIdle, idleMs))
+        timers.push(setTimeout(() => connections?.destroyIdle(), idleMs))
         const allMs = Math.max(idleMs, shutdownTimeoutMs - drainDelayMs - LAST_MS)
-        timers.push(setTimeout(connections.destroyAll, allMs))
+        timers.push(setTimeout(() => connections?.destroyAll(), allMs))
       })
       app.addHook('onClose', async () => {
         for (const timer of timers) clearTimeout(timer)
       })
+    },
+    endConnections(given) {
+      connections = given
     },
   }
 }

@@ -6,10 +6,12 @@ import type { Metrics } from '../metrics.js'
 
 /** Streams are not requests that took long: they are left out. */
 export function measureRequests(app: FastifyInstance, metrics: Metrics): void {
-  app.addHook('onResponse', async (request, reply) => {
-    if (String(reply.getHeader('content-type')).startsWith('text/event-stream')) return
-    const route = request.routeOptions.url ?? 'none'
-    metrics.requestAnswered(route, request.method, reply.statusCode, reply.elapsedTime)
+  app.addHook('onResponse', (request, reply, done) => {
+    if (!String(reply.getHeader('content-type')).startsWith('text/event-stream')) {
+      const route = request.routeOptions.url ?? 'none'
+      metrics.requestAnswered(route, request.method, reply.statusCode, reply.elapsedTime)
+    }
+    done()
   })
 }
 

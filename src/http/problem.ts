@@ -2,11 +2,9 @@
  * Every error as problem+json (RFC 9457), whatever raised it: our own classes, Fastify, the HTTP parser, the
  * database. Refusals are logged at info, faults at error; nothing a caller can send is answered 500.
  */
-import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ERRORS, type ErrorCode, type Problem, type Violation } from '../contract/problem.js'
-import { AppError, InvalidRequestError, UnavailableError } from '../errors.js'
+import { AppError, InvalidRequestError, MethodNotAllowedError, UnavailableError } from '../errors.js'
 import { failureKindOf } from '../store/failure.js'
 
 /** Fastify’s own errors, by code; what is not here goes by its HTTP status. */
@@ -22,37 +20,71 @@ const FASTIFY_CODES: Record<string, ErrorCode> = {
 const CODE_BY_STATUS = new Map<number, ErrorCode>([
   [400, 'invalid_request'],
   [404, 'route_not_found'],
+  [405, 'method_not_allowed'],
   [408, 'request_timeout'],
   [413, 'too_large'],
   [415, 'unsupported_media_type'],
+  [417, 'expectation_failed'],
   [429, 'too_many_requests'],
   [503, 'unavailable'],
 ])
+
+/** Of every answer that is somebody’s: it is what it says, and nobody keeps it. */
+export const ANSWER_HEADERS = { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' }
 
 /** Parts of a request in the order they are reported. */
 const PARTS = ['params', 'querystring', 'headers', 'body'] as const
 
 export function answerProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError | AppError, request, reply) => sendProblem(error, request, reply))
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      new AppError('route_not_found', `${request.method} ${request.url.slice(0, 200)} is not served here`),
-      request,
-      reply,
-    ),
-  )
+  const allowedAt = readRoutes(app)
+  app.setNotFoundHandler((request, reply) => {
+    const { method, url } = request
+    const allowed = allowedAt(url)
+    const error =
+      allowed.length > 0
+        ? new MethodNotAllowedError(method, allowed)
+        : new AppError('route_not_found', `${method} ${url.slice(0, 200)} is not served here`)
+    return sendProblem(error, request, reply)
+  })
+}
+
+/** @returns the methods that an address has; none when there is nothing at it */
+function readRoutes(app: FastifyInstance): (url: string) => string[] {
+  const routes = new Map<string, { matches: RegExp; methods: Set<string> }>()
+  app.addHook('onRoute', ({ url, method }) => {
+    // The CORS plugin’s own, for preflights to anywhere.
+    if (url === '*') return
+    const route = routes.get(url) ?? { matches: patternOf(url), methods: new Set() }
+    routes.set(url, route)
+    for (const name of [method].flat()) route.methods.add(name)
+  })
+  return (url) => {
+    const path = url.split('?')[0] ?? ''
+    const found = [...routes.values()].filter(({ matches }) => matches.test(path))
+    return [...new Set(found.flatMap(({ methods }) => [...methods]))].sort()
+  }
+}
+
+/** Of a route’s path, with `:parameters` and `*`; with and without a slash at its end. */
+function patternOf(url: string): RegExp {
+  const pattern = url
+    .replace(/\/$/, '')
+    .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+    .replace(/:\w+/g, '[^/]+')
+    .replace(/\*/g, '.*')
+  return new RegExp(`^${pattern}/?$`)
 }
 
 export function sendProblem(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const appError = toAppError(error)
+  const appError = toAppError(error, request)
   const { code } = appError
   if (ERRORS[code].status >= 500) request.log.error({ err: error, code }, appError.message)
   else request.log.info({ code, detail: appError.message.slice(0, 500) }, 'refused')
   const violations =
     appError instanceof InvalidRequestError ? allViolations(appError.violations, request) : undefined
-  if (appError instanceof UnavailableError) reply.header('retry-after', String(appError.retryAfterS))
   // Said here too: an address that cannot be read is refused before any hook runs.
-  reply.header('x-request-id', request.id)
+  reply.headers({ ...ANSWER_HEADERS, 'x-request-id': request.id, ...headersOf(appError) })
   return reply
     .code(ERRORS[code].status)
     .type('application/problem+json')
@@ -62,21 +94,28 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
 
 export function problemOf(code: ErrorCode, detail: string, requestId: string, errors?: Violation[]): Problem {
   const { status, title } = ERRORS[code]
+  // A name in the body can hold half a character, and a path be cut within one.
+  const whole = errors?.map(({ path, message }) => ({
+    path: path.toWellFormed(),
+    message: message.toWellFormed(),
+  }))
   return {
     type: 'about:blank',
     title,
     status,
     code,
-    detail:
-      errors === undefined ? detail : errors.map(({ path, message }) => `${path} ${message}`).join('; '),
-    ...(errors === undefined ? {} : { errors }),
+    detail: whole?.map(({ path, message }) => `${path} ${message}`).join('; ') ?? detail.toWellFormed(),
+    ...(whole === undefined ? {} : { errors: whole }),
     request_id: requestId,
   }
 }
 
-function toAppError(error: Error): AppError {
+function toAppError(error: Error, { raw }: FastifyRequest): AppError {
   if (error instanceof AppError) return error
   const { code, statusCode } = error as FastifyError
+  // Its client went away. The code would be that of a database that did.
+  if (raw.destroyed && !raw.complete)
+    return new AppError('invalid_request', 'The request broke off before its end', { cause: error })
   if (failureKindOf(error) === 'connection')
     return new UnavailableError('The database does not answer', { cause: error })
   const known = FASTIFY_CODES[code] ?? (statusCode === undefined ? undefined : CODE_BY_STATUS.get(statusCode))
@@ -111,22 +150,9 @@ function allViolations(first: Violation[], request: FastifyRequest): Violation[]
   return all
 }
 
-/** A request that was not even HTTP: answered on the bare socket, in the same shape. */
-export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const code: ErrorCode =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? 'headers_too_large'
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? 'request_timeout'
-        : 'invalid_request'
-  const { status } = ERRORS[code]
-  const body = JSON.stringify(problemOf(code, 'This is not a valid HTTP request', 'none'))
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
+/** What a refusal says in headers. */
+export function headersOf(error: AppError): Record<string, string> {
+  if (error instanceof UnavailableError) return { 'retry-after': String(error.retryAfterS) }
+  if (error instanceof MethodNotAllowedError) return { allow: error.allowed.join(', ') }
+  return {}
 }

@@ -8,12 +8,11 @@
 import rateLimit, {
   type CreateRateLimitOptions,
   type FastifyRateLimitStoreCtor,
-  normalizeIP,
   type RateLimitOptions,
 } from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
 import type { Redis } from 'ioredis'
-import type { Identity } from '../auth/access.js'
+import { clientOf } from '../auth/client.js'
 import type { Config } from '../config/config.js'
 import { RateLimitedError } from '../errors.js'
 import type { ClientAuth } from './auth.js'
@@ -48,8 +47,6 @@ const REDIS_TIMEOUT_MS = 200
 const REDIS_PAUSE_MS = 1000
 /** Clients that one node counts by itself; the least recent are forgotten. */
 const LOCAL_CLIENTS = 100_000
-/** A forwarded address can be any text. */
-const MAX_ADDRESS_LENGTH = 64
 
 /** Before the routes that are limited. */
 export async function registerRateLimits(
@@ -72,13 +69,6 @@ export async function registerRateLimits(
     join:
       limits.joinPerMinute > 0 ? joinLimit(app, { ...window, max: limits.joinPerMinute }) : async () => {},
   }
-}
-
-/** Whom a limit is counted for. */
-export function clientOf({ subject }: Pick<Identity, 'subject'>, address: string): string {
-  return subject === undefined
-    ? `address:${normalizeIP(address.slice(0, MAX_ADDRESS_LENGTH))}`
-    : `sub:${subject}`
 }
 
 /** The same limiter outside HTTP: all that it asks of a request is its key. */

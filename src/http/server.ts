@@ -2,7 +2,6 @@
  * Fastify as this program uses it: strict JSON in, problem+json out, request ids, CORS, and validation that lists
  * every violation.
  */
-import { isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
@@ -12,10 +11,19 @@ import type { Config } from '../config/config.js'
 import { Problem } from '../contract/problem.js'
 import { compileCheck } from '../contract/validation.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
-import { answerBrokenRequest, answerProblems, sendProblem } from './problem.js'
+import { answerBrokenRequest } from './connections.js'
+import { readJson } from './json.js'
+import { answerProblems, sendProblem } from './problem.js'
+import { HttpRequest, requestCheck } from './request-check.js'
+import { createRequestLog, RequestLines } from './request-log.js'
 
 /** Largest body a client may send, in bytes; webhooks have a setting of their own. */
 const CLIENT_BODY_LIMIT_BYTES = 1_048_576
+
+/** Longer than the silences of a poll (25 s) and of an event stream (15 s). */
+const CONNECTION_TIMEOUT_MS = 60_000
+/** How often requests that take too long to arrive are looked for. */
+const SLOW_CHECK_MS = 5000
 
 export interface HttpServerOptions {
   config: Pick<Config, 'corsOrigin' | 'logLevel' | 'trustProxy'>
@@ -24,6 +32,7 @@ export interface HttpServerOptions {
 }
 
 export async function createHttpServer({ config, logger, isDraining }: HttpServerOptions) {
+  const refuse = requestCheck(config.corsOrigin)
   const app = fastify({
     ...(logger === undefined ? { logger: { level: config.logLevel } } : { loggerInstance: logger }),
     bodyLimit: CLIENT_BODY_LIMIT_BYTES,
@@ -34,7 +43,9 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
     pluginTimeout: 60_000,
     // While closing, requests are answered by our own 503 below.
     return503OnClosing: false,
-    genReqId: (request) => requestIdFrom(request.headers['x-request-id']) ?? randomUUID(),
+    genReqId: (request) => requestIdFrom(request.headers['x-request-id']) ?? newRequestId(),
+    childLoggerFactory: createRequestLog,
+    logController: new RequestLines(logger?.level ?? config.logLevel),
     routerOptions: {
       ignoreTrailingSlash: true,
       maxParamLength: 500,
@@ -43,6 +54,14 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
       void sendProblem(error, request, reply as never)
     },
     clientErrorHandler: answerBrokenRequest,
+    // Nothing was sent or taken for so long: a client that stopped reading its answer.
+    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    http: {
+      IncomingMessage: HttpRequest,
+      // Node’s own refusal has no body; ours is in \`requestCheck\`.
+      requireHostHeader: false,
+      connectionsCheckingInterval: SLOW_CHECK_MS,
+    } as object,
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.addSchema(Problem)
@@ -56,11 +75,14 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
   readJson(app as unknown as FastifyInstance)
   answerProblems(app as unknown as FastifyInstance)
 
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id)
-    if (!isDraining() || request.routeOptions.config.whileDraining === true) return
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
+    if (request.url.startsWith('/v1/')) reply.header('cache-control', 'no-store')
+    const refusal = refuse(request.raw)
+    if (refusal !== undefined) return done(refusal)
+    if (!isDraining() || request.routeOptions.config.whileDraining === true) return done()
     reply.header('connection', 'close')
-    throw new UnavailableError('This node is shutting down')
+    done(new UnavailableError('This node is shutting down'))
   })
   await app.register(cors, {
     origin: config.corsOrigin === '*' ? '*' : [...config.corsOrigin],
@@ -80,30 +102,12 @@ declare module 'fastify' {
   }
 }
 
-/** JSON as UTF-8 and nothing else; what is not is refused rather than mended. An empty body is no body. */
-function readJson(app: FastifyInstance): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
-    if (body.length === 0) return done(null, undefined)
-    if (!isUtf8(body))
-      return done(new InvalidRequestError([{ path: '/body', message: 'is not UTF-8' }], 'invalid_json'))
-    const text = body.toString('utf8')
-    return parseJson(request, text, (error, value) => {
-      if (error === null) return done(null, value)
-      return done(new InvalidRequestError([{ path: '/body', message: refusalOf(text) }], 'invalid_json'))
-    })
-  })
-}
-
-/** Fastify’s parser refuses without saying why. */
-function refusalOf(text: string): string {
-  try {
-    JSON.parse(text.replace(/^\ufeff/, ''))
-    return 'has a field __proto__ or constructor.prototype, which is not allowed'
-  } catch (error) {
-    return `is not valid JSON: ${(error as Error).message}`
-  }
+/** Unique like a UUID and shaped like one: random for this process, then counted, which costs less. */
+const PROCESS_ID = randomUUID().slice(0, 24)
+let requests = 0
+function newRequestId(): string {
+  requests += 1
+  return PROCESS_ID + requests.toString(16).padStart(12, '0')
 }
 
 function requestIdFrom(header: string | string[] | undefined): string | undefined {

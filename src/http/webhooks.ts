@@ -4,7 +4,7 @@
  * its worker will not come back with a better one.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyRequest, onRequestHookHandler, RouteShorthandOptions } from 'fastify'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import {
   CallbackAnswer,
@@ -29,7 +29,7 @@ export interface WebhookRoutesOptions {
   groups: Pick<CommitGroups, 'submit'>
   bodyLimitBytes: number
   /** Refuses callers that do not know the secret. */
-  authenticate: onRequestAsyncHookHandler
+  authenticate: onRequestHookHandler
 }
 
 const tags = ['Webhooks']
@@ -38,23 +38,28 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
   const { groups, bodyLimitBytes: bodyLimit } = options
   app.addHook('onRequest', options.authenticate)
 
-  const answers = new WeakMap<FastifyRequest, string>()
-  app.addHook('preSerialization', async (request, _reply, payload) => {
-    const { status, run } = (payload ?? {}) as { status?: unknown; run?: unknown }
-    if (run !== undefined) answers.set(request, run === true ? 'run' : 'refused')
-    else if (typeof status === 'string') answers.set(request, status)
-    return payload
-  })
-  app.addHook('onResponse', async (request, reply) => {
-    const [, kind = 'chapter', callback = 'progress'] =
-      /(\w+)-(\w+)$/.exec(request.routeOptions.url ?? '') ?? []
-    options.onAnswer?.(kind, callback, answers.get(request) ?? String(reply.statusCode))
-  })
+  /** Counts the answers of one route. A refusal counts by its status. */
+  function counted(kind: JobKind | 'chapter', callback: string) {
+    const answers = new WeakMap<FastifyRequest, string>()
+    return {
+      preSerialization(request, _reply, payload, done) {
+        const { status, run } = (payload ?? {}) as { status?: unknown; run?: unknown }
+        if (run !== undefined) answers.set(request, run === true ? 'run' : 'refused')
+        else if (typeof status === 'string') answers.set(request, status)
+        done(null, payload)
+      },
+      onResponse(request, reply, done) {
+        options.onAnswer?.(kind, callback, answers.get(request) ?? String(reply.statusCode))
+        done()
+      },
+    } satisfies Pick<RouteShorthandOptions, 'preSerialization' | 'onResponse'>
+  }
 
   for (const kind of JOB_KINDS) {
     app.post(
       `/v1/chapter/:id/${kind}-finish`,
       {
+        ...counted(kind, 'finish'),
         bodyLimit,
         attachValidation: true,
         schema: {
@@ -84,6 +89,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     app.post(
       `/v1/chapter/:id/${kind}-start`,
       {
+        ...counted(kind, 'start'),
         bodyLimit,
         schema: {
           operationId: `start_${kind}`,
@@ -108,6 +114,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     app.post(
       `/v1/chapter/:id/${kind}-fail`,
       {
+        ...counted(kind, 'fail'),
         bodyLimit,
         schema: {
           operationId: `fail_${kind}`,
@@ -137,6 +144,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
   app.post(
     '/v1/chapter/:id/progress',
     {
+      ...counted('chapter', 'progress'),
       bodyLimit,
       schema: {
         operationId: 'progress',

@@ -11,12 +11,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import proxyAddr from '@fastify/proxy-addr'
 import { ANYONE, type Identity } from '../auth/access.js'
+import { clientOf } from '../auth/client.js'
 import { runAt } from '../auth/expiry.js'
 import type { TokenVerifier } from '../auth/token.js'
 import type { Config } from '../config/config.js'
 import type { Refusal } from '../contract/socket.js'
 import { AppError, ForbiddenError, UnauthorizedError, UnavailableError } from '../errors.js'
-import { clientOf } from '../http/rate-limit.js'
 import type { ChapterIo, ChapterSocket } from './io.js'
 
 export interface SocketAuth {

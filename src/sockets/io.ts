@@ -63,11 +63,7 @@ export const socketIo = fp<SocketIoOptions>(
       preClose: (done) => done(),
     })
     tellSessionIds(app.io)
-    const stopWatching = watchUnsent(app.io)
-    app.addHook('preClose', async () => {
-      stopWatching()
-      await closeSockets(app.io, closeMs)
-    })
+    app.addHook('preClose', () => closeSockets(app.io, closeMs))
   },
   { name: 'socket-io' },
 )
@@ -87,15 +83,25 @@ function tellSessionIds(io: ChapterIo): void {
     const sid = sids.get(request)
     if (sid !== undefined) headers[SESSION_ID_HEADER] = sid
   })
+  // What a session hears is its client’s, and no page may read it as anything else.
+  io.engine.on('headers', (headers: Record<string, string>) => {
+    headers['x-content-type-options'] = 'nosniff'
+    headers['cache-control'] = 'no-store'
+  })
 }
 
 export interface SocketParts {
   rooms: ChapterRooms
   auth: SocketAuth
   sessions: Sessions
+  connections: SlowReaders
 }
 
-export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: SocketParts): void {
+export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
+  const { rooms, auth, sessions, connections } = parts
+  const stopWatching = watchUnsent(app.io, connections)
+  app.addHook('preClose', async () => stopWatching())
+
   const checkJoin = compileCheck(JoinChapter, 'payload')
   const checkLeave = compileCheck(LeaveChapter, 'payload')
 
@@ -178,17 +184,33 @@ export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: So
   }
 }
 
+/** Where clients that do not read are watched, those of other transports too. */
+export interface SlowReaders {
+  watch(readers: () => Iterable<{ unsentBytes: number; cut(): void }>): void
+}
+
 /** Cuts connections of clients that stopped reading: what waits for them is kept in memory. */
-function watchUnsent(io: ChapterIo): () => void {
+function watchUnsent(io: ChapterIo, connections: SlowReaders): () => void {
+  // What they hold together counts as well, beside what other connections hold.
+  connections.watch(() =>
+    [...io.sockets.sockets.values()].map(({ conn }) => {
+      const { queuedBytes } = transportOf(conn)
+      return { unsentBytes: queuedBytes, cut: () => cut(conn) }
+    }),
+  )
   const timer = setInterval(() => {
     for (const { conn } of io.sockets.sockets.values()) {
-      const { websocket, unsentBytes } = transportOf(conn)
-      if (unsentBytes <= MAX_UNSENT_BYTES) continue
-      if (websocket === undefined) conn.close(true)
-      else websocket.terminate()
+      const { unsentBytes } = transportOf(conn)
+      if (unsentBytes > MAX_UNSENT_BYTES) cut(conn)
     }
   }, UNSENT_CHECK_MS)
   return () => clearInterval(timer)
+}
+
+function cut(conn: ChapterSocket['conn']): void {
+  const { websocket } = transportOf(conn)
+  if (websocket === undefined) conn.close(true)
+  else websocket.terminate()
 }
 
 /**
@@ -255,12 +277,19 @@ interface Websocket {
   _socket: { end(): void }
 }
 
-/** The websocket of a connection, and how much waits to be sent. */
-function transportOf(conn: ChapterSocket['conn']): { websocket: Websocket | undefined; unsentBytes: number } {
+/** The websocket of a connection, how much waits to be sent, and how much of it Socket.IO itself holds. */
+function transportOf(conn: ChapterSocket['conn']): {
+  websocket: Websocket | undefined
+  unsentBytes: number
+  queuedBytes: number
+} {
   const { writeBuffer, transport } = conn as unknown as EngineSocket
   const websocket = transport.name === 'websocket' ? transport.socket : undefined
-  const waiting = writeBuffer.reduce((sum, { data }) => sum + (typeof data === 'string' ? data.length : 0), 0)
-  return { websocket, unsentBytes: waiting + (websocket?.bufferedAmount ?? 0) }
+  const queuedBytes = writeBuffer.reduce(
+    (sum, { data }) => sum + (typeof data === 'string' ? data.length : 0),
+    0,
+  )
+  return { websocket, unsentBytes: queuedBytes + (websocket?.bufferedAmount ?? 0), queuedBytes }
 }
 
 function chapterIdOf(payload: unknown): number | null {

@@ -2,6 +2,7 @@
  * What a failed statement means for whoever sent it. By SQLSTATE (PostgreSQL manual, appendix A) and by the
  * codes of Node and postgres.js for connections.
  */
+import { DrizzleQueryError } from 'drizzle-orm/errors'
 
 /**
  * - `data`: a value cannot be stored, or breaks a constraint; the same statement will fail again
@@ -34,7 +35,9 @@ export function isUniqueViolation(error: unknown): boolean {
   return codeOf(error) === '23505'
 }
 
+/** Drizzle wraps what failed in an error of its own, which has no code. */
 function codeOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code
-  return typeof code === 'string' ? code : undefined
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown }
+  if (typeof code === 'string') return code
+  return error instanceof DrizzleQueryError ? codeOf(cause) : undefined
 }

@@ -8,6 +8,7 @@ import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import type { FastifyBaseLogger } from 'fastify'
 import postgres, { type Options, type Sql } from 'postgres'
+import { createSemaphore } from '../async/semaphore.js'
 import type { PostgresConfig } from '../config/config.js'
 import { ConfigError } from '../errors.js'
 import { type Database, type Db, PLANNING } from './database.js'
@@ -21,6 +22,8 @@ const MIGRATION_LOCK = 7_229_184
 /** How long a server that is not there yet is waited for at start. */
 const START_TIMEOUT_MS = 60_000
 const CONNECT_TIMEOUT_S = 5
+/** Statements that may wait for a connection of the pool. */
+const MAX_QUEUED = 5000
 
 /**
  * Connects, applies migrations under a lock, and refuses a database that is not this program’s.
@@ -40,7 +43,13 @@ export async function openPostgres(config: PostgresConfig, log: Log): Promise<Da
   }
 }
 
-type Answer = ReturnType<Sql['unsafe']>
+/** For a place that is free. */
+const NEVER = new AbortController().signal
+
+/** Its code tells it apart from a server that does not answer; whoever asked may ask again. */
+function poolBusy(why: string): Error {
+  return Object.assign(new Error(`Every connection to PostgreSQL is busy: ${why}`), { code: 'CONNECT_QUEUE' })
+}
 
 /** After an error a dying connection is still handed queries for a moment, which then never end. */
 const DYING_MS = 5
@@ -64,6 +73,33 @@ function renewableClient(config: PostgresConfig, log: Log) {
   let current = open()
   let isClosed = false
   const { options } = current
+
+  // As many statements are sent as there are connections, so that the deadline of an answer counts from when its
+  // statement was sent. A busy pool is no silent server.
+  const turns = createSemaphore(config.poolSize)
+  let queued = 0
+
+  async function inTurn<T>(send: (client: Sql) => PromiseLike<T>): Promise<T> {
+    const giveBack = turns.taken < config.poolSize ? await turns.take(NEVER) : await waitForTurn()
+    try {
+      const client = current
+      return await answered(client, send(client))
+    } finally {
+      giveBack()
+    }
+  }
+
+  async function waitForTurn(): Promise<() => void> {
+    if (queued >= MAX_QUEUED) throw poolBusy(`${MAX_QUEUED} statements wait`)
+    queued += 1
+    try {
+      return await turns.take(AbortSignal.timeout(answerMs))
+    } catch {
+      throw poolBusy(`no connection was free for ${answerMs} ms`)
+    } finally {
+      queued -= 1
+    }
+  }
 
   async function answered<T>(client: Sql, answer: PromiseLike<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined
@@ -95,14 +131,12 @@ function renewableClient(config: PostgresConfig, log: Log) {
   return {
     options,
     unsafe(...query: Parameters<Sql['unsafe']>) {
-      const client = current
-      const pending: Answer = client.unsafe(...query)
       return {
         // Drizzle awaits either the rows as objects or, by `values()`, as arrays.
         // biome-ignore lint/suspicious/noThenProperty: it stands for postgres.js’s own lazy query
         then: (...handlers: Parameters<Promise<unknown>['then']>) =>
-          answered(client, pending).then(...handlers),
-        values: () => answered(client, pending.values()),
+          inTurn((client) => client.unsafe(...query)).then(...handlers),
+        values: () => inTurn((client) => client.unsafe(...query).values()),
       }
     },
     async close() {

@@ -188,6 +188,45 @@ t.test('keys that were fetched serve on for a while when no newer ones can be', 
   await t.rejects(impatient(token), { code: 'unavailable' }, 'but not for ever')
 })
 
+t.test('a published key that cannot be used concerns its own tokens and no others', async (t) => {
+  const oddKeys: Record<string, object> = {
+    'a shared key': { kty: 'oct', k: 'c2VjcmV0', alg: 'ES256' },
+    'a point that is not on the curve': { kty: 'EC', crv: 'P-256', x: 'AAAA', y: 'AAAA' },
+    'no point': { kty: 'EC', crv: 'P-256' },
+    'another curve': { kty: 'EC', crv: 'P-999', x: 'AAAA', y: 'AAAA' },
+    'a private key': {
+      ...(await exportJWK((await generateKeyPair('ES256', { extractable: true })).privateKey)),
+    },
+    'a key of no kind': { kty: 7 },
+  }
+  for (const [what, odd] of Object.entries(oddKeys)) {
+    const issuer = await startIssuer(t)
+    const good = await issuer.publish('ES256')
+    issuer.keys.push({ ...odd, kid: 'odd' } as JWK)
+    const verify = createTokenVerifier(issuer.config, { jwks: { cooldownMs: 0, maxAgeMs: 0 } })
+    const sign = (kid: string | undefined, key = good.privateKey) =>
+      signToken({ sub: '7' }, { algorithm: 'ES256', key, ...(kid === undefined ? {} : { kid }) })
+    for (let count = 0; count < 3; count += 1)
+      await t.rejects(verify(await sign('odd')), { code: 'unauthorized' }, what)
+    t.match(await verify(await sign(good.kid)), { subject: '7' }, what)
+    t.match(await verify(await sign(undefined)), { subject: '7' }, `${what}: a token that names no key`)
+    const next = await issuer.publish('ES256')
+    t.match(
+      await verify(await sign(next.kid, next.privateKey)),
+      { subject: '7' },
+      'the issuer is asked as before',
+    )
+  }
+})
+
+t.test('what is no key in the issuer’s list is left out', async (t) => {
+  const issuer = await startIssuer(t)
+  issuer.keys.push(...([null, 1, 'x', []] as unknown as JWK[]))
+  const good = await issuer.publish('ES256')
+  const token = await signToken({ sub: '7' }, { algorithm: 'ES256', key: good.privateKey, kid: good.kid })
+  t.match(await createTokenVerifier(issuer.config)(token), { subject: '7' })
+})
+
 /** An HTTP server that publishes keys, and can be in trouble. */
 async function startIssuer(t: Test) {
   const keys: JWK[] = []

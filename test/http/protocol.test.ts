@@ -98,16 +98,9 @@ const unknown: [method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH' | 'TRACE', u
   ['GET', '/V1/chapter/'],
   ['GET', '//v1/chapter/'],
   ['GET', '/v1/chapter/1/unknown'],
-  ['GET', '/v1/chapter/1/concept-finish'],
-  ['GET', '/v1/chapter/1/retry'],
-  ['POST', '/v1/chapter/1'],
-  ['POST', '/v1/chapter/1/learning'],
   ['POST', '/v1/chapter/1/video-finish'],
   ['POST', '/v1/chapter/1/concept-done'],
-  ['PUT', '/v1/chapter/'],
-  ['PATCH', '/v1/chapter/1'],
-  ['DELETE', '/v1/chapter/1'],
-  ['TRACE', '/v1/chapter/1'],
+  ['PUT', '/v1/nowhere'],
   ['GET', '/../../etc/passwd'],
   ['GET', '/web/../../package.json'],
   ['GET', '/web/%2e%2e%2fpackage.json'],
@@ -115,6 +108,32 @@ const unknown: [method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH' | 'TRACE', u
 for (const [method, path] of unknown)
   t.test(`there is nothing at ${method} ${path}`, async (t) => {
     refuses(t, await app.inject({ method, url: path }), 'route_not_found')
+  })
+
+const otherMethods: [
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH' | 'TRACE',
+  url: string,
+  allow: string,
+][] = [
+  ['GET', '/v1/chapter/1/concept-finish', 'POST'],
+  ['GET', '/v1/chapter/1/concept-finish/?x=1', 'POST'],
+  ['GET', '/v1/chapter/1/retry', 'POST'],
+  ['POST', '/v1/chapter/1', 'GET, HEAD'],
+  ['POST', '/v1/chapter/1/learning', 'GET, HEAD'],
+  ['PUT', '/v1/chapter/', 'GET, HEAD, POST'],
+  ['PUT', '/v1/chapter', 'GET, HEAD, POST'],
+  ['PATCH', '/v1/chapter/1', 'GET, HEAD'],
+  ['DELETE', '/v1/chapter/1', 'GET, HEAD'],
+  ['TRACE', '/v1/chapter/1', 'GET, HEAD'],
+  ['POST', '/healthz', 'GET, HEAD'],
+  ['DELETE', '/', 'GET, HEAD'],
+  ['POST', '/docs/static/index.css', 'GET, HEAD'],
+]
+for (const [method, path, allow] of otherMethods)
+  t.test(`an address that is known says which methods it has: ${method} ${path}`, async (t) => {
+    const response = await app.inject({ method, url: path })
+    refuses(t, response, 'method_not_allowed')
+    t.equal(response.headers.allow, allow)
   })
 
 const malformed = [

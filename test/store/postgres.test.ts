@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { sql } from 'drizzle-orm'
 import t from 'tap'
 import { type PostgresConfig, readConfig } from '../../src/config/config.js'
 import { ConfigError, MigrationError } from '../../src/errors.js'
+import { failureKindOf } from '../../src/store/failure.js'
 import { migratePostgres, openPostgres } from '../../src/store/postgres.js'
 import { freePort, waitFor } from '../support/condition.js'
 import { postgresUrl } from '../support/database.js'
@@ -186,3 +188,27 @@ t.test('a connection that is lost in its first moment fails its statement, and n
   for (let tries = 0; tries < 3; tries += 1) await t.rejects(database.ping(), { code: 'ECONNRESET' })
   await database.ping()
 })
+
+t.test(
+  'a busy pool is no silent server: what waits too long is refused, and no connection is dropped',
+  async (t) => {
+    const url = new URL(await postgresUrl(t))
+    const { hostname, port } = url
+    const proxy = await tcpProxy(t, { host: hostname, port: Number(port) })
+    url.port = String(proxy.port)
+    const { log, lines } = logging()
+    const database = await openPostgres({ ...configOf(url.href, 500), poolSize: 2 }, log)
+    t.teardown(() => database.close())
+    await Promise.all([database.ping(), database.ping()])
+    const before = proxy.accepted
+    const slow = Array.from({ length: 30 }, () => database.db.execute(sql`select pg_sleep(0.2)`))
+    const results = await Promise.allSettled(slow)
+    const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+    t.ok(results.length - failures.length >= 8, 'what was sent in time is answered')
+    t.ok(failures.length > 0, 'the rest waited too long')
+    for (const failure of failures) t.equal(failureKindOf(failure), 'connection')
+    t.notMatch(JSON.stringify(lines), /silent/)
+    await database.ping()
+    t.ok(proxy.accepted - before <= 1, 'the connections are those of before')
+  },
+)

@@ -7,17 +7,20 @@ export interface LogLine {
   text: string
 }
 
-export function silentLog(onLine: (line: LogLine) => void = () => {}): FastifyBaseLogger {
+export function silentLog(
+  onLine: (line: LogLine) => void = () => {},
+  bindings: LogLine['fields'] = {},
+): FastifyBaseLogger {
   const at = (level: LogLine['level']) => (fields: unknown, text?: string) =>
     onLine(
       typeof fields === 'string'
-        ? { level, fields: {}, text: fields }
-        : { level, fields: fields as LogLine['fields'], text: text ?? '' },
+        ? { level, fields: bindings, text: fields }
+        : { level, fields: { ...bindings, ...(fields as LogLine['fields']) }, text: text ?? '' },
     )
   const log = {
     level: 'trace',
     silent() {},
-    child: () => log,
+    child: (more: LogLine['fields']) => silentLog(onLine, { ...bindings, ...more }),
     fatal: at('fatal'),
     error: at('error'),
     warn: at('warn'),

@@ -2,6 +2,8 @@
  * The page’s files as the server gives them.
  */
 import { createHash } from 'node:crypto'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { startServer } from './worker.js'
 
@@ -34,6 +36,36 @@ await t.test('assets are asked for again only when they changed', async (t) => {
   ]) {
     t.equal((await fetch(url + path)).status, 404, path)
   }
+})
+
+t.test('the page comes compressed to browsers that take it, and plain to those that do not', async (t) => {
+  const encodingFor = async (path: string, accepted: string) => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    socket.write(
+      `GET ${path} HTTP/1.1\r\nhost: x\r\naccept-encoding: ${accepted}\r\nconnection: close\r\n\r\n`,
+    )
+    const [head = ''] = (await text(socket)).split('\r\n\r\n')
+    t.match(head, /^HTTP\/1\.1 200 /)
+    t.match(head, /^vary: .*accept-encoding/im)
+    return /^content-encoding: (\S+)/im.exec(head)?.[1] ?? 'none'
+  }
+  for (const path of ['/', '/web/page.js', '/web/vendor/marked.js', '/web/client/index.js']) {
+    t.equal(await encodingFor(path, 'gzip, deflate'), 'gzip', path)
+    t.equal(await encodingFor(path, 'gzip;q=0'), 'none', `${path}: q=0 is a refusal`)
+    t.equal(await encodingFor(path, 'gzip;q=0, br;q=0, *;q=0.5'), 'none', path)
+    t.equal(await encodingFor(path, 'identity'), 'none', path)
+    t.equal(await encodingFor(path, 'xgzip'), 'none', path)
+  }
+})
+
+t.test('If-None-Match means what RFC 9110 says: any, one of several, weak or strong', async (t) => {
+  const etag = (await fetch(`${url}/web/page.js`)).headers.get('etag') ?? ''
+  const statusFor = async (ifNoneMatch: string) =>
+    (await fetch(`${url}/web/page.js`, { headers: { 'if-none-match': ifNoneMatch } })).status
+  for (const value of ['*', etag, etag.replace(/^W\//, ''), `"other", ${etag}`, `"other",${etag}`])
+    t.equal(await statusFor(value), 304, value)
+  for (const value of ['"other"', 'W/"other"', etag.slice(0, -2), `x${etag}`, etag.replaceAll('"', '')])
+    t.equal(await statusFor(value), 200, value)
 })
 
 t.test(

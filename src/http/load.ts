@@ -1,0 +1,76 @@
+/**
+ * How much this node holds at once for requests that are under way: their number, the bytes of their bodies, and the
+ * bytes of answers that are not sent yet. Beyond the limits a request is refused with 503 before its body is read, and
+ * an answer that would not fit is replaced by 503. Health checks and metrics are always answered.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { UnavailableError } from '../errors.js'
+
+/** Requests under way at once. Event streams do not count after they have begun. */
+const MAX_REQUESTS = 4096
+/** A body whose length is not told may become as long as this. */
+const UNKNOWN_BODY_BYTES = 1_048_576
+
+interface Share {
+  isCounted: boolean
+  bytes: number
+}
+
+/** Before the routes, and before whatever else looks at a request. */
+export function boundLoad(app: FastifyInstance, maxBytes: number): void {
+  const shares = new WeakMap<FastifyRequest, Share>()
+  let requests = 0
+  let bytes = 0
+
+  function giveBack(share: Share, { isOver }: { isOver: boolean }): void {
+    if (share.isCounted) requests -= 1
+    share.isCounted = false
+    if (!isOver) return
+    bytes -= share.bytes
+    share.bytes = 0
+  }
+
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.routeOptions.config.whileDraining === true) return done()
+    const bodyBytes = bodyBytesOf(request)
+    if (requests >= MAX_REQUESTS || bytes + bodyBytes > maxBytes) return done(tooMuch())
+    const share = { isCounted: true, bytes: bodyBytes }
+    shares.set(request, share)
+    requests += 1
+    bytes += bodyBytes
+    reply.raw.once('close', () => giveBack(share, { isOver: true }))
+    done()
+  })
+
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const share = shares.get(request)
+    if (share === undefined) return done(null, payload)
+    if (!isWhole(payload)) {
+      giveBack(share, { isOver: false })
+      return done(null, payload)
+    }
+    // Only what reads may be refused now: the others have done their work.
+    if (bytes + payload.length > maxBytes && isReplaceable(request, reply)) return done(tooMuch())
+    share.bytes += payload.length
+    bytes += payload.length
+    done(null, payload)
+  })
+}
+
+function bodyBytesOf({ headers }: FastifyRequest): number {
+  if (headers['transfer-encoding'] !== undefined) return UNKNOWN_BODY_BYTES
+  return Number(headers['content-length'] ?? 0) || 0
+}
+
+/** A stream is not: it goes on while it is read. */
+function isWhole(payload: unknown): payload is string | Buffer {
+  return typeof payload === 'string' || Buffer.isBuffer(payload)
+}
+
+function isReplaceable({ method }: FastifyRequest, { statusCode }: FastifyReply): boolean {
+  return (method === 'GET' || method === 'HEAD') && statusCode < 400
+}
+
+function tooMuch(): UnavailableError {
+  return new UnavailableError('This node holds as many requests and answers as it can; try again in a moment')
+}
