@@ -190,6 +190,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     bodyLimitBytes: config.webhookBodyLimitBytes,
     authenticate: webhookAuth(config.webhookSecrets),
     onAnswer: metrics.callbackAnswered,
+    onMended: metrics.answerMended,
   })
   await app.register(healthRoutes, {
     isDraining: () => stage !== 'open',

@@ -20,9 +20,9 @@ export interface ReadQuiz {
   /** The good ones, in order; at least one. */
   quizzes: QuizItem[]
   /** What was wrong with the others. */
-  refused: Violation[]
+  refused?: Violation[]
   /** It is what a model wrote, and no choice of the worker’s: its number is the chapter’s to say. */
-  isModelText: boolean
+  isModelText?: boolean
 }
 
 export interface QuizChapter {
@@ -71,7 +71,7 @@ export function readQuestions(given: unknown, note: Note): { quizzes: QuizItem[]
 
 /** What its chapter makes of a quiz that was read, or why it cannot take it. */
 export function settleQuiz(
-  { quizzes, refused, isModelText }: ReadQuiz,
+  { quizzes, refused = [], isModelText = false }: ReadQuiz,
   { chapterId, locale, quizCount, minShare }: QuizChapter,
 ): { result: QuizResult; mended: Mend[] } | { violations: Violation[] } {
   const enough = Math.max(1, Math.ceil(quizCount * minShare - 1e-9))

@@ -3,9 +3,10 @@
  * Pure: the clock, ids and chance are passed in, nothing is written and nothing is sent. What a decision
  * returns is written whole or not at all. A refusal is a thrown AppError and changes nothing.
  */
+import { type ReadQuiz, settleQuiz } from '../answers/quiz.js'
 import type { CallbackAnswer, StartAnswer, StartRefusal } from '../contract/callback.js'
 import type { ChapterAccepted } from '../contract/chapter.js'
-import { WrongStateError } from '../errors.js'
+import { InvalidRequestError, WrongStateError } from '../errors.js'
 import { type ChapterState, isRunning, jobsOf, toInstant } from './chapter.js'
 import type { ChapterCommand, CommandType, Decision, DecisionContext, Replies } from './command.js'
 import { Draft } from './draft.js'
@@ -83,12 +84,14 @@ function start(draft: Draft, { kind, jobId, attempt }: Command<'start'>): StartA
   }
 }
 
-function finish(draft: Draft, command: Command<'finish'>): CallbackAnswer {
+/** @throws {InvalidRequestError} when too few questions are good for what the chapter asked for */
+function finish(draft: Draft, command: Command<'finish'>): Replies['finish'] {
   const { kind } = command
   if (draft.chapter.status === 'cancelled') return draft.answer('ignored', 'the chapter was cancelled')
   const job = draft.job(kind)
   switch (actionOf(job.status, 'finish', matchOf(job, command.named))) {
     case 'complete':
+      if (command.kind === 'quiz') return finishQuiz(draft, command.result)
       complete(draft, command)
       return draft.answer('success', `${kind} stored`)
     case 'duplicate':
@@ -96,6 +99,15 @@ function finish(draft: Draft, command: Command<'finish'>): CallbackAnswer {
     default:
       return draft.answer('ignored', `${kind} is ${job.status}`)
   }
+}
+
+function finishQuiz(draft: Draft, read: ReadQuiz): Replies['finish'] {
+  const { id: chapterId, locale, quizCount } = draft.chapter
+  const minShare = draft.context.policy.quizMinShare
+  const settled = settleQuiz(read, { chapterId, locale, quizCount, minShare })
+  if ('violations' in settled) throw new InvalidRequestError(settled.violations)
+  complete(draft, { kind: 'quiz', result: settled.result })
+  return { ...draft.answer('success', 'quiz stored'), mended: settled.mended }
 }
 
 function fail(draft: Draft, command: Command<'fail'>): CallbackAnswer {

@@ -5,27 +5,29 @@
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { Mend } from '../answers/mend.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import {
   CallbackAnswer,
   FailCallback,
-  FINISHES,
+  FINISH_BODIES,
   ProgressCallback,
   StartAnswer,
   StartCallback,
 } from '../contract/callback.js'
 import { ChapterParams } from '../contract/chapter.js'
-import { JOB_KINDS, type JobKind, type JobResults, MAX_QUIZZES, type QuizResult } from '../contract/job.js'
-import type { Violation } from '../contract/problem.js'
-import type { FinishResult } from '../domain/command.js'
+import { JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { WorkName } from '../domain/job-state.js'
 import { type AppError, InvalidRequestError } from '../errors.js'
 import { WEBHOOK_SECURITY as security } from './auth.js'
+import { compileFinish, type FinishBody } from './finish-body.js'
 import { problems } from './responses.js'
 
 export interface WebhookRoutesOptions {
   /** Told of every callback: its kind (`chapter` for progress without one), what it says, how it was answered. */
   onAnswer?: (kind: string, callback: string, answer: string) => void
+  /** Told of every result that was stored after it had been mended. */
+  onMended?: (kind: JobKind, how: readonly Mend[]) => void
   groups: Pick<CommitGroups, 'submit'>
   bodyLimitBytes: number
   /** Refuses callers that do not know the secret. */
@@ -57,27 +59,44 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       {
         bodyLimit,
         attachValidation: true,
+        validatorCompiler: compileFinish(kind),
         schema: {
           operationId: `finish_${kind}`,
           tags,
           security,
           summary: `The ${kind} is generated`,
-          description: 'A repeat is answered `duplicate` and changes nothing. The first result wins.',
+          description:
+            'The result, or the model’s own text as `raw`. What can be mended without guessing is mended. A repeat is ' +
+            'answered `duplicate` and changes nothing. The first result wins.',
           params: ChapterParams,
-          body: FINISHES[kind],
+          body: FINISH_BODIES[kind],
           response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
       },
       async (request) => {
         const chapterId = request.params.id
-        const invalid = invalidityOf(request, kind)
+        const invalid = invalidityOf(request)
         if (invalid !== undefined) {
           if (Number.isSafeInteger(chapterId) && chapterId > 0)
             await costAttempt(groups, chapterId, kind, request.body, invalid)
           throw invalid
         }
-        const body = request.body as JobResults[JobKind] & { job_id?: string; attempt?: number }
-        return groups.submit({ type: 'finish', chapterId, named: nameOf(body), ...resultOf(kind, body) })
+        const body = request.body as unknown as FinishBody
+        try {
+          const command = { type: 'finish', chapterId, named: nameOf(body), ...body.answer } as const
+          const { mended = [], ...answer } = await groups.submit(command)
+          const how = [...new Set([...body.mended, ...mended])]
+          if (answer.status === 'success' && how.length > 0) {
+            request.log.debug({ chapter_id: chapterId, kind, how }, 'an answer was mended')
+            options.onMended?.(kind, how)
+          }
+          return answer
+        } catch (error) {
+          // Only with the chapter at hand it showed that the questions do not suffice.
+          if (error instanceof InvalidRequestError)
+            await costAttempt(groups, chapterId, kind, request.body, error)
+          throw error
+        }
       },
     )
 
@@ -165,44 +184,10 @@ function nameOf(body: { job_id?: string; attempt?: number }): WorkName {
   return { jobId: body.job_id, attempt: body.attempt }
 }
 
-/** Only what is kept: a finish may carry anything else beside. */
-function resultOf(kind: JobKind, body: JobResults[JobKind]): FinishResult {
-  if (kind === 'concept') {
-    const { title, content } = body as JobResults['concept']
-    return { kind, result: { title, content } }
-  }
-  if (kind === 'exercise') {
-    const { question, answer, difficulty = 'medium' } = body as JobResults['exercise']
-    return { kind, result: { question, answer, difficulty } }
-  }
-  return { kind, result: { quizzes: (body as QuizResult).quizzes } }
-}
-
-/** What the schema says and what it cannot say, of the same body, together. */
-function invalidityOf(request: FastifyRequest, kind: JobKind): AppError | undefined {
+function invalidityOf(request: FastifyRequest): AppError | undefined {
   const error: unknown = request.validationError
   if (error !== undefined && !(error instanceof InvalidRequestError)) throw error
-  const violations = [...(error?.violations ?? [])]
-  // When the address is at fault, nobody has looked at the body yet.
-  const isBodyChecked = violations.every(({ path }) => path.startsWith('/body'))
-  if (kind === 'quiz' && isBodyChecked) violations.push(...quizViolations(request.body))
-  return violations.length === 0 ? undefined : new InvalidRequestError(violations)
-}
-
-/** A `multiple` needs options, its answer among them. What the schema refuses already is not told of again. */
-function quizViolations(body: unknown): Violation[] {
-  const { quizzes } = (body ?? {}) as { quizzes?: unknown }
-  if (!Array.isArray(quizzes) || quizzes.length > MAX_QUIZZES) return []
-  return quizzes.flatMap((quiz: Partial<QuizResult['quizzes'][number]> | null, index) => {
-    const { type = 'multiple', options, correct_answer } = quiz ?? {}
-    if (type !== 'multiple' || typeof correct_answer !== 'string') return []
-    const path = `/body/quizzes/${index}`
-    if (options === undefined || options === null || (Array.isArray(options) && options.length === 0))
-      return [{ path: `${path}/options`, message: 'is required for a multiple choice' }]
-    if (Array.isArray(options) && !options.includes(correct_answer))
-      return [{ path: `${path}/correct_answer`, message: 'must be one of the options' }]
-    return []
-  })
+  return error
 }
 
 async function costAttempt(

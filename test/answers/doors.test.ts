@@ -1,0 +1,131 @@
+/**
+ * Every case of the judge through the doors of the server: a worker’s own JSON, and the model’s own text. What is
+ * stored, what is refused and what that costs.
+ */
+import t, { type Test } from 'tap'
+import { buildTestApp, testClock } from '../support/app.js'
+import { createChapter, post, request } from '../support/client.js'
+import { recordingQueue } from '../support/recording-queue.js'
+import { eventsOf, viewJob } from '../support/views.js'
+import { asModelText, CASES, type Case, sorted } from './cases.js'
+
+const clock = testClock()
+const { url } = await buildTestApp(t, {}, { now: clock.now, queue: recordingQueue() })
+
+const FIELDS = {
+  concept: ['title', 'content'],
+  exercise: ['question', 'answer', 'difficulty'],
+  quiz: ['question', 'correct_answer', 'options', 'type'],
+} as const
+
+/** What a chapter holds, with the fields of a result. */
+async function resultOf(id: number, kind: Case['kind']): Promise<unknown> {
+  const { body } = await request(`${url}/v1/chapter/${id}/learning?answers=true`)
+  const pick = (row: Record<string, unknown>) =>
+    Object.fromEntries(FIELDS[kind].map((field) => [field, row[field]]))
+  return kind === 'quiz' ? { quizzes: body.quizzes.map(pick) } : pick(body[kind])
+}
+
+async function checkCase(t: Test, each: Case, body: unknown): Promise<void> {
+  const { about, kind, quizCount = 1, locale = 'ko', stored } = each
+  const id = await createChapter(url, { quiz_count: quizCount, locale })
+  const answer = await post(`${url}/v1/chapter/${id}/${kind}-finish`, body)
+  if (stored === undefined) {
+    t.match(answer, { status: 400, body: { code: 'invalid_request' } }, about)
+    return
+  }
+  t.match(answer, { status: 200, body: { status: 'success' } }, `${about}: ${JSON.stringify(answer.body)}`)
+  t.notOk('mended' in answer.body)
+  t.strictSame(sorted(await resultOf(id, kind)), sorted(stored), about)
+}
+
+/** A few at a time: each has a chapter of its own. */
+async function checkAll(t: Test, bodyOf: (each: Case) => unknown): Promise<void> {
+  const left = [...CASES]
+  const work = async () => {
+    for (let each = left.shift(); each !== undefined; each = left.shift())
+      await checkCase(t, each, bodyOf(each))
+  }
+  await Promise.all(Array.from({ length: 8 }, work))
+}
+
+t.test('every result is judged alike when a worker posts it as it came', { timeout: 100_000 }, (t) =>
+  checkAll(t, ({ given }) => given),
+)
+
+t.test('every result is judged alike when a worker posts the model’s own text', { timeout: 100_000 }, (t) =>
+  checkAll(t, (each) => ({ raw: asModelText(each) })),
+)
+
+const bad = { question: '무엇?', options: ['사과', '감'], correct_answer: '수박' }
+const good = { ...bad, correct_answer: '감' }
+
+t.test('too few good questions cost the attempt, and say which were bad', async (t) => {
+  const id = await createChapter(url, { quiz_count: 3 })
+  const finish = (body: object) => post(`${url}/v1/chapter/${id}/quiz-finish`, body)
+  const paths = ['/body/quizzes/0/correct_answer', '/body/quizzes/2/correct_answer', '/body/quizzes']
+  for (const named of [{ attempt: 1 }, { attempt: 1 }]) {
+    const { status, body } = await finish({ quizzes: [bad, good, bad], ...named })
+    t.equal(status, 400)
+    t.strictSame(
+      body.errors.map(({ path }: { path: string }) => path),
+      paths,
+    )
+  }
+  t.match(await viewJob(url, id, 'quiz'), {
+    status: 'queued',
+    attempt: 2,
+    error: { reason: 'invalid_result', message: /quizzes\/0\/correct_answer.*수박.*at least 2 are needed/ },
+  })
+  t.match(await eventsOf(url, id, 4), [{ event: 'quiz_retrying', attempt: 2 }], 'sent twice, it costs once')
+  t.match((await finish({ quizzes: [good, good, bad], attempt: 2 })).body, { status: 'success' })
+  t.match(await eventsOf(url, id, 5), [{ event: 'quiz_completed', quiz_count: 2 }])
+  t.match((await finish({ quizzes: [bad, bad, good], attempt: 2 })).body, { status: 'duplicate' })
+})
+
+t.test('a model’s text that cannot be read costs the attempt that it names, and no other', async (t) => {
+  const id = await createChapter(url)
+  const finish = (body: object) => post(`${url}/v1/chapter/${id}/concept-finish`, body)
+  for (const named of [{}, { attempt: 2 }])
+    t.match(await finish({ raw: '{"title": "변수", "content": "끊', ...named }), { status: 400 })
+  t.match(await viewJob(url, id, 'concept'), { attempt: 1, error: null })
+  t.match(await finish({ raw: '{"title": "변수", "content": "끊', attempt: 1 }), {
+    status: 400,
+    body: { errors: [{ path: '/body/raw', message: /no complete JSON/ }] },
+  })
+  t.match(await viewJob(url, id, 'concept'), {
+    attempt: 2,
+    error: { reason: 'invalid_result', message: /no complete JSON/ },
+  })
+})
+
+t.test('how many good questions are enough is a setting', async (t) => {
+  const { url } = await buildTestApp(t, { QUIZ_MIN_SHARE: '1' }, { queue: recordingQueue() })
+  const id = await createChapter(url, { quiz_count: 3 })
+  const finish = (body: object) => post(`${url}/v1/chapter/${id}/quiz-finish`, body)
+  t.equal((await finish({ quizzes: [good, good, bad] })).status, 400)
+  t.equal((await finish({ quizzes: [good, good, good, bad] })).status, 200)
+})
+
+t.test('what was mended is counted by kind and by how, once', async (t) => {
+  const { url } = await buildTestApp(t, {}, { queue: recordingQueue() })
+  const id = await createChapter(url, { quiz_count: 2 })
+  const raw = '```json\n{"title": "식", "content": "$\\sigma$"}\n```'
+  for (const _ of [1, 2]) await post(`${url}/v1/chapter/${id}/concept-finish`, { raw })
+  await post(`${url}/v1/chapter/${id}/exercise-finish`, { question: 'q', answer: 'a' })
+  await post(`${url}/v1/chapter/${id}/quiz-finish`, {
+    quizzes: [good, { ...good, correct_answer: 'B' }, good, bad],
+  })
+  const text = await (await fetch(`${url}/metrics`)).text()
+  const lines = text.split('\n').filter((line) => line.startsWith('chaptercast_answers_mended_total'))
+  t.strictSame(
+    lines.sort(),
+    [
+      ['concept', 'extracted'],
+      ['concept', 'latex'],
+      ['quiz', 'cut'],
+      ['quiz', 'dropped'],
+      ['quiz', 'key'],
+    ].map(([kind, how]) => `chaptercast_answers_mended_total{kind="${kind}",how="${how}"} 1`),
+  )
+})
