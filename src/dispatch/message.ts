@@ -8,7 +8,7 @@ import type { DueDeadLetter, DueJob } from '../store/jobs.js'
 
 /** A job of a chapter that was just written, as a claim would return it. */
 export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
-  const { jobId, attempt, maxAttempts, requestedAt } = chapter.jobs[kind]
+  const { jobId, attempt, maxAttempts, requestedAt, failure } = chapter.jobs[kind]
   const { id, courseId, ownerId, title, description, locale, quizCount, metadata, traceparent } = chapter
   return {
     kind,
@@ -25,6 +25,7 @@ export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
     quizCount,
     metadata,
     traceparent,
+    failure,
   }
 }
 
@@ -56,6 +57,7 @@ export function generationMessage(job: DueJob, publicUrl: string, deadlineAt: nu
     metadata: job.metadata,
     requested_at: toInstant(job.requestedAt),
     deadline_at: toInstant(deadlineAt),
+    previous: job.attempt > 1 ? job.failure : null,
     callback: {
       start_url: `${chapterUrl}/${job.kind}-start`,
       finish_url: `${chapterUrl}/${job.kind}-finish`,

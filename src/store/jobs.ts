@@ -26,6 +26,8 @@ export interface DueJob {
   metadata: Record<string, unknown>
   /** Of the request that created the chapter. */
   traceparent: string | null
+  /** Why the attempt before failed. */
+  failure: { reason: FailureReason; error: string | null } | null
 }
 
 export interface DueDeadLetter extends DueJob {
@@ -90,6 +92,8 @@ export function createJobStore(db: Db): JobStore {
     claimDeadLetters: async (claim) =>
       (await letters(values(claim))).map(({ due: row }) => ({
         ...dueJob(row),
+        // Its reason is its own, and not that of an attempt before it.
+        failure: null,
         deadlineAt: row.deadline_at === null ? null : Date.parse(row.deadline_at),
         reason: row.reason,
         error: row.error,
@@ -142,7 +146,7 @@ with free as materialized (
   where job.chapter_id = free.chapter_id and job.kind = free.kind
   returning job.*
 )
-select json_build_object(${jobFields}, ${chapterFields}) as due
+select json_build_object(${jobFields}, ${chapterFields}, 'reason', x.reason, 'error', x.error) as due
 from x join chapter c on c.id = x.chapter_id order by x.due_at`
 
 const claimPublished = (condition: ReturnType<typeof sql>, leased: ReturnType<typeof sql>) => sql`
@@ -217,6 +221,8 @@ interface DueRow {
     quiz_count: number
     metadata: Record<string, unknown>
     traceparent: string | null
+    reason: FailureReason | null
+    error: string | null
   }
 }
 
@@ -267,6 +273,7 @@ function dueJob(row: DueRow['due']): DueJob {
     quizCount: row.quiz_count,
     metadata: row.metadata,
     traceparent: row.traceparent,
+    failure: row.reason === null ? null : { reason: row.reason, error: row.error },
   }
 }
 

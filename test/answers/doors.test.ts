@@ -3,14 +3,18 @@
  * stored, what is refused and what that costs.
  */
 import t, { type Test } from 'tap'
+import { createOpenAiModel } from '../../src/generator/openai.js'
+import { createWorker } from '../../src/generator/worker.js'
 import { buildTestApp, testClock } from '../support/app.js'
 import { createChapter, post, request } from '../support/client.js'
+import { waitFor } from '../support/condition.js'
 import { recordingQueue } from '../support/recording-queue.js'
-import { eventsOf, viewJob } from '../support/views.js'
+import { eventsOf, untilPublished, viewJob } from '../support/views.js'
 import { asModelText, CASES, type Case, sorted } from './cases.js'
 
 const clock = testClock()
-const { url } = await buildTestApp(t, {}, { now: clock.now, queue: recordingQueue() })
+const queue = recordingQueue()
+const { url } = await buildTestApp(t, {}, { now: clock.now, queue })
 
 const FIELDS = {
   concept: ['title', 'content'],
@@ -26,9 +30,12 @@ async function resultOf(id: number, kind: Case['kind']): Promise<unknown> {
   return kind === 'quiz' ? { quizzes: body.quizzes.map(pick) } : pick(body[kind])
 }
 
-async function checkCase(t: Test, each: Case, body: unknown): Promise<void> {
-  const { about, kind, quizCount = 1, locale = 'ko', stored } = each
-  const id = await createChapter(url, { quiz_count: quizCount, locale })
+const chapterOf = ({ quizCount = 1, locale = 'ko' }: Case) =>
+  createChapter(url, { quiz_count: quizCount, locale })
+
+async function checkPosted(t: Test, each: Case, body: unknown): Promise<void> {
+  const { about, kind, stored } = each
+  const id = await chapterOf(each)
   const answer = await post(`${url}/v1/chapter/${id}/${kind}-finish`, body)
   if (stored === undefined) {
     t.match(answer, { status: 400, body: { code: 'invalid_request' } }, about)
@@ -39,23 +46,70 @@ async function checkCase(t: Test, each: Case, body: unknown): Promise<void> {
   t.strictSame(sorted(await resultOf(id, kind)), sorted(stored), about)
 }
 
+/** The generator, with a model’s server that answers this. */
+async function checkGenerated(t: Test, each: Case): Promise<void> {
+  const { about, kind, stored } = each
+  const id = await chapterOf(each)
+  await untilPublished(url, id)
+  const [message] = queue.of(id, kind)
+  const log = { debug() {}, info() {}, warn() {}, error() {} }
+  const data = JSON.stringify({
+    choices: [{ message: { content: asModelText(each) }, finish_reason: 'stop' }],
+  })
+  const model = createOpenAiModel(
+    { baseUrl: 'http://model.invalid/v1', apiKey: undefined, model: 'm' },
+    { log, fetch: async () => new Response(data, { headers: { 'content-type': 'application/json' } }) },
+  )
+  if (message === undefined) throw new Error(`no message for ${about}`)
+  await createWorker({ model, log })(message, new AbortController().signal)
+  if (stored !== undefined) t.strictSame(sorted(await resultOf(id, kind)), sorted(stored), about)
+  else
+    t.match(
+      await viewJob(url, id, kind),
+      { attempt: 2, error: { reason: 'invalid_result', message: /\/body/ } },
+      about,
+    )
+}
+
 /** A few at a time: each has a chapter of its own. */
-async function checkAll(t: Test, bodyOf: (each: Case) => unknown): Promise<void> {
+async function checkAll(check: (each: Case) => Promise<void>): Promise<void> {
   const left = [...CASES]
   const work = async () => {
-    for (let each = left.shift(); each !== undefined; each = left.shift())
-      await checkCase(t, each, bodyOf(each))
+    for (let each = left.shift(); each !== undefined; each = left.shift()) await check(each)
   }
   await Promise.all(Array.from({ length: 8 }, work))
 }
 
-t.test('every result is judged alike when a worker posts it as it came', { timeout: 100_000 }, (t) =>
-  checkAll(t, ({ given }) => given),
+const timeout = 100_000
+
+t.test('every result is judged alike when a worker posts it as it came', { timeout }, (t) =>
+  checkAll((each) => checkPosted(t, each, each.given)),
 )
 
-t.test('every result is judged alike when a worker posts the model’s own text', { timeout: 100_000 }, (t) =>
-  checkAll(t, (each) => ({ raw: asModelText(each) })),
+t.test('every result is judged alike when a worker posts the model’s own text', { timeout }, (t) =>
+  checkAll((each) => checkPosted(t, each, { raw: asModelText(each) })),
 )
+
+t.test('every result is judged alike when our generator’s model wrote it', { timeout }, (t) =>
+  checkAll((each) => checkGenerated(t, each)),
+)
+
+t.test('the message of the next attempt says what was wrong with the last answer', async (t) => {
+  const id = await createChapter(url)
+  await untilPublished(url, id)
+  t.equal(queue.of(id, 'concept')[0]?.previous, null)
+  await post(`${url}/v1/chapter/${id}/concept-finish`, { title: '변수', content: '…', attempt: 1 })
+  await post(`${url}/v1/chapter/${id}/exercise-fail`, { error: 'busy', reason: 'timeout', attempt: 1 })
+  clock.advance(120_000)
+  await waitFor('the second attempts are sent', () =>
+    (['concept', 'exercise'] as const).every((kind) => queue.of(id, kind).length === 2),
+  )
+  t.match(queue.of(id, 'concept')[1], {
+    attempt: 2,
+    previous: { reason: 'invalid_result', error: '/body/content says nothing' },
+  })
+  t.match(queue.of(id, 'exercise')[1], { attempt: 2, previous: { reason: 'timeout', error: 'busy' } })
+})
 
 const bad = { question: '무엇?', options: ['사과', '감'], correct_answer: '수박' }
 const good = { ...bad, correct_answer: '감' }

@@ -113,6 +113,7 @@ function sampleJob({ kind, sample }: Options, { generation }: Config): CurrentJo
     courseId: 1,
     ownerId: 1,
     traceparent: null,
+    failure: null,
   }
   return { job, deadlineAt: now + generation.queueTimeoutMs }
 }
@@ -143,6 +144,7 @@ async function currentJob(publicUrl: string, id: number, { kind, token }: Option
       quizCount: view.quiz_count,
       metadata: view.metadata,
       traceparent: null,
+      failure: job.error === null ? null : { reason: job.error.reason, error: job.error.message },
     },
     deadlineAt: Date.parse(job.deadline_at ?? view.updated_at),
   }
