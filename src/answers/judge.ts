@@ -36,7 +36,7 @@ export function judgeAnswer(kind: JobKind, given: unknown): Verdict {
   const readings = readingsOf(kind, handedIn, { left: REPAIR_BUDGET })
   const verdicts = readings.map((reading) => verdictOn(kind, reading))
   const good = new Map<string, Verdict>()
-  for (const verdict of verdicts) if ('answer' in verdict) good.set(JSON.stringify(verdict.answer), verdict)
+  for (const verdict of verdicts) if ('answer' in verdict) good.set(contentOf(verdict.answer), verdict)
   const [first, second] = good.values()
   if (second !== undefined)
     return refusal(raw, 'holds more than one result, and nothing says which one counts')
@@ -45,6 +45,11 @@ export function judgeAnswer(kind: JobKind, given: unknown): Verdict {
   if (refused !== undefined) return refused
   if (typeof handedIn === 'string') return refusal(raw, 'holds no complete JSON object with the result')
   return verdictOn(kind, { value: own, mended: [], isRebuilt: false, isModelText: false })
+}
+
+/** Two readings with the same content are one. */
+function contentOf({ result }: Answer): string {
+  return JSON.stringify('quizzes' in result ? result.quizzes : result)
 }
 
 function refusal(raw: string | undefined, message: string): Verdict {

@@ -64,7 +64,9 @@ function atPlace(place: Place, key: string, options: readonly Option[]): string 
   const { label, number } = place
   const text = placeIn(place, options)
   if (text === undefined || haveLabels(options, label)) return text
-  const mentioning = new Set(options.filter((option) => mentions(option.text, place, key)).map((o) => o.text))
+  const mentioning = new Set(
+    options.filter((option) => mentions(plainLabel(option.text), place, key)).map((o) => o.text),
+  )
   if (mentioning.size > 0) return mentioning.size === 1 && mentioning.has(text) ? text : undefined
   // `2` beside the options 1, 3, 5 and 7 is a wrong answer, and no second place.
   const isOfTheirKind =

@@ -54,7 +54,9 @@ function fromRecord(given: Record<string, unknown>, note: Note) {
 }
 
 const FLAGS = new Set(['correct', 'iscorrect', 'right', 'isright', 'isanswer'])
-const TEXTS = ['text', 'content', 'option', 'value', 'answer', 'label']
+/** The likeliest first. A number under `text` is the option itself, and no label. */
+const LABELS = ['label', 'id', 'key', 'letter', 'number', 'index', 'no', 'option', 'choice', 'value']
+const TEXTS = ['text', 'content', 'option', 'choice', 'value', 'answer', 'label']
 
 /** `[{"label": "A", "text": "사과"}]` or `[{"A": "사과"}, {"B": "바나나"}]`. */
 function fromRecords(given: unknown[], note: Note) {
@@ -84,9 +86,8 @@ function fromRecords(given: unknown[], note: Note) {
   }
   const [names = []] = fields.map((own) => own.map(({ name }) => name))
   const column = (name: string) => fields.map((own) => own.find((field) => field.name === name)?.text)
-  const labelName = names.find((name) => isLabelColumn(column(name)))
-  const textName =
-    TEXTS.find((name) => name !== labelName && names.includes(name)) ?? onlyOther(names, labelName)
+  const labelName = LABELS.find((name) => names.includes(name) && isLabelColumn(column(name)))
+  const textName = TEXTS.find((name) => name !== labelName && names.includes(name))
   if (textName === undefined) return undefined
   const texts = column(textName)
   const labels = labelName === undefined ? [] : column(labelName)
@@ -105,11 +106,6 @@ function isLabelColumn(texts: (string | undefined)[]): boolean {
   const labels = texts.map((text) => (text === undefined ? undefined : labelOf(text)))
   const known = labels.filter((label) => label !== undefined)
   return known.length === texts.length && known.length > 1 && new Set(known).size === known.length
-}
-
-function onlyOther(names: string[], labelName: string | undefined): string | undefined {
-  const others = names.filter((name) => name !== labelName)
-  return others.length === 1 ? others[0] : undefined
 }
 
 /** Letters before options go when all have them, in their order: `A. Smith` beside `C. Brown` are names. */

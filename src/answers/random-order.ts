@@ -9,7 +9,7 @@ const LAST =
 
 /** Names another option by its place (`A and B`, `①과 ③`), or carries a place itself: then all keep theirs. */
 const PLACED =
-  /[\u2460-\u2473\u24b6-\u24e9]|\b[A-H]\b\s*(?:,|와|과|및|and|or|&|\/)\s*\b[A-H]\b|\d\s*번(?:과|와|,|\s*및)|^\s*[([]?(?:[A-Ha-h]|\d{1,2})[)\]]|^\s*[A-H][.:]\s|\b(?:options?|choices?)\s+(?:[A-H]|\d)\b|\b(?:first|second|third|fourth)\s+(?:option|choice)\b/u
+  /[\u2460-\u2473\u24b6-\u24e9]|\b[A-H]\b\s*(?:,|와|과|및|and|or|&|\/)\s*\b[A-H]\b|\d\s*번(?:과|와|,|\s*및)|^\s*[([]?(?:[A-Ha-h]|\d{1,2})[)\]]|^\s*[A-H][.:]\s|^\s*[([]?[IVX]{1,4}[)\].:]\s|\b(?:options?|choices?)\s+(?:[A-H]|\d)\b|\b(?:first|second|third|fourth)\s+(?:option|choice)\b/u
 
 /** @returns the same options in another order */
 export function orderOptions(options: readonly string[], chapterId: number, question: number): string[] {

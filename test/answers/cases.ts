@@ -126,6 +126,23 @@ const OPTIONS: Case[] = [
     FRUIT,
   ),
   key(
+    'options that are numbers, with a word about each',
+    [1, 2, 3].map((n) => ({ text: String(n), explanation: `${n}이다` })),
+    '2',
+    '2',
+    ['1', '2', '3'],
+  ),
+  {
+    ...key(
+      'numbers beside words that may be the options',
+      [1, 2].map((n) => ({ value: n, explanation: `${n}이다` })),
+      '2',
+      undefined,
+    ),
+    path: '/body/quizzes/0/options/0',
+  },
+  key('a circled number that another option holds', ['①+②', '②+③', '①+③'], '③', undefined),
+  key(
     'options whose letters are not in order',
     [
       { label: 'B', text: '사과' },
@@ -467,6 +484,12 @@ const NEARLY: Case[] = [
     kind: 'concept',
     given: { a: CONCEPT, b: { title: 'x', content: 'y' } },
     stored: undefined,
+  },
+  {
+    about: 'the same questions twice, once as text',
+    kind: 'quiz',
+    given: { quiz: { quizzes: [QUESTION] }, text: JSON.stringify([QUESTION]) },
+    stored: stored(choice),
   },
   { about: 'raw beside a whole result', kind: 'concept', given: { ...CONCEPT, raw: '{}' }, stored: CONCEPT },
   {
