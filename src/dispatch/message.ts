@@ -42,6 +42,7 @@ export function parentOf(message: GenerationMessage): string | undefined {
  */
 export function generationMessage(job: DueJob, publicUrl: string, deadlineAt: number): GenerationMessage {
   const chapterUrl = `${publicUrl}/v1/chapter/${job.chapterId}`
+  const work = `?job_id=${job.jobId}&attempt=${job.attempt}`
   const message: GenerationMessage = {
     job_id: job.jobId,
     kind: job.kind,
@@ -59,10 +60,10 @@ export function generationMessage(job: DueJob, publicUrl: string, deadlineAt: nu
     deadline_at: toInstant(deadlineAt),
     previous: job.attempt > 1 ? job.failure : null,
     callback: {
-      start_url: `${chapterUrl}/${job.kind}-start`,
-      finish_url: `${chapterUrl}/${job.kind}-finish`,
-      fail_url: `${chapterUrl}/${job.kind}-fail`,
-      progress_url: `${chapterUrl}/progress`,
+      start_url: `${chapterUrl}/${job.kind}-start${work}`,
+      finish_url: `${chapterUrl}/${job.kind}-finish${work}`,
+      fail_url: `${chapterUrl}/${job.kind}-fail${work}`,
+      progress_url: `${chapterUrl}/progress${work}`,
     },
   }
   if (job.traceparent !== null) parents.set(message, job.traceparent)

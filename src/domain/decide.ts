@@ -131,6 +131,8 @@ function fail(draft: Draft, command: Command<'fail'>): CallbackAnswer {
 
 function progress(draft: Draft, command: Command<'progress'>): CallbackAnswer {
   const { kind, named } = command
+  // 100 is said only at the end.
+  const percent = Math.min(99, command.progress)
   const { status } = draft.chapter
   const isUseless = (useless: boolean) => (useless ? ({ cancelled: true } as const) : {})
   const ignored = (why: string, useless: boolean) => ({
@@ -150,7 +152,7 @@ function progress(draft: Draft, command: Command<'progress'>): CallbackAnswer {
       return ignored('this is not the current work', false)
     for (const job of jobsOf(draft.chapter))
       if (job.status === 'published') renewDeadline(draft, draft.change(job.kind))
-    reportProgress(draft, cut(command.message), { reported: command.progress })
+    reportProgress(draft, cut(command.message), { reported: percent })
     return draft.answer('success', 'progress noted')
   }
 
@@ -159,11 +161,11 @@ function progress(draft: Draft, command: Command<'progress'>): CallbackAnswer {
     case 'progress': {
       const changed = draft.change(kind)
       signOfLife(draft, changed)
-      changed.progress = Math.max(changed.progress, command.progress)
+      changed.progress = Math.max(changed.progress, percent)
       break
     }
     case 'note':
-      draft.change(kind).progress = Math.max(job.progress, command.progress)
+      draft.change(kind).progress = Math.max(job.progress, percent)
       break
     default:
       return ignored(`this is not the current work on ${kind}`, job.status === 'completed')

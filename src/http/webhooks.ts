@@ -1,10 +1,10 @@
 /**
  * What workers call: n8n, the generator, or anyone with the callback URLs from a message. Unknown fields are
- * ignored. An invalid finish is refused, and when it names the current attempt it also costs that attempt, for
- * its worker will not come back with a better one.
+ * ignored. A finish that is invalid or cannot be read is refused, and when it names the current attempt, in its
+ * body or in its address, it also costs that attempt, for its worker will not come back with a better one.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyError, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import type { Mend } from '../answers/mend.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import {
@@ -16,11 +16,13 @@ import {
   StartCallback,
 } from '../contract/callback.js'
 import { ChapterParams } from '../contract/chapter.js'
-import { JOB_KINDS, type JobKind } from '../contract/job.js'
+import { type FailureReason, JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { WorkName } from '../domain/job-state.js'
 import { type AppError, InvalidRequestError } from '../errors.js'
 import { WEBHOOK_SECURITY as security } from './auth.js'
-import { compileFinish, type FinishBody } from './finish-body.js'
+import { compileFail, compileFinish, compileProgress, type FinishBody } from './callback-body.js'
+import { nameBody, WorkQuery, workInQuery } from './callback-work.js'
+import { sendProblem } from './problem.js'
 import { problems } from './responses.js'
 
 export interface WebhookRoutesOptions {
@@ -30,6 +32,8 @@ export interface WebhookRoutesOptions {
   onMended?: (kind: JobKind, how: readonly Mend[]) => void
   groups: Pick<CommitGroups, 'submit'>
   bodyLimitBytes: number
+  /** Callers know the secret: then an unreadable result that names no work is the published attempt’s. */
+  isTrusted?: boolean
   /** Refuses callers that do not know the secret. */
   authenticate: onRequestAsyncHookHandler
 }
@@ -37,7 +41,7 @@ export interface WebhookRoutesOptions {
 const tags = ['Webhooks']
 
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
-  const { groups, bodyLimitBytes: bodyLimit } = options
+  const { groups, bodyLimitBytes: bodyLimit, isTrusted = false } = options
   app.addHook('onRequest', options.authenticate)
 
   const answers = new WeakMap<FastifyRequest, string>()
@@ -52,6 +56,53 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       /(\w+)-(\w+)$/.exec(request.routeOptions.url ?? '') ?? []
     options.onAnswer?.(kind, callback, answers.get(request) ?? String(reply.statusCode))
   })
+
+  app.addHook('preValidation', async (request, reply) => {
+    if (nameBody(request)) return
+    const { id } = request.params as { id: string }
+    const isStart = request.routeOptions.url?.endsWith('-start')
+    const message = 'the body names other work than the address'
+    reply.send(
+      isStart ? { run: false, reason: 'superseded' } : { status: 'ignored', message, chapter_id: Number(id) },
+    )
+    return reply
+  })
+
+  // A result that nobody could read is that attempt’s failure: its worker will not come back with a better one.
+  app.setErrorHandler(async (error: FastifyError, request, reply) => {
+    const [, kind, callback] = /(\w+)-(finish|fail)$/.exec(request.routeOptions.url ?? '') ?? []
+    const known = JOB_KINDS.find((each) => each === kind)
+    const id = Number((request.params as { id?: string }).id)
+    if (known !== undefined && isUnreadable(error) && Number.isSafeInteger(id) && id > 0) {
+      const reason = callback === 'finish' ? 'invalid_result' : 'model_error'
+      await costAttempt(id, known, workInQuery(request), error, reason)
+    }
+    return sendProblem(error, request, reply)
+  })
+
+  async function costAttempt(
+    chapterId: number,
+    kind: JobKind,
+    body: unknown,
+    { message }: Error,
+    reason: FailureReason = 'invalid_result',
+  ): Promise<void> {
+    const { job_id, attempt } = (body ?? {}) as { job_id?: unknown; attempt?: unknown }
+    const isUnnamed = job_id === undefined && attempt === undefined
+    // Without an attempt number we cannot know whose it is, so no attempt fails unless the caller is trusted.
+    if (isUnnamed ? !isTrusted : typeof attempt !== 'number') return
+    if (job_id !== undefined && typeof job_id !== 'string') return
+    await groups.submit({
+      type: 'fail',
+      chapterId,
+      kind,
+      named: { jobId: job_id, attempt: typeof attempt === 'number' ? attempt : undefined },
+      reason,
+      error: message,
+      retryable: true,
+      retryAfterMs: 0,
+    })
+  }
 
   for (const kind of JOB_KINDS) {
     app.post(
@@ -69,6 +120,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
             'The result, or the model’s own text as `raw`. What can be mended without guessing is mended. A repeat is ' +
             'answered `duplicate` and changes nothing. The first result wins.',
           params: ChapterParams,
+          querystring: WorkQuery,
           body: FINISH_BODIES[kind],
           response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
@@ -78,7 +130,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         const invalid = invalidityOf(request)
         if (invalid !== undefined) {
           if (Number.isSafeInteger(chapterId) && chapterId > 0)
-            await costAttempt(groups, chapterId, kind, request.body, invalid)
+            await costAttempt(chapterId, kind, request.body, invalid)
           throw invalid
         }
         const body = request.body as unknown as FinishBody
@@ -93,8 +145,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
           return answer
         } catch (error) {
           // Only with the chapter at hand it showed that the questions do not suffice.
-          if (error instanceof InvalidRequestError)
-            await costAttempt(groups, chapterId, kind, request.body, error)
+          if (error instanceof InvalidRequestError) await costAttempt(chapterId, kind, request.body, error)
           throw error
         }
       },
@@ -110,6 +161,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
           security,
           summary: `Ask whether to generate the ${kind}, before spending anything on it`,
           params: ChapterParams,
+          querystring: WorkQuery,
           body: StartCallback,
           response: { 200: StartAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
@@ -128,13 +180,17 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       `/v1/chapter/:id/${kind}-fail`,
       {
         bodyLimit,
+        validatorCompiler: compileFail,
         schema: {
           operationId: `fail_${kind}`,
           tags,
           security,
           summary: `The ${kind} could not be generated`,
-          description: 'Counts for the current attempt only; anything else is answered `ignored`.',
+          description:
+            'Counts for the current attempt only; anything else is answered `ignored`. When it names its work it counts ' +
+            'whatever its details look like.',
           params: ChapterParams,
+          querystring: WorkQuery,
           body: FailCallback,
           response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
@@ -157,6 +213,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     '/v1/chapter/:id/progress',
     {
       bodyLimit,
+      validatorCompiler: compileProgress,
       schema: {
         operationId: 'progress',
         tags,
@@ -164,6 +221,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         summary: 'How far the work is',
         description: 'With `kind` it is that job’s, without it the chapter’s. It renews the deadline.',
         params: ChapterParams,
+        querystring: WorkQuery,
         body: ProgressCallback,
         response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
       },
@@ -190,24 +248,7 @@ function invalidityOf(request: FastifyRequest): AppError | undefined {
   return error
 }
 
-async function costAttempt(
-  groups: Pick<CommitGroups, 'submit'>,
-  chapterId: number,
-  kind: JobKind,
-  body: unknown,
-  { message }: Error,
-): Promise<void> {
-  const { job_id, attempt } = (body ?? {}) as { job_id?: unknown; attempt?: unknown }
-  // Without an attempt it names nothing: it may be a stranger’s, and must not cost anything.
-  if (typeof attempt !== 'number' || (job_id !== undefined && typeof job_id !== 'string')) return
-  await groups.submit({
-    type: 'fail',
-    chapterId,
-    kind,
-    named: { jobId: job_id, attempt },
-    reason: 'invalid_result',
-    error: message,
-    retryable: true,
-    retryAfterMs: 0,
-  })
+/** The body did not come whole, or is no JSON. What Fastify says of it has no class of its own. */
+function isUnreadable(error: Error & { code?: string }): boolean {
+  return error.code === 'invalid_json' || error.code?.startsWith('FST_ERR_CTP_') === true
 }
