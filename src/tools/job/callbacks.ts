@@ -67,7 +67,11 @@ export async function answerCallbacks({ config, job, print, onEnd }: CallbacksOp
       if (isEnd) onEnd(url?.endsWith('-finish') ? 'finished' : 'failed')
       return
     }
-    print('refused', `${request.method} ${request.url}: HTTP ${reply.statusCode}`, refusals.get(request))
+    print(
+      'refused',
+      `${request.method} ${request.url.split('?')[0]}: HTTP ${reply.statusCode}`,
+      refusals.get(request),
+    )
     if (isEnd) onEnd('failed')
   })
   const refusals = new WeakMap<object, unknown>()
