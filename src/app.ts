@@ -218,8 +218,10 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   await app.register(webhookRoutes, {
     groups,
     bodyLimitBytes: config.webhookBodyLimitBytes,
+    isTrusted: config.webhookSecrets.length > 0,
     authenticate: webhookAuth(config.webhookSecrets),
     onAnswer: metrics.callbackAnswered,
+    onMended: metrics.answerMended,
   })
   await app.register(healthRoutes, {
     isDraining: lifecycle.isDraining,

@@ -3,8 +3,9 @@
  * asked for when they are scraped, at most every few seconds. `deploy/alerts.yml` is written for these names.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Mend } from './answers/mend.js'
 import type { Committed } from './chapters/commit-group.js'
-import { FAILURE_REASONS, JOB_KINDS } from './contract/job.js'
+import { FAILURE_REASONS, JOB_KINDS, type JobKind } from './contract/job.js'
 import type { JobCounts } from './store/jobs.js'
 
 /** What is told by asking. */
@@ -24,6 +25,8 @@ export interface Metrics {
   groupWritten(commands: number, ms: number): void
   committed(committed: Committed[]): void
   callbackAnswered(kind: string, callback: string, answer: string): void
+  /** An answer was stored that had to be mended, in these ways. */
+  answerMended(kind: JobKind, how: readonly Mend[]): void
   requestAnswered(route: string, method: string, status: number, ms: number): void
 }
 
@@ -76,6 +79,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     name: `${prefix}callbacks_total`,
     help: 'Callbacks by kind, by what they say, and by how they were answered',
     labelNames: ['kind', 'callback', 'answer'],
+    registers,
+  })
+  const mended = new Counter({
+    name: `${prefix}answers_mended_total`,
+    help: 'Answers that were stored after they had been mended, by kind and by how',
+    labelNames: ['kind', 'how'],
     registers,
   })
   const groupCommands = new Histogram({
@@ -170,6 +179,9 @@ export function createMetrics(sources: MetricSources): Metrics {
     callbackAnswered(kind, callback, answer) {
       lastCallbackAt = now()
       callbacks.inc({ kind, callback, answer })
+    },
+    answerMended(kind, all) {
+      for (const how of all) mended.inc({ kind, how })
     },
     requestAnswered(route, method, status, ms) {
       requests.observe({ route, method, status: String(status) }, ms / 1000)

@@ -11,6 +11,7 @@ import {
   type LogLevel,
   type SASL_MECHANISMS,
   SETTINGS,
+  type Share,
   type Whole,
 } from './settings.js'
 
@@ -25,6 +26,8 @@ export interface GenerationPolicy {
   maxAttempts: number
   retryBaseMs: number
   retryMaxMs: number
+  /** Of the questions asked for, how many must be good when others are bad, in [0, 1]. */
+  quizMinShare: number
 }
 
 export interface PostgresConfig {
@@ -108,7 +111,7 @@ export interface Config {
  * @throws {ConfigError} listing every problem
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const { problems, text, integer: whole, choice } = reader(env)
+  const { problems, text, integer: whole, share, choice } = reader(env)
 
   const origins = (): Config['corsOrigin'] => {
     const list = listOf(text('CORS_ORIGIN') ?? '*')
@@ -210,6 +213,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       maxAttempts: whole('GENERATION_MAX_ATTEMPTS'),
       retryBaseMs: whole('GENERATION_RETRY_BASE_MS'),
       retryMaxMs: whole('GENERATION_RETRY_MAX_MS'),
+      quizMinShare: share('QUIZ_MIN_SHARE'),
     }),
     generator: generator as Config['generator'],
     generatorDelayMs: whole('GENERATOR_DELAY_MS'),
@@ -266,6 +270,15 @@ function reader(env: Readonly<Record<string, string | undefined>>) {
       if (value >= setting.min && value <= setting.max) return value
       problems.push(`${name}=${given} must be a whole number from ${setting.min} to ${setting.max}`)
       return fallback
+    },
+    share(name: ShareName): number {
+      const setting: Share = SETTINGS[name]
+      const given = env[name]
+      if (!given) return setting.default
+      const value = /^\d+(\.\d+)?$/.test(given) ? Number(given) : Number.NaN
+      if (value >= 0 && value <= 1) return value
+      problems.push(`${name}=${given} must be a number from 0 to 1`)
+      return setting.default
     },
     choice(name: ChoiceName): string {
       const setting: Choice = SETTINGS[name]
@@ -340,6 +353,7 @@ type Settings = typeof SETTINGS
 type NameOf<S> = { [Name in keyof Settings]: Settings[Name] extends S ? Name : never }[keyof Settings]
 type TextName = NameOf<{ type: 'text' }>
 type IntegerName = NameOf<{ type: 'integer' }>
+type ShareName = NameOf<{ type: 'share' }>
 type ChoiceName = NameOf<{ type: 'choice' }>
 
 function protocolOf(url: string): string | undefined {

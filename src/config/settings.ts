@@ -24,12 +24,17 @@ export interface Whole {
   min: number
   max: number
 }
+/** A part of a whole. */
+export interface Share {
+  type: 'share'
+  default: number
+}
 export interface Choice {
   type: 'choice'
   default: string
   values: readonly string[]
 }
-type Setting = (Text | Whole | Choice) & {
+type Setting = (Text | Whole | Share | Choice) & {
   about: string
   defaultAbout?: string
   /** Its value is never shown. */
@@ -144,6 +149,12 @@ export const SETTINGS = {
     'First cap of the full-jitter wait between attempts',
   ),
   GENERATION_RETRY_MAX_MS: integer(60_000, 0, MAX_TIMER_MS, 'Last cap of that wait'),
+  QUIZ_MIN_SHARE: {
+    type: 'share',
+    default: 0.6,
+    about:
+      'Of the questions asked for, how many must be good, 0 to 1: bad ones among them are then left out, else the quiz is asked for again',
+  },
   GENERATOR: {
     type: 'choice',
     default: '',

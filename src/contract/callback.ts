@@ -2,11 +2,11 @@
  * What a worker (n8n or the generator) posts back, and what it is answered.
  * Unknown fields are ignored here: workflows outlive servers.
  */
-import { type Static, Type } from '@sinclair/typebox'
+import { type Static, type TObject, Type } from '@sinclair/typebox'
 import { ConceptResult, ExerciseResult, FAILURE_REASONS, JOB_KINDS, QuizResult } from './job.js'
 import { Id, Instant, Percent, stringEnum } from './scalar.js'
 
-const work = {
+export const WORK_FIELDS = {
   job_id: Type.Optional(
     Type.String({
       format: 'uuid',
@@ -15,6 +15,8 @@ const work = {
   ),
   attempt: Type.Optional(Type.Integer({ minimum: 1, description: 'From the message' })),
 }
+
+const work = WORK_FIELDS
 
 export const ConceptFinish = Type.Object(
   { ...ConceptResult.properties, ...work },
@@ -61,6 +63,26 @@ export const FINISHES = {
   exercise: ExerciseFinish,
   quiz: QuizFinish,
 } as const
+
+/** The model’s own text instead of the result. */
+export const RawFinish = Type.Object({
+  raw: Type.String({
+    description: 'What the model answered, as it came: the server finds the JSON in it, mends and judges it',
+  }),
+  ...work,
+})
+
+/** What a finish may be, for the documents: the judge (`answers/`) reads more shapes than these. */
+export const FINISH_BODIES = {
+  concept: finishBody(ConceptFinish),
+  exercise: finishBody(ExerciseFinish),
+  quiz: finishBody(QuizFinish),
+} as const
+
+function finishBody<T extends TObject>(finish: T) {
+  const { examples, ...schema } = finish
+  return Type.Union([schema as T, RawFinish], { examples })
+}
 
 export const StartCallback = Type.Object(
   {

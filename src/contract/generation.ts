@@ -16,6 +16,12 @@ export const DEAD_LETTER_TOPIC = 'generation-dead-letter'
 
 const url = (description: string) => Type.String({ description })
 
+/** Why the attempt before this one failed. */
+export const PreviousFailure = Type.Object({
+  reason: stringEnum(FAILURE_REASONS),
+  error: nullable(Type.String()),
+})
+
 const messageFields = {
   job_id: Type.String({
     format: 'uuid',
@@ -34,6 +40,14 @@ const messageFields = {
   metadata: Metadata,
   requested_at: Instant,
   deadline_at: Type.String({ description: 'Counted from publishing, and again from `-start`' }),
+  previous: Type.Optional(
+    nullable(
+      Type.Object(PreviousFailure.properties, {
+        description:
+          'Why the attempt before failed, from attempt 2 on; what was wrong with an `invalid_result`',
+      }),
+    ),
+  ),
   callback: Type.Object({
     start_url: url('asked before working, answers `run: true` or why not'),
     finish_url: url('takes the result'),

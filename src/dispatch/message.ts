@@ -13,12 +13,13 @@ export interface Message<Value extends GenerationMessage = GenerationMessage> {
   headers: { 'content-type': string; 'job-id': string; attempt: string; traceparent: string }
 }
 
+/** The others are made when it is sent. */
 const JOB_KEYS = [
-  ...Object.keys(GenerationMessage.properties)
-    .filter((name) => name !== 'deadline_at' && name !== 'callback')
-    .map(camelCase),
+  ...Object.keys(GenerationMessage.properties).map(camelCase),
+  'reason',
+  'error',
   'traceparent',
-]
+].filter((key) => key !== 'deadlineAt')
 
 /** A job of a chapter that was just written, as a claim would return it. */
 export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
@@ -35,28 +36,38 @@ export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
  * @param deadlineAt ms since the epoch
  */
 export function jobMessage(job: DueJob, publicUrl: string, deadlineAt: number): Message {
-  return withHeaders(job, toWire(GenerationMessage, { ...job, deadlineAt, ...callbacksOf(job, publicUrl) }))
+  const { reason, error } = job
+  const previous = job.attempt > 1 && reason !== null ? { reason, error } : null
+  const callback = callbacksOf(job, publicUrl)
+  return withHeaders(job, toWire(GenerationMessage, { ...job, deadlineAt, previous, callback }))
 }
 
 export function deadLetterMessage(letter: DueDeadLetter, publicUrl: string): Message<DeadLetter> {
   const deadlineAt = letter.deadlineAt ?? letter.failedAt
-  return withHeaders(letter, toWire(DeadLetter, { ...letter, deadlineAt, ...callbacksOf(letter, publicUrl) }))
+  const callback = callbacksOf(letter, publicUrl)
+  // Its reason is its own, and not that of an attempt before it.
+  return withHeaders(letter, toWire(DeadLetter, { ...letter, deadlineAt, previous: null, callback }))
 }
 
-function callbacksOf({ chapterId, kind }: DueJob, publicUrl: string): Pick<GenerationMessage, 'callback'> {
+type TracedWork = Pick<DueJob, 'jobId' | 'attempt' | 'traceparent'>
+type WorkRef = Pick<DueJob, 'chapterId' | 'kind' | 'jobId' | 'attempt'>
+
+function callbacksOf(
+  { chapterId, kind, jobId, attempt }: WorkRef,
+  publicUrl: string,
+): GenerationMessage['callback'] {
   const chapterUrl = `${publicUrl}/v1/chapter/${chapterId}`
+  const work = `?job_id=${jobId}&attempt=${attempt}`
   return {
-    callback: {
-      start_url: `${chapterUrl}/${kind}-start`,
-      finish_url: `${chapterUrl}/${kind}-finish`,
-      fail_url: `${chapterUrl}/${kind}-fail`,
-      progress_url: `${chapterUrl}/progress`,
-    },
+    start_url: `${chapterUrl}/${kind}-start${work}`,
+    finish_url: `${chapterUrl}/${kind}-finish${work}`,
+    fail_url: `${chapterUrl}/${kind}-fail${work}`,
+    progress_url: `${chapterUrl}/progress${work}`,
   }
 }
 
 /** The message continues the trace of the request that created the chapter. */
-function withHeaders<Value extends GenerationMessage>(job: DueJob, value: Value): Message<Value> {
+function withHeaders<Value extends GenerationMessage>(job: TracedWork, value: Value): Message<Value> {
   return {
     value,
     headers: {

@@ -1,6 +1,8 @@
 /**
  * What can be asked of a chapter that exists, what is answered, and what a decision about it returns.
  */
+import type { Answer } from '../answers/judge.js'
+import type { Mend } from '../answers/mend.js'
 import type { GenerationPolicy } from '../config/config.js'
 import type { CallbackAnswer, StartAnswer } from '../contract/callback.js'
 import type { ChapterAccepted } from '../contract/chapter.js'
@@ -16,7 +18,7 @@ export type FinishResult = {
 
 export type ChapterCommand = { chapterId: number } & (
   | { type: 'start'; kind: JobKind; jobId: string; attempt: number }
-  | ({ type: 'finish'; named: WorkName } & FinishResult)
+  | ({ type: 'finish'; named: WorkName } & Answer)
   | {
       type: 'fail'
       kind: JobKind
@@ -42,7 +44,8 @@ export type ChapterCommand = { chapterId: number } & (
 export interface Replies {
   create: CreatedChapter
   start: StartAnswer
-  finish: CallbackAnswer
+  /** `mended`: what was settled with the chapter at hand; for the metrics, not for the worker. */
+  finish: CallbackAnswer & { mended?: Mend[] }
   fail: CallbackAnswer
   progress: CallbackAnswer
   expire: undefined

@@ -5,10 +5,11 @@
  * Pure: the clock, ids and chance are passed in, nothing is written and nothing is sent. What a decision returns is
  * written whole or not at all. A refusal is a thrown AppError and changes nothing.
  */
+import { type ReadQuiz, settleQuiz } from '../answers/quiz.js'
 import type { CallbackAnswer, StartAnswer, StartRefusal } from '../contract/callback.js'
 import type { ChapterAccepted } from '../contract/chapter.js'
 import { toInstant } from '../contract/wire.js'
-import { WrongStateError } from '../errors.js'
+import { InvalidRequestError, WrongStateError } from '../errors.js'
 import { Changes } from './changes.js'
 import { type ChapterState, isRunning, jobsOf } from './chapter.js'
 import type { ChapterCommand, CommandType, Decision, DecisionContext, Replies } from './command.js'
@@ -75,12 +76,14 @@ function start(changes: Changes, { kind, jobId, attempt }: Command<'start'>): St
   }
 }
 
-function finish(changes: Changes, command: Command<'finish'>): CallbackAnswer {
+/** @throws {InvalidRequestError} when too few questions are good for what the chapter asked for */
+function finish(changes: Changes, command: Command<'finish'>): Replies['finish'] {
   const { kind } = command
   if (changes.chapter.status === 'cancelled') return answer(changes, 'ignored', 'the chapter was cancelled')
   const job = changes.job(kind)
   switch (actionOf(job.status, 'finish', matchOf(job, command.named))) {
     case 'complete':
+      if (command.kind === 'quiz') return finishQuiz(changes, command.result)
       complete(changes, command)
       return answer(changes, 'success', `${kind} stored`)
     case 'duplicate':
@@ -88,6 +91,15 @@ function finish(changes: Changes, command: Command<'finish'>): CallbackAnswer {
     default:
       return answer(changes, 'ignored', `${kind} is ${job.status}`)
   }
+}
+
+function finishQuiz(changes: Changes, read: ReadQuiz): Replies['finish'] {
+  const { id: chapterId, locale, quizCount } = changes.chapter
+  const minShare = changes.context.policy.quizMinShare
+  const settled = settleQuiz(read, { chapterId, locale, quizCount, minShare })
+  if ('violations' in settled) throw new InvalidRequestError(settled.violations)
+  complete(changes, { kind: 'quiz', result: settled.result })
+  return { ...answer(changes, 'success', 'quiz stored'), mended: settled.mended }
 }
 
 function fail(changes: Changes, command: Command<'fail'>): CallbackAnswer {
@@ -112,6 +124,8 @@ function fail(changes: Changes, command: Command<'fail'>): CallbackAnswer {
 
 function progress(changes: Changes, command: Command<'progress'>): CallbackAnswer {
   const { kind, named } = command
+  // 100 is said only at the end.
+  const percent = Math.min(99, command.progress)
   const { status } = changes.chapter
   const ignored = (why: string, isUseless: boolean): CallbackAnswer => ({
     ...answer(changes, 'ignored', why),
@@ -132,7 +146,7 @@ function progress(changes: Changes, command: Command<'progress'>): CallbackAnswe
     )
       return ignored('this is not the current work', false)
     renewDeadlines(changes)
-    raiseProgress(changes, cut(command.message), { reported: command.progress })
+    raiseProgress(changes, cut(command.message), { reported: percent })
     return answer(changes, 'success', 'progress noted')
   }
 
@@ -146,7 +160,7 @@ function progress(changes: Changes, command: Command<'progress'>): CallbackAnswe
     default:
       return ignored(`this is not the current work on ${kind}`, job.status === 'completed')
   }
-  raiseJobProgress(changes, kind, command.progress, cut(command.message))
+  raiseJobProgress(changes, kind, percent, cut(command.message))
   return answer(changes, 'success', 'progress noted')
 }
 

@@ -5,6 +5,9 @@
 import type { GenerationMessage } from '../contract/generation.js'
 import type { FailureReason, JobKind, JobResults } from '../contract/job.js'
 
+/** A result, or a language model’s own text: the server finds the result in it and judges it. */
+export type Written<K extends JobKind = JobKind> = JobResults[K] | { raw: string }
+
 export interface Model {
   /**
    * Writes the result for `message`, in its `locale`. Throws a `ModelError` when it cannot; anything else
@@ -13,7 +16,7 @@ export interface Model {
   generate<K extends JobKind>(
     message: GenerationMessage & { kind: K },
     context: GenerateContext,
-  ): Promise<JobResults[K]>
+  ): Promise<Written<K>>
 }
 
 export interface GenerateContext {

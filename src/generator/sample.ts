@@ -24,7 +24,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Static, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import type { GenerationMessage } from '../contract/generation.js'
-import { JOB_KINDS, type JobKind } from '../contract/job.js'
+import { JOB_KINDS, type JobKind, type JobResults } from '../contract/job.js'
 import { type GenerateContext, type Model, ModelError } from './model.js'
 import { PHRASES, topicOf } from './sample-text.js'
 
@@ -34,7 +34,15 @@ export interface SampleModelOptions {
   delay?: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
-export function createSampleModel({ delayMs, delay = abortableSleep }: SampleModelOptions): Model {
+/** A model whose results are results, and no text to be judged. */
+export interface SampleModel extends Model {
+  generate<K extends JobKind>(
+    message: GenerationMessage & { kind: K },
+    context: GenerateContext,
+  ): Promise<JobResults[K]>
+}
+
+export function createSampleModel({ delayMs, delay = abortableSleep }: SampleModelOptions): SampleModel {
   return {
     async generate<K extends JobKind>(
       message: GenerationMessage & { kind: K },

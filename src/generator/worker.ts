@@ -14,9 +14,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import type { FailCallback } from '../contract/callback.js'
 import type { GenerationMessage } from '../contract/generation.js'
-import type { JobKind, JobResults } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
-import { type Model, ModelError } from './model.js'
+import { type Model, ModelError, type Written } from './model.js'
 
 export type Log = Pick<FastifyBaseLogger, 'debug' | 'info' | 'warn' | 'error'>
 
@@ -185,7 +184,7 @@ export function createWorker(options: WorkerOptions): Work {
     return reply.body.cancelled === true
   }
 
-  async function finish(message: GenerationMessage, result: JobResults[JobKind], signal: AbortSignal) {
+  async function finish(message: GenerationMessage, result: Written, signal: AbortSignal) {
     const answer = await deliver('finish', message, result, signal)
     if (answer.accepted) {
       log.debug({ ...aboutOf(message), status: answer.body.status }, 'result delivered')
@@ -283,7 +282,7 @@ interface Report {
 }
 
 type Outcome =
-  | { status: 'finished'; result: JobResults[JobKind] }
+  | { status: 'finished'; result: Written }
   | { status: 'failed'; failure: FailCallback }
   | { status: 'cancelled' }
 

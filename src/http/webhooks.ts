@@ -1,33 +1,39 @@
 /**
  * What workers call: n8n, the generator, or anyone with the callback URLs from a message. Unknown fields are
- * ignored. An invalid finish is refused, and when it names the current attempt it also costs that attempt, for
- * its worker will not come back with a better one.
+ * ignored. A finish that is invalid or cannot be read is refused, and when it names the current attempt, in its
+ * body or in its address, it also costs that attempt, for its worker will not come back with a better one.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest, onRequestHookHandler, RouteShorthandOptions } from 'fastify'
+import type { FastifyError, FastifyRequest, onRequestHookHandler, RouteShorthandOptions } from 'fastify'
+import type { Mend } from '../answers/mend.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import {
   CallbackAnswer,
   FailCallback,
-  FINISHES,
+  FINISH_BODIES,
   ProgressCallback,
   StartAnswer,
   StartCallback,
 } from '../contract/callback.js'
 import { ChapterParams } from '../contract/chapter.js'
-import { JOB_KINDS, type JobKind, type JobResults, MAX_QUIZZES, type QuizResult } from '../contract/job.js'
-import type { Violation } from '../contract/problem.js'
-import type { FinishResult } from '../domain/command.js'
+import { type FailureReason, JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { WorkName } from '../domain/job-table.js'
 import { type AppError, InvalidRequestError } from '../errors.js'
 import { WEBHOOK_SECURITY as security } from './auth.js'
+import { compileFail, compileFinish, compileProgress, type FinishBody } from './callback-body.js'
+import { nameBody, WorkQuery, workInQuery } from './callback-work.js'
+import { sendProblem } from './problem.js'
 import { problems } from './responses.js'
 
 export interface WebhookRoutesOptions {
   /** Told of every callback: its kind (`chapter` for progress without one), what it says, how it was answered. */
   onAnswer?: (kind: string, callback: string, answer: string) => void
+  /** Told of every result that was stored after it had been mended. */
+  onMended?: (kind: JobKind, how: readonly Mend[]) => void
   groups: Pick<CommitGroups, 'submit'>
   bodyLimitBytes: number
+  /** Callers know the secret: then an unreadable result that names no work is the published attempt’s. */
+  isTrusted?: boolean
   /** Refuses callers that do not know the secret. */
   authenticate: onRequestHookHandler
 }
@@ -35,7 +41,7 @@ export interface WebhookRoutesOptions {
 const tags = ['Webhooks']
 
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
-  const { groups, bodyLimitBytes: bodyLimit } = options
+  const { groups, bodyLimitBytes: bodyLimit, isTrusted = false } = options
   app.addHook('onRequest', options.authenticate)
 
   /** Counts the answers of one route. A refusal counts by its status. */
@@ -55,6 +61,53 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     } satisfies Pick<RouteShorthandOptions, 'preSerialization' | 'onResponse'>
   }
 
+  app.addHook('preValidation', async (request, reply) => {
+    if (nameBody(request)) return
+    const { id } = request.params as { id: string }
+    const isStart = request.routeOptions.url?.endsWith('-start')
+    const message = 'the body names other work than the address'
+    reply.send(
+      isStart ? { run: false, reason: 'superseded' } : { status: 'ignored', message, chapter_id: Number(id) },
+    )
+    return reply
+  })
+
+  // A result that nobody could read is that attempt’s failure: its worker will not come back with a better one.
+  app.setErrorHandler(async (error: FastifyError, request, reply) => {
+    const [, kind, callback] = /(\w+)-(finish|fail)$/.exec(request.routeOptions.url ?? '') ?? []
+    const known = JOB_KINDS.find((each) => each === kind)
+    const id = Number((request.params as { id?: string }).id)
+    if (known !== undefined && isUnreadable(error) && Number.isSafeInteger(id) && id > 0) {
+      const reason = callback === 'finish' ? 'invalid_result' : 'model_error'
+      await costAttempt(id, known, workInQuery(request), error, reason)
+    }
+    return sendProblem(error, request, reply)
+  })
+
+  async function costAttempt(
+    chapterId: number,
+    kind: JobKind,
+    body: unknown,
+    { message }: Error,
+    reason: FailureReason = 'invalid_result',
+  ): Promise<void> {
+    const { job_id, attempt } = (body ?? {}) as { job_id?: unknown; attempt?: unknown }
+    const isUnnamed = job_id === undefined && attempt === undefined
+    // Without an attempt number we cannot know whose it is, so no attempt fails unless the caller is trusted.
+    if (isUnnamed ? !isTrusted : typeof attempt !== 'number') return
+    if (job_id !== undefined && typeof job_id !== 'string') return
+    await groups.submit({
+      type: 'fail',
+      chapterId,
+      kind,
+      named: { jobId: job_id, attempt: typeof attempt === 'number' ? attempt : undefined },
+      reason,
+      error: message,
+      retryable: true,
+      retryAfterMs: 0,
+    })
+  }
+
   for (const kind of JOB_KINDS) {
     app.post(
       `/v1/chapter/:id/${kind}-finish`,
@@ -62,27 +115,44 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         ...counted(kind, 'finish'),
         bodyLimit,
         attachValidation: true,
+        validatorCompiler: compileFinish(kind),
         schema: {
           operationId: `finish_${kind}`,
           tags,
           security,
           summary: `The ${kind} is generated`,
-          description: 'A repeat is answered `duplicate` and changes nothing. The first result wins.',
+          description:
+            'The result, or the model’s own text as `raw`. What can be mended without guessing is mended. A repeat is ' +
+            'answered `duplicate` and changes nothing. The first result wins.',
           params: ChapterParams,
-          body: FINISHES[kind],
+          querystring: WorkQuery,
+          body: FINISH_BODIES[kind],
           response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
       },
       async (request) => {
         const chapterId = request.params.id
-        const invalid = invalidityOf(request, kind)
+        const invalid = invalidityOf(request)
         if (invalid !== undefined) {
           if (Number.isSafeInteger(chapterId) && chapterId > 0)
-            await costAttempt(groups, chapterId, kind, request.body, invalid)
+            await costAttempt(chapterId, kind, request.body, invalid)
           throw invalid
         }
-        const body = request.body as JobResults[JobKind] & { job_id?: string; attempt?: number }
-        return groups.submit({ type: 'finish', chapterId, named: nameOf(body), ...resultOf(kind, body) })
+        const body = request.body as unknown as FinishBody
+        try {
+          const command = { type: 'finish', chapterId, named: nameOf(body), ...body.answer } as const
+          const { mended = [], ...answer } = await groups.submit(command)
+          const how = [...new Set([...body.mended, ...mended])]
+          if (answer.status === 'success' && how.length > 0) {
+            request.log.debug({ chapter_id: chapterId, kind, how }, 'an answer was mended')
+            options.onMended?.(kind, how)
+          }
+          return answer
+        } catch (error) {
+          // Only with the chapter at hand it showed that the questions do not suffice.
+          if (error instanceof InvalidRequestError) await costAttempt(chapterId, kind, request.body, error)
+          throw error
+        }
       },
     )
 
@@ -97,6 +167,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
           security,
           summary: `Ask whether to generate the ${kind}, before spending anything on it`,
           params: ChapterParams,
+          querystring: WorkQuery,
           body: StartCallback,
           response: { 200: StartAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
@@ -116,13 +187,17 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       {
         ...counted(kind, 'fail'),
         bodyLimit,
+        validatorCompiler: compileFail,
         schema: {
           operationId: `fail_${kind}`,
           tags,
           security,
           summary: `The ${kind} could not be generated`,
-          description: 'Counts for the current attempt only; anything else is answered `ignored`.',
+          description:
+            'Counts for the current attempt only; anything else is answered `ignored`. When it names its work it counts ' +
+            'whatever its details look like.',
           params: ChapterParams,
+          querystring: WorkQuery,
           body: FailCallback,
           response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
         },
@@ -146,6 +221,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     {
       ...counted('chapter', 'progress'),
       bodyLimit,
+      validatorCompiler: compileProgress,
       schema: {
         operationId: 'progress',
         tags,
@@ -153,6 +229,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         summary: 'How far the work is',
         description: 'With `kind` it is that job’s, without it the chapter’s. It renews the deadline.',
         params: ChapterParams,
+        querystring: WorkQuery,
         body: ProgressCallback,
         response: { 200: CallbackAnswer, ...problems(400, 401, 404, 413, 415, 503) },
       },
@@ -173,64 +250,13 @@ function nameOf(body: { job_id?: string; attempt?: number }): WorkName {
   return { jobId: body.job_id, attempt: body.attempt }
 }
 
-/** Only what is kept: a finish may carry anything else beside. */
-function resultOf(kind: JobKind, body: JobResults[JobKind]): FinishResult {
-  if (kind === 'concept') {
-    const { title, content } = body as JobResults['concept']
-    return { kind, result: { title, content } }
-  }
-  if (kind === 'exercise') {
-    const { question, answer, difficulty = 'medium' } = body as JobResults['exercise']
-    return { kind, result: { question, answer, difficulty } }
-  }
-  return { kind, result: { quizzes: (body as QuizResult).quizzes } }
-}
-
-/** What the schema says and what it cannot say, of the same body, together. */
-function invalidityOf(request: FastifyRequest, kind: JobKind): AppError | undefined {
+function invalidityOf(request: FastifyRequest): AppError | undefined {
   const error: unknown = request.validationError
   if (error !== undefined && !(error instanceof InvalidRequestError)) throw error
-  const violations = [...(error?.violations ?? [])]
-  // When the address is at fault, nobody has looked at the body yet.
-  const isBodyChecked = violations.every(({ path }) => path.startsWith('/body'))
-  if (kind === 'quiz' && isBodyChecked) violations.push(...quizViolations(request.body))
-  return violations.length === 0 ? undefined : new InvalidRequestError(violations)
+  return error
 }
 
-/** A `multiple` needs options, its answer among them. What the schema refuses already is not told of again. */
-function quizViolations(body: unknown): Violation[] {
-  const { quizzes } = (body ?? {}) as { quizzes?: unknown }
-  if (!Array.isArray(quizzes) || quizzes.length > MAX_QUIZZES) return []
-  return quizzes.flatMap((quiz: Partial<QuizResult['quizzes'][number]> | null, index) => {
-    const { type = 'multiple', options, correct_answer } = quiz ?? {}
-    if (type !== 'multiple' || typeof correct_answer !== 'string') return []
-    const path = `/body/quizzes/${index}`
-    if (options === undefined || options === null || (Array.isArray(options) && options.length === 0))
-      return [{ path: `${path}/options`, message: 'is required for a multiple choice' }]
-    if (Array.isArray(options) && !options.includes(correct_answer))
-      return [{ path: `${path}/correct_answer`, message: 'must be one of the options' }]
-    return []
-  })
-}
-
-async function costAttempt(
-  groups: Pick<CommitGroups, 'submit'>,
-  chapterId: number,
-  kind: JobKind,
-  body: unknown,
-  { message }: Error,
-): Promise<void> {
-  const { job_id, attempt } = (body ?? {}) as { job_id?: unknown; attempt?: unknown }
-  // Without an attempt it names nothing: it may be a stranger’s, and must not cost anything.
-  if (typeof attempt !== 'number' || (job_id !== undefined && typeof job_id !== 'string')) return
-  await groups.submit({
-    type: 'fail',
-    chapterId,
-    kind,
-    named: { jobId: job_id, attempt },
-    reason: 'invalid_result',
-    error: message,
-    retryable: true,
-    retryAfterMs: 0,
-  })
+/** The body did not come whole, or is no JSON. What Fastify says of it has no class of its own. */
+function isUnreadable(error: Error & { code?: string }): boolean {
+  return error.code === 'invalid_json' || error.code?.startsWith('FST_ERR_CTP_') === true
 }

@@ -12,12 +12,15 @@
 export function prepare(message, settings, { kind, schema, texts }) {
   const problem = problemOf(message, kind)
   if (problem !== undefined) return { ok: false, problem }
-  const { job_id, attempt, chapter_id, title, description, metadata, quiz_count, deadline_at, callback } =
-    message
+  const { job_id, attempt, chapter_id, title, description, metadata, quiz_count, deadline_at } = message
+  const { callback, previous } = message
   const locale = message.locale === 'en' ? 'en' : 'ko'
-  // A mark that closes the material cannot stand in it.
-  const material = JSON.stringify({ title, description, metadata }, null, 2).replaceAll('<', '\\u003c')
   const task = settings[`task_${locale}`].replaceAll('{quiz_count}', String(quiz_count))
+  // Only an answer that was refused says something about the next one.
+  const isMistake = previous?.reason === 'invalid_result' && typeof previous.error === 'string'
+  const mistake = isMistake
+    ? `\n\n${texts[locale].mistake}\n<mistake>\n${jsonOf(previous.error)}\n</mistake>`
+    : ''
   return {
     ok: true,
     kind,
@@ -32,7 +35,7 @@ export function prepare(message, settings, { kind, schema, texts }) {
     fail_url: callback.fail_url,
     progress_url: callback.progress_url,
     system: settings[`system_${locale}`],
-    user: `${task}\n\n<material>\n${material}\n</material>`,
+    user: `${task}${mistake}\n\n<material>\n${jsonOf({ title, description, metadata })}\n</material>`,
     // The surest first. A server that refuses one is asked with the next, at last with none.
     response_formats: [
       { type: 'json_schema', json_schema: { name: kind, strict: true, schema } },
@@ -42,6 +45,11 @@ export function prepare(message, settings, { kind, schema, texts }) {
     asked: texts[locale].asked,
     answered: texts[locale].answered,
   }
+}
+
+/** A mark that closes what is around it cannot stand in it. */
+function jsonOf(value) {
+  return JSON.stringify(value, null, 2).replaceAll('<', '\\u003c')
 }
 
 function problemOf(message, kind) {

@@ -1,7 +1,7 @@
 /**
  * The Code node “Read the answer” of the n8n workflows: from what the model’s server answered to the body of the
  * finish or the fail webhook. Runs in n8n, without imports; `workflow.ts` puts it into the workflows as text. It
- * judges as the generator does (`openai.ts`, `result-schema.ts`), which a test compares.
+ * does not judge: the model’s own text goes to the server, which does.
  */
 
 /** Where the server names no time, in seconds. */
@@ -11,7 +11,7 @@ const MAX_RETRY_AFTER_S = 3600
 const MAX_CHARS = 300_000
 
 /**
- * Never throws. `next` is `finish` with `result`, `fail` with `failure`, or `simpler`: the server understands no
+ * Never throws. `next` is `finish` with `raw`, `fail` with `failure`, or `simpler`: the server understands no
  * such `response_format`, ask with the next one.
  * @param response what the HTTP Request node put out: `{statusCode, headers, data}`, or `{error}`
  * @param job what “Prepare” put out
@@ -32,7 +32,7 @@ export function readAnswer(response, job, tries, texts) {
       if (isTimeout) return failed(told.timeout, 'timeout')
       return failed(told.unavailable, 'unavailable', { retry_after_s: RETRY_AFTER_S.unavailable })
     }
-    if (statusCode >= 200 && statusCode < 300) return readCompletion(data, job, told, failed)
+    if (statusCode >= 200 && statusCode < 300) return readCompletion(data, told, failed)
     if (statusCode === 400 && data.includes('content_filter'))
       return failed(told.refused, 'refused', { retryable: false })
     if ((statusCode === 400 || statusCode === 422) && tries < job.response_formats.length - 1)
@@ -52,65 +52,18 @@ export function readAnswer(response, job, tries, texts) {
   }
 }
 
-function readCompletion(text, job, told, failed) {
+function readCompletion(text, told, failed) {
   const { choices, error } = JSON.parse(text)
   if (error) return failed(told.unavailable, 'unavailable', { retry_after_s: RETRY_AFTER_S.unavailable })
   const { message, finish_reason } = choices[0]
   if (message.refusal || finish_reason === 'content_filter')
     return failed(told.refused, 'refused', { retryable: false })
   if (finish_reason === 'length') return failed(told.tooLong, 'invalid_result')
-  const result = resultOf(objectIn(String(message.content)), job)
-  if (result === undefined) return failed(told.invalid, 'invalid_result')
-  if (JSON.stringify(result).length > MAX_CHARS) return failed(told.tooLong, 'invalid_result')
-  return { next: 'finish', result }
-}
-
-/** The object in an answer that may be wrapped in thoughts, a code fence or a sentence. */
-function objectIn(text) {
-  const spoken = text.replace(/^\s*<think>[\s\S]*?<\/think>/, '')
-  return JSON.parse(spoken.slice(spoken.indexOf('{'), spoken.lastIndexOf('}') + 1))
-}
-
-/** Field by field, so that nothing else gets through; undefined when it is not as asked for. */
-function resultOf(value, { kind, quiz_count }) {
-  if (kind === 'concept') {
-    const { title, content } = value
-    return areTexts(title, content) ? { title: storable(title), content: storable(content) } : undefined
-  }
-  if (kind === 'exercise') {
-    const { question, answer, difficulty = 'medium' } = value
-    if (!areTexts(question, answer) || !['easy', 'medium', 'hard'].includes(difficulty)) return undefined
-    return { question: storable(question), answer: storable(answer), difficulty }
-  }
-  const quizzes = value.quizzes.slice(0, quiz_count).map(quizOf)
-  return quizzes.length === quiz_count && !quizzes.includes(undefined) ? { quizzes } : undefined
-}
-
-function quizOf({ question, correct_answer, options: given, type = 'multiple' }) {
-  const options = given ?? null
-  if (!areTexts(question, correct_answer) || !['multiple', 'short', 'boolean'].includes(type))
-    return undefined
-  if (options !== null && !(Array.isArray(options) && options.length <= 50 && areTexts(...options)))
-    return undefined
-  if (type === 'multiple' && (options?.length ?? 0) < 2) return undefined
-  // A true-or-false question may come without options; one that has them is answered by one of them.
-  if (type !== 'short' && options?.length && !options.includes(correct_answer)) return undefined
-  if (options !== null && new Set(options).size < options.length) return undefined
-  return {
-    question: storable(question),
-    correct_answer: storable(correct_answer),
-    options: options?.map(storable) ?? null,
-    type,
-  }
-}
-
-function areTexts(...values) {
-  return values.every((value) => typeof value === 'string' && value !== '')
-}
-
-/** Without what the product refuses: NUL and unpaired surrogates. */
-function storable(text) {
-  return text.replaceAll('\0', '\uFFFD').replace(/\p{Cs}/gu, '\uFFFD')
+  const { content } = message
+  // Some servers answer in parts.
+  const raw = Array.isArray(content) ? content.map(({ text = '' }) => text).join('') : String(content ?? '')
+  if (raw.length > MAX_CHARS) return failed(told.tooLong, 'invalid_result')
+  return { next: 'finish', raw }
 }
 
 /** RFC 9110, 10.2.3: seconds or a date. */

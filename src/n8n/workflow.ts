@@ -19,7 +19,7 @@ import { TOPICS } from '../contract/generation.js'
 import type { JobKind } from '../contract/job.js'
 import { LOCALES, type Locale } from '../contract/scalar.js'
 import { TEXTS } from '../generator/openai.js'
-import { promptTexts } from '../generator/prompt.js'
+import { MISTAKE_TEXTS, promptTexts } from '../generator/prompt.js'
 import { STRICT_SCHEMAS } from '../generator/result-schema.js'
 
 interface Node {
@@ -34,13 +34,6 @@ interface Node {
 }
 
 type Connections = Record<string, { main: { node: string; type: 'main'; index: 0 }[][] }>
-
-/** Of a finish, with n8n’s names of their types. */
-const RESULT_FIELDS: Record<JobKind, Record<string, 'string' | 'array'>> = {
-  concept: { title: 'string', content: 'string' },
-  exercise: { question: 'string', answer: 'string', difficulty: 'string' },
-  quiz: { quizzes: 'array' },
-}
 
 /** As n8n imports it. */
 export interface Workflow {
@@ -219,12 +212,15 @@ export function workflowOf(kind: JobKind): Workflow {
       return [locale, { refused, tooLong, invalid, rateLimited, quota, unavailable, ...OWN_TEXTS[locale] }]
     }),
   )
+  const prepareTexts = Object.fromEntries(
+    LOCALES.map((locale) => [locale, { ...OWN_TEXTS[locale], mistake: MISTAKE_TEXTS[locale] }]),
+  )
   code(
     'Prepare',
     [2, 0],
     'prepare.js',
     `prepare($('Kafka Trigger').first().json.message, $input.first().json, CONSTANTS)`,
-    { kind, schema: STRICT_SCHEMAS[kind], texts: OWN_TEXTS },
+    { kind, schema: STRICT_SCHEMAS[kind], texts: prepareTexts },
   )
   choose('A job?', [3, 0], '$json.ok === true')
   connect('Kafka Trigger', 'Settings')
@@ -311,16 +307,10 @@ export function workflowOf(kind: JobKind): Workflow {
     includeOtherFields: false,
     options: {},
     assignments: {
-      assignments: Object.entries(RESULT_FIELDS[kind]).map(([name, type]) => ({
-        id: `${kind}-result-${name}`,
-        name,
-        value: `={{ ${ANSWER}.result.${name} }}`,
-        type,
-      })),
+      assignments: [{ id: `${kind}-result-raw`, name: 'raw', value: `={{ ${ANSWER}.raw }}`, type: 'string' }],
     },
   })
-  const fields = Object.keys(RESULT_FIELDS[kind]).map((name) => `${name}: $('Result').first().json.${name}`)
-  callback('Finish', [5, 3], 'finish_url', fields.join(', '))
+  callback('Finish', [5, 3], 'finish_url', `raw: $('Result').first().json.raw`)
   sort(
     'Taken?',
     [6, 3],

@@ -6,7 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { GenerationMessage } from '../contract/generation.js'
-import type { JobKind } from '../contract/job.js'
+import type { FailureReason, JobKind } from '../contract/job.js'
 import { camelCase, type RecordOf, toInstant } from '../contract/wire.js'
 import type { OwedDeadLetter } from '../domain/command.js'
 import { type Db, prepare } from './database.js'
@@ -14,11 +14,15 @@ import { keysOf, recordFields, recordset } from './records.js'
 import * as table from './schema.js'
 
 /** A job with all that its message says, and the trace that the message continues. */
-export type DueJob = RecordOf<Omit<GenerationMessage, 'deadline_at' | 'callback'>> & {
+export type DueJob = RecordOf<Omit<GenerationMessage, 'deadline_at' | 'callback' | 'previous'>> & {
   traceparent: string | null
+  /** Why the attempt before failed. */
+  reason: FailureReason | null
+  error: string | null
 }
 
-export type DueDeadLetter = DueJob & Omit<OwedDeadLetter, keyof DueJob>
+export type DueDeadLetter = Omit<DueJob, 'reason' | 'error'> &
+  Pick<OwedDeadLetter, 'reason' | 'error' | 'deadlineAt' | 'failedAt'>
 
 /** A job’s attempt, to be expired or taken back. */
 export interface AttemptRef {
@@ -129,7 +133,7 @@ const limit = sql`${sql.placeholder('limit')}::int`
 const isFree = sql`(leased_until is null or leased_until <= ${now})`
 
 /** What a message says of its job and of its chapter; the rest is made when it is sent. */
-const MESSAGE_KEYS = Object.keys(GenerationMessage.properties).map(camelCase)
+const MESSAGE_KEYS = [...Object.keys(GenerationMessage.properties).map(camelCase), 'reason', 'error']
 const JOB_KEYS = keysOf(table.job, ['chapterId', 'deadlineAt']).filter((key) => MESSAGE_KEYS.includes(key))
 const CHAPTER_KEYS = [
   ...MESSAGE_KEYS.filter((key) => !JOB_KEYS.includes(key) && keysOf(table.chapter).includes(key)),

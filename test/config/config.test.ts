@@ -21,6 +21,7 @@ const DEFAULTS: Config = {
     maxAttempts: 3,
     retryBaseMs: 5000,
     retryMaxMs: 60_000,
+    quizMinShare: 0.6,
   },
   generator: 'sample',
   generatorDelayMs: 1500,
@@ -64,6 +65,7 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       GENERATION_MAX_ATTEMPTS: '4',
       GENERATION_RETRY_BASE_MS: '0',
       GENERATION_RETRY_MAX_MS: '6',
+      QUIZ_MIN_SHARE: '0.5',
       GENERATOR: 'off',
       GENERATOR_DELAY_MS: '0',
       EVENT_RETENTION_MS: '8000',
@@ -143,6 +145,7 @@ t.test('every setting can be set, and means what it is called', async (t) => {
         maxAttempts: 4,
         retryBaseMs: 0,
         retryMaxMs: 6,
+        quizMinShare: 0.5,
       },
       generator: 'off',
       generatorDelayMs: 0,
@@ -154,6 +157,19 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       logLevel: 'silent',
     },
   )
+})
+
+t.test('the share of good questions is a number from 0 to 1', async (t) => {
+  for (const [given, share] of [
+    ['0', 0],
+    ['1', 1],
+    ['0.75', 0.75],
+  ] as const)
+    t.equal(readConfig({ QUIZ_MIN_SHARE: given }).generation.quizMinShare, share)
+  for (const given of ['2', '-1', '60%', 'x'])
+    t.throws(() => readConfig({ QUIZ_MIN_SHARE: given }), {
+      message: new RegExp(`QUIZ_MIN_SHARE=${given} must be a number from 0 to 1`),
+    })
 })
 
 t.test('the queue’s deadline is the attempt’s unless it is set', async (t) => {

@@ -117,7 +117,7 @@ t.test('topics are named as n8n’s triggers expect them', async (t) => {
 t.test('a message to a worker has the fields that workers know, and a dead letter three more', async (t) => {
   const fields =
     'job_id kind attempt max_attempts chapter_id course_id owner_id title description locale quiz_count ' +
-    'metadata requested_at deadline_at callback'
+    'metadata requested_at deadline_at previous callback'
   t.same(Object.keys(generation.GenerationMessage.properties), fields.split(' '))
   t.same(Object.keys(generation.GenerationMessage.properties.callback.properties), [
     'start_url',

@@ -44,6 +44,7 @@ t.test('a message says what the contract says', async (t) => {
   for (const message of messages) {
     const { kind } = message
     const url = `http://public/v1/chapter/${id}`
+    const work = `?job_id=${state?.jobs[kind].jobId}&attempt=1`
     t.strictSame(message, {
       job_id: state?.jobs[kind].jobId,
       kind,
@@ -59,11 +60,12 @@ t.test('a message says what the contract says', async (t) => {
       metadata,
       requested_at: '2026-01-31T09:00:00.000Z',
       deadline_at: new Date(clock.now() + POLICY.queueTimeoutMs).toISOString(),
+      previous: null,
       callback: {
-        start_url: `${url}/${kind}-start`,
-        finish_url: `${url}/${kind}-finish`,
-        fail_url: `${url}/${kind}-fail`,
-        progress_url: `${url}/progress`,
+        start_url: `${url}/${kind}-start${work}`,
+        finish_url: `${url}/${kind}-finish${work}`,
+        fail_url: `${url}/${kind}-fail${work}`,
+        progress_url: `${url}/progress${work}`,
       },
     })
     t.strictSame(problemsOf(GenerationMessage, message), [])

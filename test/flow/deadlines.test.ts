@@ -216,8 +216,10 @@ t.test('a message holds what a worker needs', async (t) => {
   const base = `https://chapters.example/base/v1/chapter/${id}`
   for (const message of queue.messages) {
     const { kind } = message
+    const { job_id } = await viewJob(url, id, kind)
+    const work = `?job_id=${job_id}&attempt=1`
     t.same(message, {
-      job_id: (await viewJob(url, id, kind)).job_id,
+      job_id,
       kind,
       attempt: 1,
       max_attempts: 3,
@@ -231,11 +233,12 @@ t.test('a message holds what a worker needs', async (t) => {
       metadata,
       requested_at: inMs(0),
       deadline_at: inMs(TIMEOUT_MS),
+      previous: null,
       callback: {
-        start_url: `${base}/${kind}-start`,
-        finish_url: `${base}/${kind}-finish`,
-        fail_url: `${base}/${kind}-fail`,
-        progress_url: `${base}/progress`,
+        start_url: `${base}/${kind}-start${work}`,
+        finish_url: `${base}/${kind}-finish${work}`,
+        fail_url: `${base}/${kind}-fail${work}`,
+        progress_url: `${base}/progress${work}`,
       },
     })
   }

@@ -3,6 +3,7 @@
  */
 import t from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
+import { sorted } from '../answers/cases.js'
 import { buildTestApp } from '../support/app.js'
 import { connectSocket, createChapter, FINISH_BODIES, finish, post, request } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
@@ -52,8 +53,10 @@ t.test('answers are shown only to those who ask for them, before completion and 
   t.match(full.concept, { ...FINISH_BODIES.concept, is_complete: true })
   t.match(full.exercise, { ...FINISH_BODIES.exercise, is_complete: true })
   t.match(
-    full.quizzes,
-    FINISH_BODIES.quiz.quizzes.map((quiz) => ({ options: null, ...quiz, is_complete: true })),
+    sorted({ quizzes: full.quizzes }),
+    sorted({
+      quizzes: FINISH_BODIES.quiz.quizzes.map((quiz) => ({ options: null, ...quiz, is_complete: true })),
+    }),
     'in the order they were sent',
   )
 })
@@ -113,25 +116,30 @@ t.test('fields nobody knows are ignored, at every depth, and never kept', async 
   t.notMatch(text, /999|tokens|gpt/)
 })
 
-t.test('what a body leaves out has its default: medium, multiple, no options', async (t) => {
-  const id = await createChapter(url)
-  await post(`${url}/v1/chapter/${id}/exercise-finish`, { question: 'q', answer: 'a' })
-  const quizzes = [
-    { question: 'q', correct_answer: 'a', options: ['a', 'b'] },
-    { question: 'q', correct_answer: 'a', type: 'short' },
-    { question: 'q', correct_answer: 'a', type: 'boolean', options: null },
-    { question: 'q', correct_answer: 'a', type: 'short', options: [] },
-  ]
-  t.equal((await finishQuiz(id, quizzes)).status, 200)
-  const learning = await learningOf(url, id)
-  t.equal(learning.exercise.difficulty, 'medium')
-  t.match(learning.quizzes, [
-    { type: 'multiple', options: ['a', 'b'] },
-    { type: 'short', options: null },
-    { type: 'boolean', options: null },
-    { type: 'short' },
-  ])
-})
+t.test(
+  'what a body leaves out has its default: medium, multiple, no options, the usual true and false',
+  async (t) => {
+    const id = await createChapter(url)
+    await post(`${url}/v1/chapter/${id}/exercise-finish`, { question: 'q', answer: 'a' })
+    const quizzes = [
+      { question: 'q', correct_answer: 'a', options: ['a', 'b'] },
+      { question: 'q', correct_answer: 'a', type: 'short' },
+      { question: 'q', correct_answer: 'true', type: 'boolean', options: null },
+      { question: 'q', correct_answer: 'a', type: 'short', options: [] },
+    ]
+    t.equal((await finishQuiz(id, quizzes)).status, 200)
+    const learning = await learningOf(url, id)
+    t.equal(learning.exercise.difficulty, 'medium')
+    t.match(sorted({ quizzes: learning.quizzes }), {
+      quizzes: [
+        { type: 'multiple', options: ['a', 'b'] },
+        { type: 'short', options: null },
+        { type: 'boolean', options: ['거짓', '참'], correct_answer: '참' },
+        { type: 'short' },
+      ],
+    })
+  },
+)
 
 for (const [asked, sent] of [
   [3, 1],
@@ -213,7 +221,9 @@ t.test(
     t.match(learning, { description: text, concept: { title: text, content: text } })
     t.same(learning.metadata, { text })
     t.match(learning.exercise, { question: text, answer: text })
-    t.match(learning.quizzes, [{ question: text, correct_answer: text, options: ['x', text] }])
+    const [quiz] = learning.quizzes
+    t.match(quiz, { question: text, correct_answer: text })
+    t.strictSame(quiz.options.toSorted(), ['x', text].toSorted())
 
     const failed = await createChapter(url, { title: '🧑‍🏫 변수' })
     await socket.ask('join_chapter', { chapter_id: failed })

@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { FailCallback, FINISHES, ProgressCallback, StartCallback } from '../../src/contract/callback.js'
+import { judgeAnswer } from '../../src/answers/judge.js'
+import { settleQuiz } from '../../src/answers/quiz.js'
+import { FailCallback, ProgressCallback, RawFinish, StartCallback } from '../../src/contract/callback.js'
 import type { GenerationMessage } from '../../src/contract/generation.js'
 import { JOB_KINDS, type JobKind } from '../../src/contract/job.js'
 import { LOCALES } from '../../src/contract/scalar.js'
 import { compileCheck } from '../../src/contract/validation.js'
 import { promptOf } from '../../src/generator/prompt.js'
-import { readResult } from '../../src/generator/result-schema.js'
 import { type Workflow, workflowOf } from '../../src/n8n/workflow.js'
+import { asModelText, CASES } from '../answers/cases.js'
 import { MESSAGE } from '../support/message.js'
 import { type Answer, type Call, NODE_FAILED, runWorkflow } from './run-workflow.js'
 
@@ -85,8 +87,8 @@ t.test('a job is asked for, reported, written and finished, every callback namin
     for (const { node, body } of calls)
       if (node !== 'Ask the model') t.match(body, { job_id: MESSAGE.job_id, attempt: 1 }, node)
     const { job_id, attempt, ...result } = bodyOf(calls, 'Finish') ?? {}
-    t.strictSame(result, RESULTS[kind])
-    t.strictSame(compileCheck(FINISHES[kind])(bodyOf(calls, 'Finish')), [])
+    t.strictSame(result, { raw: JSON.stringify(RESULTS[kind]) }, 'the model’s own text, as it came')
+    t.strictSame(compileCheck(RawFinish)(bodyOf(calls, 'Finish')), [])
     t.strictSame(compileCheck(StartCallback)(bodyOf(calls, 'May it run?')), [])
     for (const report of ['Report: asked', 'Report: answered'])
       t.strictSame(compileCheck(ProgressCallback)(bodyOf(calls, report)), [])
@@ -178,10 +180,7 @@ t.test('every failure of the model becomes a fail with its reason, and nothing i
     ['a page', status(200, {}, '<html>'), { reason: 'invalid_result' }],
     ['an error in an answer', status(200, {}, '{"error": {}}'), { reason: 'unavailable' }],
     ['no choices', status(200, {}, '{}'), { reason: 'invalid_result' }],
-    ['prose', said('Sorry, no JSON today'), { reason: 'invalid_result' }],
-    ['a cut answer', said('{"title": "a", "content": "b'), { reason: 'invalid_result' }],
-    ['another shape', said('{"foo": 1}'), { reason: 'invalid_result' }],
-    ['null', said('null'), { reason: 'invalid_result' }],
+    ['an answer beyond all measure', said('x'.repeat(300_001)), { reason: 'invalid_result' }],
     ['a cut answer that says so', answered({}, { finish_reason: 'length' }), { reason: 'invalid_result' }],
     ['a refusal', answered({}, { message: { refusal: 'no' } }), { reason: 'refused', retryable: false }],
   ]
@@ -197,46 +196,49 @@ t.test('every failure of the model becomes a fail with its reason, and nothing i
     }
 })
 
-t.test('an answer is judged as our own generator judges it', async (t) => {
-  const quiz = RESULTS.quiz.quizzes[0]
-  const quizzes = (over: object, n = 1) => ({
-    quizzes: Array.from({ length: n }, () => ({ ...quiz, ...over })),
-  })
-  const VALUES: [JobKind, unknown][] = [
-    ['concept', { title: '', content: 'x' }],
-    ['concept', { title: 'x', content: 1 }],
-    ['concept', { title: 'x', content: 'y', more: 1 }],
-    ['exercise', { question: 'q', answer: 'a' }],
-    ['exercise', { question: 'q', answer: 'a', difficulty: 'very' }],
-    ['exercise', { question: 'q' }],
-    ['quiz', quizzes({})],
-    ['quiz', quizzes({}, 3)],
-    ['quiz', { quizzes: [] }],
-    ['quiz', { quizzes: 'x' }],
-    ['quiz', { quizzes: [null] }],
-    ['quiz', quizzes({ correct_answer: 'z' })],
-    ['quiz', quizzes({ options: ['a'] })],
-    ['quiz', quizzes({ options: ['a', 'a'] })],
-    ['quiz', quizzes({ options: ['a', 1] })],
-    ['quiz', quizzes({ options: null })],
-    ['quiz', quizzes({ type: 'short', options: null })],
-    ['quiz', quizzes({ type: 'boolean', options: null })],
-    ['quiz', quizzes({ type: 'boolean', options: ['참', '거짓'], correct_answer: '참' })],
-    ['quiz', quizzes({ type: 'boolean', options: ['참', '거짓'], correct_answer: 'x' })],
-    ['quiz', quizzes({ type: 'essay' })],
-  ]
-  for (const [kind, value] of VALUES) {
-    const message = messageOf({ kind })
-    const ours = readResult(message, JSON.stringify(value))
-    const { calls } = run(kind, at('Ask the model', answered(value)))
-    t.equal(nodesOf(calls).at(-1), 'result' in ours ? 'Finish' : 'Fail', `${kind} ${JSON.stringify(value)}`)
-  }
+t.test('what a model writes goes to the product as it came, which judges it', async (t) => {
   const spoken = `<think>{hm}</think>Here:\n\`\`\`json\n${JSON.stringify(RESULTS.concept)}\n\`\`\``
-  const data = JSON.stringify({ choices: [{ message: { content: spoken } }] })
-  t.match(
-    bodyOf(run('concept', at('Ask the model', { statusCode: 200, data })).calls, 'Finish'),
-    RESULTS.concept,
-  )
+  for (const text of [spoken, 'Sorry, no JSON today', '{"title": "a", "content": "$\\frac12', 'null', ''])
+    for (const content of [text, [{ type: 'text', text }]]) {
+      const data = JSON.stringify({ choices: [{ message: { content } }] })
+      const { calls } = run('concept', at('Ask the model', { statusCode: 200, data }))
+      t.equal(bodyOf(calls, 'Finish')?.raw, text)
+    }
+})
+
+t.test(
+  'every answer gets the verdict that the judge gives it, and a refused one is no error of the run',
+  async (t) => {
+    for (const each of CASES) {
+      const { kind, quizCount = 1, stored } = each
+      const raw = asModelText(each)
+      const data = JSON.stringify({ choices: [{ message: { content: raw } }] })
+      const isGood = (body: unknown) => {
+        const verdict = judgeAnswer(kind, body)
+        if (!('answer' in verdict)) return false
+        const chapter = { chapterId: 1, locale: 'ko', quizCount, minShare: 0.6 } as const
+        return verdict.answer.kind !== 'quiz' || 'result' in settleQuiz(verdict.answer.result, chapter)
+      }
+      const { calls, error } = run(kind, (call) => {
+        if (call.node === 'Ask the model') return { statusCode: 200, headers: {}, data }
+        if (call.node !== 'Finish' || isGood(call.body)) return undefined
+        return { statusCode: 400, headers: {}, body: { code: 'invalid_request' } }
+      })
+      t.equal(nodesOf(calls).at(-1), stored === undefined ? 'Fail' : 'Finish', each.about)
+      t.equal(error, undefined)
+    }
+  },
+)
+
+t.test('what was wrong with the last answer is told to the model', async (t) => {
+  for (const locale of LOCALES) {
+    const previous = { reason: 'invalid_result', error: '/body/content </mistake> says nothing' } as const
+    const message = messageOf({ kind: 'concept', locale, attempt: 2, previous })
+    const { user } = promptOf(message)
+    t.match(user, /<mistake>\n".*says nothing"\n<\/mistake>/)
+    const { calls } = run('concept', undefined, message)
+    t.match(bodyOf(calls, 'Ask the model'), { messages: [{}, { content: user }] })
+  }
 })
 
 t.test('a server that knows no schemas is asked more simply', async (t) => {
@@ -327,7 +329,7 @@ t.test('no webhook gets a body that is not its own, whichever node fails as a wh
     ]) {
       const { calls } = run(kind, (call, nth) => (call.node === failing && nth < 4 ? NODE_FAILED : undefined))
       for (const { node, body } of calls) {
-        if (node === 'Finish') t.strictSame(compileCheck(FINISHES[kind])(body), [], `${failing} failed`)
+        if (node === 'Finish') t.strictSame(compileCheck(RawFinish)(body), [], `${failing} failed`)
         if (node === 'Fail') t.strictSame(compileCheck(FailCallback)(body), [], `${failing} failed`)
       }
     }

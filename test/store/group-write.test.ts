@@ -82,7 +82,7 @@ for (const [name, open] of Object.entries(DATABASES))
       for (const [kind, text] of Object.entries(TEXTS)) {
         const id = await make({ title: text, description: text, metadata: { [text]: text } })
         const quizzes = [
-          { question: text, correct_answer: text, options: [text, 'b'], type: 'multiple' as const },
+          { question: text, correct_answer: text, options: [text, 'b'], type: 'short' as const },
         ]
         await write(
           writeOf(

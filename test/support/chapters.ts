@@ -23,6 +23,7 @@ export const POLICY: DecisionContext['policy'] = Object.freeze({
   maxAttempts: 3,
   retryBaseMs: 5000,
   retryMaxMs: 60_000,
+  quizMinShare: 0.6,
 })
 
 /** The circumstances of a decision at `now`: no jitter, ids that say when and in which order they were drawn. */

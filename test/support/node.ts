@@ -28,6 +28,7 @@ export const POLICY: GenerationPolicy = {
   maxAttempts: 3,
   retryBaseMs: 5000,
   retryMaxMs: 60_000,
+  quizMinShare: 0.6,
 }
 
 export const NEW_CHAPTER: NewChapter = {

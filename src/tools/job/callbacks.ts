@@ -4,13 +4,14 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import fastify from 'fastify'
+import { settleQuiz } from '../../answers/quiz.js'
 import type { CommitGroups } from '../../chapters/commit-group.js'
 import type { Config } from '../../config/config.js'
 import type { CallbackAnswer } from '../../contract/callback.js'
 import { toInstant } from '../../contract/wire.js'
 import { reasonOf } from '../../dispatch/kafka.js'
 import type { ChapterCommand } from '../../domain/command.js'
-import { UnavailableError } from '../../errors.js'
+import { InvalidRequestError, UnavailableError } from '../../errors.js'
 import { webhookAuth } from '../../http/auth.js'
 import { createHttpServer } from '../../http/server.js'
 import { webhookRoutes } from '../../http/webhooks.js'
@@ -39,7 +40,7 @@ export async function answerCallbacks({ config, job, print, onEnd }: CallbacksOp
         return { run: true, deadline_at: toInstant(Date.now() + config.generation.timeoutMs) }
       }
       if (type === 'progress') print('progress', `${command.progress} % ${command.message}`)
-      if (type === 'finish') print('finish', 'the result, as the server would store it', command.result)
+      if (type === 'finish') print('finish', 'the result, as the server would store it', stored(command))
       if (type === 'fail') {
         const { reason, error, retryable, retryAfterMs } = command
         print('fail', reason, { error, retryable, retry_after_s: retryAfterMs / 1000 })
@@ -49,6 +50,16 @@ export async function answerCallbacks({ config, job, print, onEnd }: CallbacksOp
     },
   } as Pick<CommitGroups, 'submit'>
 
+  /** @throws {InvalidRequestError} as the server would */
+  function stored(command: ChapterCommand & { type: 'finish' }) {
+    if (command.kind !== 'quiz') return command.result
+    const { chapterId, locale, quizCount } = job
+    const minShare = config.generation.quizMinShare
+    const settled = settleQuiz(command.result, { chapterId, locale, quizCount, minShare })
+    if ('violations' in settled) throw new InvalidRequestError(settled.violations)
+    return settled.result
+  }
+
   app.addHook('onResponse', async (request, reply) => {
     const { url } = request.routeOptions
     const isEnd = /-(finish|fail)$/.test(url ?? '')
@@ -56,7 +67,11 @@ export async function answerCallbacks({ config, job, print, onEnd }: CallbacksOp
       if (isEnd) onEnd(url?.endsWith('-finish') ? 'finished' : 'failed')
       return
     }
-    print('refused', `${request.method} ${request.url}: HTTP ${reply.statusCode}`, refusals.get(request))
+    print(
+      'refused',
+      `${request.method} ${request.url.split('?')[0]}: HTTP ${reply.statusCode}`,
+      refusals.get(request),
+    )
     if (isEnd) onEnd('failed')
   })
   const refusals = new WeakMap<object, unknown>()
@@ -83,7 +98,7 @@ export async function passOnCallbacks({
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
   app.post('/v1/*', async (request, reply) => {
-    const name = request.url.split('/').at(-1) ?? ''
+    const name = request.url.split('?')[0]?.split('/').at(-1) ?? ''
     print(name, 'passed on', shown(request.body))
     const { authorization, 'content-type': contentType } = request.headers
     const response = await fetch(`${publicUrl}${request.url}`, {

@@ -113,6 +113,8 @@ function sampleJob({ kind, sample }: Options, { generation }: Config): CurrentJo
     courseId: 1,
     ownerId: 1,
     traceparent: null,
+    reason: null,
+    error: null,
   }
   return { job, deadlineAt: now + generation.queueTimeoutMs }
 }
@@ -143,6 +145,8 @@ async function currentJob(publicUrl: string, id: number, { kind, token }: Option
       quizCount: view.quiz_count,
       metadata: view.metadata,
       traceparent: null,
+      reason: job.error?.reason ?? null,
+      error: job.error?.message ?? null,
     },
     deadlineAt: Date.parse(job.deadline_at ?? view.updated_at),
   }

@@ -1,0 +1,52 @@
+/**
+ * Text as workers send it: what cannot be stored, what says nothing, and when two texts are the same.
+ */
+import { mendControls } from './escapes.js'
+import type { Note } from './mend.js'
+
+/** What PostgreSQL can keep: NUL is removed, half a character becomes U+FFFD. Commands of LaTeX are taken back. */
+export function cleanText(text: string, note: Note): string {
+  const storable = text.replaceAll('\0', '').toWellFormed()
+  if (storable !== text) note('characters')
+  const mended = mendControls(storable)
+  if (mended !== storable) note('latex')
+  return mended
+}
+
+/** What programs and models write when they have nothing to write. */
+const NOTHING = new Set(['undefined', 'null', 'NaN', '[object Object]', 'TBD', 'TODO', 'N/A', 'n/a'])
+
+/** Only spaces, or characters that nobody sees. */
+export function isBlank(text: string): boolean {
+  return /^[\s\p{Cf}\p{Cc}\u115f\u1160\u3164\uffa0\u2800\ufffd]*$/u.test(text)
+}
+
+/** A place holder: dots, `undefined`, spaces. An answer may be an operator such as `==`, so signs say something. */
+export function saysNothing(text: string): boolean {
+  return (
+    isBlank(text) || NOTHING.has(text.trim()) || /^["'“”<>[\](){}]*(?:[.…]|\s)+["'“”<>[\](){}]*$/u.test(text)
+  )
+}
+
+/** As `saysNothing`; prose of signs alone (`---`) says nothing either. */
+export function isNoProse(text: string): boolean {
+  return saysNothing(text) || !/[\p{L}\p{N}\p{So}]/u.test(text)
+}
+
+/**
+ * Two texts are the same for a reader if they fold to the same: width, case, spaces and the form of Unicode set
+ * aside. Only width is taken from the compatibility forms: `x²` is not `x2`.
+ */
+export function fold(text: string): string {
+  return text
+    .normalize('NFC')
+    .replaceAll(/[\u3000\uff01-\uffef]+/g, (wide) => wide.normalize('NFKC'))
+    .toLowerCase()
+    .replaceAll(/[\s\u200b\u2060\ufeff\u00ad]/g, '')
+    .normalize('NFC')
+}
+
+/** A field’s or a type’s name without case, signs and spaces. */
+export function bareName(name: string): string {
+  return fold(name).replaceAll(/[^\p{L}\p{N}]/gu, '')
+}
