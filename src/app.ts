@@ -97,6 +97,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   })
 
   let dispatcher: Dispatcher | undefined
+  let consumer: GeneratorConsumer | undefined
   let bus: NodeBus | undefined
   const metrics = createMetrics({
     countJobs: jobs.count,
@@ -104,6 +105,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     sockets: () => app.io.engine.clientsCount,
     rooms: () => feed.rooms,
     feedRepairs: () => feed.repaired,
+    passedOver: () => consumer?.passedOver ?? 0,
     isRedisHearing: () => bus?.isHearing,
   })
   const groups = createCommitGroups({
@@ -204,7 +206,6 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
   let sweeper: { close(): Promise<void> } | undefined
-  let consumer: GeneratorConsumer | undefined
   const lastCalls: NodeJS.Timeout[] = []
 
   app.addHook('onListen', async () => {
