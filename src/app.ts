@@ -137,6 +137,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     store: createSessionStore(database.db),
     nodeId: newId(),
     ttlMs: config.sessionTtlMs,
+    maxRooms: config.maxRoomsPerSocket,
     now,
     log,
   })

@@ -38,6 +38,8 @@ const UNSENT_CHECK_MS = 1000
 const CLOSE_BATCH = 50
 const CLOSE_BATCHES = 20
 const CLOSE_PAUSE_MS = 100
+/** Rooms that one line of the log names. */
+const MAX_LOGGED_ROOMS = 5
 /** How long a client that was told to leave is listened to: a way there and back. */
 const LAST_WORDS_MS = 500
 
@@ -93,7 +95,9 @@ export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: So
   const checkLeave = compileCheck(LeaveChapter, 'payload')
 
   app.io.use((socket, next) => {
-    sessions.begin(socket).then(
+    // Closed while its token was checked: it has no identity, and Socket.IO forgets it.
+    if (socket.conn.readyState !== 'open') return next()
+    sessions.begin(socket, auth.identityOf(socket)).then(
       () => next(),
       (error: unknown) => {
         // Refused, a client would stay away, and with a new session it would lose its rooms: it shall come again.
@@ -110,12 +114,9 @@ export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: So
       // A client whose token ended comes back with a new one; only one that says goodbye is gone.
       sessions.end(socket, reason === 'client namespace disconnect')
     })
-    for (const { chapterId, afterSeq } of sessions.roomsOf(socket))
-      rooms.rejoin(socket, chapterId, afterSeq).catch((error: unknown) => {
-        app.log.info({ err: error, chapter_id: chapterId }, 'a room was not entered again')
-        // Its client does not ask for the room and would stay outside without knowing; it shall come again.
-        if (refusalOf(error).code === 'unavailable') socket.conn.close()
-      })
+    rejoin(socket).catch((error: unknown) =>
+      app.log.error({ err: error }, 'rooms could not be entered again'),
+    )
 
     handle(socket, 'join_chapter', checkJoin, async ({ chapter_id, after_seq = 0 }: JoinChapter) =>
       rooms.join(socket, chapter_id, after_seq),
@@ -136,6 +137,30 @@ export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: So
       },
     )
   })
+
+  /** The rooms of a session that comes back. What was refused is logged in one line, however many rooms there are. */
+  async function rejoin(socket: ChapterSocket): Promise<void> {
+    const refused: { chapter_id: number; code: string }[] = []
+    await Promise.all(
+      sessions.roomsOf(socket).map(async ({ chapterId, afterSeq }) => {
+        try {
+          await rooms.rejoin(socket, chapterId, afterSeq)
+        } catch (error) {
+          const { code } = refusalOf(error)
+          if (code === 'internal')
+            app.log.error({ err: error, chapter_id: chapterId }, 'a room could not be entered again')
+          refused.push({ chapter_id: chapterId, code })
+          // Its client does not ask for the room and would stay outside without knowing; it shall come again.
+          if (code === 'unavailable') socket.conn.close()
+        }
+      }),
+    )
+    if (refused.length > 0)
+      app.log.info(
+        { count: refused.length, rooms: refused.slice(0, MAX_LOGGED_ROOMS) },
+        'rooms of a session were not entered again',
+      )
+  }
 
   /** One wrapper for every handler: the ack is a function or nothing, a refusal is an answer. */
   function handle<Payload>(
