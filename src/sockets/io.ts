@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import fastifySocketIo from 'fastify-socket.io'
 import type { Server, Socket } from 'socket.io'
+import { type ServerOptions, WebSocketServer } from 'ws'
 import type { Config } from '../config/config.js'
 import {
   type ClientToServerEvents,
@@ -59,6 +60,7 @@ export const socketIo = fp<SocketIoOptions>(
       perMessageDeflate: false,
       httpCompression: false,
       maxHttpBufferSize: 16_000,
+      wsEngine: FairWebSocketServer,
       // Its own way tells clients to stay away; ours is `closeSockets`.
       preClose: (done) => done(),
     })
@@ -66,6 +68,13 @@ export const socketIo = fp<SocketIoOptions>(
   },
   { name: 'socket-io' },
 )
+
+/** One message of a connection a turn of the event loop: a thousand that came at once let others in between. */
+class FairWebSocketServer extends WebSocketServer {
+  constructor(options: ServerOptions) {
+    super({ ...options, allowSynchronousEvents: false })
+  }
+}
 
 /** What a load balancer needs to send each of a session’s requests to its node: clients send cookies hardly ever. */
 export const SESSION_ID_HEADER = 'x-socket-sid'
