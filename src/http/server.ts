@@ -9,6 +9,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { TSchema } from '@sinclair/typebox'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Config } from '../config/config.js'
+import { structureProblem } from '../contract/json-structure.js'
 import { Problem } from '../contract/problem.js'
 import { compileCheck } from '../contract/validation.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
@@ -88,6 +89,8 @@ function readJson(app: FastifyInstance): void {
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8(body))
       return done(new InvalidRequestError([{ path: '/body', message: 'is not UTF-8' }], 'invalid_json'))
+    const problem = structureProblem(body)
+    if (problem !== undefined) return done(new InvalidRequestError([{ path: '/body', message: problem }]))
     const text = body.toString('utf8')
     return parseJson(request, text, (error, value) => {
       if (error === null) return done(null, value)
