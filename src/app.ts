@@ -118,6 +118,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     }),
   )
 
+  const consumer = whileListening(app, () => openConsumer(config, lifecycle, log))
+
   // Commands in, committed events out.
   const metrics = createMetrics({
     countJobs: jobs.count,
@@ -125,6 +127,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     sockets: () => app.io.engine.clientsCount,
     rooms: () => feed.rooms,
     feedRepairs: () => feed.repaired,
+    passedOver: () => consumer()?.passedOver ?? 0,
     isRedisHearing: () => bus?.isHearing,
   })
   const groups = closedLast(
@@ -154,7 +157,6 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   whileListening(app, () =>
     createSweeper({ jobs, events, groups, now, pollMs, eventRetentionMs: config.eventRetentionMs, log }),
   )
-  whileListening(app, () => openConsumer(config, lifecycle, log))
   app.addHook('preClose', () => queue.close())
 
   // Sockets.
@@ -187,6 +189,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       store: createSessionStore(database.db),
       nodeId,
       ttlMs: config.sessionTtlMs,
+      maxRooms: config.maxRoomsPerSocket,
       now,
       log,
     }),
@@ -305,11 +308,16 @@ function openConsumer(
   config: Config,
   { closeSocketsMs }: Lifecycle,
   log: FastifyBaseLogger,
-): Part | undefined {
+): (Part & { readonly passedOver: number }) | undefined {
   const { kafka, generator, generatorConcurrency: concurrency } = config
   if (kafka === undefined || generator === 'off') return undefined
   const consumer = createGeneratorConsumer({ kafka, concurrency, log, work: generatorWork(config, log) })
-  return { close: () => consumer.close(closeSocketsMs) }
+  return {
+    close: () => consumer.close(closeSocketsMs),
+    get passedOver() {
+      return consumer.passedOver
+    },
+  }
 }
 
 /** At most so many at once: a model serves only so many, and the rest must not time out in its queue. */

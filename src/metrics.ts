@@ -15,6 +15,8 @@ export interface MetricSources {
   sockets: () => number
   rooms: () => number
   feedRepairs: () => number
+  /** By the generator of this process, if it has one that reads from Kafka. */
+  passedOver: () => number
   /** undefined on a single node. */
   isRedisHearing: () => boolean | undefined
 }
@@ -124,6 +126,15 @@ export function createMetrics(sources: MetricSources): Metrics {
     collect() {
       this.reset()
       this.inc(sources.feedRepairs())
+    },
+  })
+  new Counter({
+    name: `${prefix}messages_passed_over_total`,
+    help: 'Messages from Kafka that nobody can work on: malformed, or with a deadline or a callback that is none',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(sources.passedOver())
     },
   })
   new Gauge({

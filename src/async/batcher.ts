@@ -1,24 +1,42 @@
 /**
  * Many small requests as few large ones: while one is under way the next gathers, without any timer, so that a
  * lone request waits for nobody and a storm of them is a handful.
+ *
+ * A batch is bounded, and the event loop turns between two: answering thousands of requests at once would let
+ * everybody else wait.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
 export type Batcher<Item, Reply> = (item: Item) => Promise<Reply>
 
+/** Some milliseconds of work, for one statement and for whoever is answered. */
+const MAX_BATCH = 50
+
+/** How long a flood is gathered at most, ms; a batch has to be worth its statement. */
+const GATHER_MS = 20
+
+/** A connection says one thing a turn, and not each is an item of this batch. */
+const QUIET_TURNS = 4
+
 /** @param run answers a list of items, by position */
-export function createBatcher<Item, Reply>(run: (items: Item[]) => Promise<Reply[]>): Batcher<Item, Reply> {
+export function createBatcher<Item, Reply>(
+  run: (items: Item[]) => Promise<Reply[]>,
+  maxBatch = MAX_BATCH,
+): Batcher<Item, Reply> {
   interface Waiting {
     item: Item
     resolve: (reply: Reply) => void
     reject: (error: unknown) => void
   }
+  /** In the order they came. */
   let waiting: Waiting[] = []
   let isRunning = false
 
   async function runAll(): Promise<void> {
     isRunning = true
     while (waiting.length > 0) {
-      const batch = waiting
-      waiting = []
+      const batch = waiting.slice(0, maxBatch)
+      waiting = waiting.slice(maxBatch)
       try {
         const replies = await run(batch.map(({ item }) => item))
         batch.forEach(({ resolve }, index) => {
@@ -27,8 +45,20 @@ export function createBatcher<Item, Reply>(run: (items: Item[]) => Promise<Reply
       } catch (error) {
         for (const { reject } of batch) reject(error)
       }
+      await gather()
     }
     isRunning = false
+  }
+
+  /** Lets the event loop turn, once or until nothing new comes for some turns. */
+  async function gather(): Promise<void> {
+    const until = performance.now() + GATHER_MS
+    let quiet = 0
+    do {
+      const known = waiting.length
+      await nextTurn()
+      quiet = waiting.length > known ? 0 : quiet + 1
+    } while (quiet < QUIET_TURNS && waiting.length < maxBatch && performance.now() < until)
   }
 
   return (item) =>

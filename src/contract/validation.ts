@@ -42,26 +42,36 @@ export function compileCheck(schema: TSchema, part = 'body'): Check {
   return (value) => {
     if (part === 'params' || part === 'querystring') spellOut(schema, value)
     const violations: Violation[] = []
-    if (!isValid(value)) {
-      const check = hasMoreParts(value, MAX_THOROUGH_PARTS) ? isValid : validate
-      if (!check(value)) violations.push(...violationsOf(check.errors ?? [], root))
+    const isOfShape = isValid(value)
+    if (!isOfShape) {
+      const isLarge = hasMoreParts(value, MAX_THOROUGH_PARTS)
+      const check = isLarge ? isValid : validate
+      if (isLarge || !check(value)) violations.push(...violationsOf(check.errors ?? [], root))
+      // Refused already: its texts could hold the event loop up for longer than they are worth.
+      if (isLarge) return shortenedAll(violations)
     }
     checkText(value, root, known, violations)
-    return violations
-      .slice(0, MAX_VIOLATIONS)
-      .map(({ path, message }) => ({ path: shortened(path), message }))
+    return shortenedAll(violations)
   }
 }
 
+function shortenedAll(violations: Violation[]): Violation[] {
+  return violations.slice(0, MAX_VIOLATIONS).map(({ path, message }) => ({ path: shortened(path), message }))
+}
+
+/** Stops counting as soon as it knows; what is in a part is looked at only while there are few. */
 function hasMoreParts(value: unknown, limit: number): boolean {
   const open = [value]
-  for (let count = 0; open.length > 0; count += 1) {
-    if (count > limit) return true
-    const part = open.pop()
+  let count = 1
+  for (let part = open.pop(); part !== undefined; part = open.pop()) {
     if (typeof part !== 'object' || part === null) continue
-    const inner = Object.values(part)
-    if (count + inner.length > limit) return true
-    open.push(...inner)
+    if (Array.isArray(part) && part.length > limit) return true
+    for (const name in part) {
+      count += 1
+      if (count > limit) return true
+      const inner = (part as Record<string, unknown>)[name]
+      if (typeof inner === 'object' && inner !== null) open.push(inner)
+    }
   }
   return false
 }
@@ -113,30 +123,58 @@ function spellOut(schema: TSchema, value: unknown): void {
  * schema does not know are not looked at: they are refused or ignored.
  */
 function checkText(value: unknown, root: string, known: string[] | undefined, violations: Violation[]): void {
-  const open: { value: unknown; path: string; depth: number }[] = []
+  const open: Place[] = []
+  const whole: Place = { value, name: '', depth: 0, parent: undefined }
+  const look = (inner: unknown, name: string | number, parent: Place): void => {
+    const problem = typeof inner === 'string' ? textProblem(inner) : undefined
+    if (problem !== undefined) violations.push({ path: pathOf(root, parent, name), message: problem })
+    if (typeof inner === 'object' && inner !== null)
+      open.push({ value: inner, name, depth: parent.depth + 1, parent })
+  }
   if (typeof value === 'object' && value !== null && known !== undefined && !Array.isArray(value)) {
     for (const name of known)
-      if (Object.hasOwn(value, name))
-        open.push({ value: (value as Record<string, unknown>)[name], path: pointer(root, name), depth: 1 })
-  } else open.push({ value, path: root, depth: 0 })
+      if (Object.hasOwn(value, name)) look((value as Record<string, unknown>)[name], name, whole)
+  } else if (typeof value === 'string') {
+    const problem = textProblem(value)
+    if (problem !== undefined) violations.push({ path: root, message: problem })
+  } else if (typeof value === 'object' && value !== null) open.push(whole)
 
-  for (let next = open.pop(); next !== undefined && violations.length < MAX_VIOLATIONS; next = open.pop()) {
-    const { value: item, path, depth } = next
-    if (typeof item === 'string') {
-      const problem = textProblem(item)
-      if (problem !== undefined) violations.push({ path, message: problem })
-    } else if (typeof item === 'object' && item !== null) {
-      if (depth > MAX_DEPTH) {
-        violations.push({ path, message: `is nested deeper than ${MAX_DEPTH} levels` })
-        return
-      }
-      for (const [name, inner] of Object.entries(item)) {
-        if (textProblem(name) !== undefined)
-          violations.push({ path, message: `has a field whose name ${textProblem(name)}` })
-        else open.push({ value: inner, path: pointer(path, name), depth: depth + 1 })
-      }
+  for (let place = open.pop(); place !== undefined; place = open.pop()) {
+    if (place.depth > MAX_DEPTH) {
+      violations.push({
+        path: pathOf(root, place),
+        message: `is nested deeper than ${MAX_DEPTH} levels`,
+      })
+      return
+    }
+    const { value: inside } = place
+    if (Array.isArray(inside)) {
+      for (let index = 0; index < inside.length && violations.length < MAX_VIOLATIONS; index += 1)
+        look(inside[index], index, place)
+      continue
+    }
+    for (const name of Object.keys(inside as object)) {
+      if (violations.length >= MAX_VIOLATIONS) return
+      const problem = textProblem(name)
+      if (problem !== undefined)
+        violations.push({ path: pathOf(root, place), message: `has a field whose name ${problem}` })
+      else look((inside as Record<string, unknown>)[name], name, place)
     }
   }
+}
+
+/** An object or a list, and where it is; the path is put together only for what is refused. */
+interface Place {
+  value: unknown
+  name: string | number
+  depth: number
+  parent: Place | undefined
+}
+
+function pathOf(root: string, place: Place | undefined, name?: string | number): string {
+  const names: (string | number)[] = name === undefined ? [] : [name]
+  for (let at = place; at?.parent !== undefined; at = at.parent) names.push(at.name)
+  return names.reverse().reduce<string>(pointer, root)
 }
 
 /** One step further in a JSON Pointer (RFC 6901). */

@@ -4,8 +4,8 @@
  * Guarantees: at most `concurrency` jobs at once, in this process, over all partitions and within each, so
  * that a slow job holds nobody back until all places are taken; an offset is committed only when every
  * message before it is settled (its webhook was answered, or it never can be), so that what a killed process
- * had begun is delivered again; a malformed message is logged and passed over; Kafka may go away and come
- * back at any time.
+ * had begun is delivered again; a message that nobody can work on (`message.ts`) is passed over, counted and
+ * logged; Kafka may go away and come back at any time.
  *
  * One session with Kafka (open, until anything fails):
  * 1. Join the group. Whatever the new assignment takes away is no longer committed here; its jobs go on.
@@ -21,11 +21,11 @@ import { abortable, keepConnected } from '../async/reconnecting.js'
 import { repeat } from '../async/repeat.js'
 import { createSemaphore } from '../async/semaphore.js'
 import type { KafkaConfig } from '../config/config.js'
-import { GenerationMessage, TOPICS } from '../contract/generation.js'
+import { type GenerationMessage, TOPICS } from '../contract/generation.js'
 import { JOB_KINDS } from '../contract/job.js'
-import { compileCheck } from '../contract/validation.js'
 import { createKafkaClient, ensureTopics, type KafkaLog, type OpenSocket } from '../dispatch/kafka.js'
 import { createDelivery, type DeliveryOptions } from './delivery.js'
+import { readMessage } from './message.js'
 import { createOffsetTracker, type OffsetTracker } from './offset-tracker.js'
 
 export interface GeneratorConsumer {
@@ -33,6 +33,8 @@ export interface GeneratorConsumer {
   readonly isConsuming: boolean
   /** Jobs that are worked on or waited for. */
   readonly inFlight: number
+  /** Messages that nobody can work on, since the start; one that is delivered again counts again. */
+  readonly passedOver: number
   /**
    * Takes no more, lets jobs finish for `graceMs`, aborts the rest, commits what is done and leaves the group.
    * What was aborted is delivered again, to whoever is in the group then.
@@ -74,8 +76,6 @@ const MAX_BATCHES = 1000
 const COMMIT_EVERY_MS = 5000
 const LEAVE_TIMEOUT_MS = 1500
 
-const checkMessage = compileCheck(GenerationMessage)
-
 export function createGeneratorConsumer(options: GeneratorConsumerOptions): GeneratorConsumer {
   const { kafka: config, concurrency, log, openSocket, sessionTimeoutMs = 15_000 } = options
   const topics = JOB_KINDS.map((kind) => `${config.topicPrefix}${TOPICS[kind]}`)
@@ -88,6 +88,7 @@ export function createGeneratorConsumer(options: GeneratorConsumerOptions): Gene
   const aborting = new AbortController()
   setMaxListeners(0, draining.signal, aborting.signal)
   let lastSignAt = Number.NEGATIVE_INFINITY
+  let passedOver = 0
 
   const sessions = keepConnected<Session>({
     name: 'Kafka, for consuming,',
@@ -225,14 +226,13 @@ export function createGeneratorConsumer(options: GeneratorConsumerOptions): Gene
   }
 
   function read(value: Buffer | null, at: object): GenerationMessage | undefined {
-    try {
-      const message: unknown = JSON.parse(String(value))
-      const violations = checkMessage(message)
-      if (violations.length === 0) return message as GenerationMessage
-      log.warn({ ...at, violations: violations.slice(0, 5) }, 'a message is not as agreed: passed over')
-    } catch (error) {
-      log.warn({ ...at, problem: String(error).slice(0, 200) }, 'a message is not JSON: passed over')
-    }
+    const { message, problems } = readMessage(value === null ? null : String(value))
+    if (problems === undefined) return message
+    passedOver += 1
+    log.warn(
+      { ...at, violations: problems.slice(0, 5) },
+      'a message that cannot be worked on was passed over',
+    )
     return undefined
   }
 
@@ -259,6 +259,9 @@ export function createGeneratorConsumer(options: GeneratorConsumerOptions): Gene
     },
     get inFlight() {
       return jobs.size
+    },
+    get passedOver() {
+      return passedOver
     },
     async close(graceMs) {
       draining.abort(new Error('the generator is leaving'))

@@ -26,6 +26,8 @@ export type Deliver = (message: GenerationMessage, giveBack: () => void, signal:
 const ASK_AGAIN_MS = 15_000
 /** Twenty minutes: twice the default deadline. */
 const MAX_ASKS = 80
+/** At least a day: each try of the worker takes a minute or more by itself. */
+const MAX_TRIES = 1000
 const UNDELIVERED_WAIT = { retryBaseMs: 2000, retryMaxMs: 60_000 }
 
 export function createDelivery(options: DeliveryOptions): Deliver {
@@ -53,9 +55,10 @@ export function createDelivery(options: DeliveryOptions): Deliver {
             release = await slots.take(signal)
             continue
           }
-          // Nothing is lost: after its deadline the server itself makes a new attempt and sends it.
-          if (now() > Date.parse(message.deadline_at))
-            return log.error({ ...about, err: error }, 'given up after its deadline: the server tries again')
+          // Nothing is lost: after its deadline the server itself makes a new attempt and sends it. A deadline that
+          // lies in a far future must not hold the place for ever.
+          if (!(now() <= Date.parse(message.deadline_at)) || tries >= MAX_TRIES)
+            return log.error({ ...about, err: error }, 'given up: after its deadline the server tries again')
           tries += 1
           const waitMs = backoffMs(tries, UNDELIVERED_WAIT, random)
           log.warn(

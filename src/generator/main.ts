@@ -43,7 +43,11 @@ async function main(): Promise<void> {
       whenRunning: 'throw',
     }),
   })
-  const state = () => ({ consuming: consumer.isConsuming, jobs: consumer.inFlight })
+  const state = () => ({
+    consuming: consumer.isConsuming,
+    jobs: consumer.inFlight,
+    passed_over: consumer.passedOver,
+  })
   server.get('/healthz', async () => ({ status: 'ok', ...state() }))
   server.get('/readyz', async (_request, reply) => reply.code(consumer.isConsuming ? 200 : 503).send(state()))
 

@@ -7,6 +7,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { structureProblem } from '../contract/json-structure.js'
 import { InvalidRequestError } from '../errors.js'
 
 declare module 'fastify' {
@@ -29,6 +30,8 @@ export function readJson(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8(body)) return done(refusal('is not UTF-8'))
+    const problem = structureProblem(body)
+    if (problem !== undefined) return done(new InvalidRequestError([{ path: '/body', message: problem }]))
     const text = body.toString('utf8')
     return parseJson(request, text, (error, value) => {
       if (error !== null) return done(refusal(faultOf(text)))

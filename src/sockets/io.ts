@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import fastifySocketIo from 'fastify-socket.io'
 import type { Server, Socket } from 'socket.io'
+import { type ServerOptions, WebSocketServer } from 'ws'
 import type { Config } from '../config/config.js'
 import {
   type ClientToServerEvents,
@@ -38,6 +39,8 @@ const UNSENT_CHECK_MS = 1000
 const CLOSE_BATCH = 50
 const CLOSE_BATCHES = 20
 const CLOSE_PAUSE_MS = 100
+/** Rooms that one line of the log names. */
+const MAX_LOGGED_ROOMS = 5
 /** How long a client that was told to leave is listened to: a way there and back. */
 const LAST_WORDS_MS = 500
 
@@ -59,6 +62,7 @@ export const socketIo = fp<SocketIoOptions>(
       perMessageDeflate: false,
       httpCompression: false,
       maxHttpBufferSize: 16_000,
+      wsEngine: FairWebSocketServer,
       // Its own way tells clients to stay away; ours is `closeSockets`.
       preClose: (done) => done(),
     })
@@ -67,6 +71,13 @@ export const socketIo = fp<SocketIoOptions>(
   },
   { name: 'socket-io' },
 )
+
+/** One message of a connection a turn of the event loop: a thousand that came at once let others in between. */
+class FairWebSocketServer extends WebSocketServer {
+  constructor(options: ServerOptions) {
+    super({ ...options, allowSynchronousEvents: false })
+  }
+}
 
 /** What a load balancer needs to send each of a session’s requests to its node: clients send cookies hardly ever. */
 export const SESSION_ID_HEADER = 'x-socket-sid'
@@ -106,7 +117,9 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
   const checkLeave = compileCheck(LeaveChapter, 'payload')
 
   app.io.use((socket, next) => {
-    sessions.begin(socket).then(
+    // Closed while its token was checked: it has no identity, and Socket.IO forgets it.
+    if (socket.conn.readyState !== 'open') return next()
+    sessions.begin(socket, auth.identityOf(socket)).then(
       () => next(),
       (error: unknown) => {
         // Refused, a client would stay away, and with a new session it would lose its rooms: it shall come again.
@@ -123,12 +136,9 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
       // A client whose token ended comes back with a new one; only one that says goodbye is gone.
       sessions.end(socket, reason === 'client namespace disconnect')
     })
-    for (const { chapterId, afterSeq } of sessions.roomsOf(socket))
-      rooms.rejoin(socket, chapterId, afterSeq).catch((error: unknown) => {
-        app.log.info({ err: error, chapter_id: chapterId }, 'a room was not entered again')
-        // Its client does not ask for the room and would stay outside without knowing; it shall come again.
-        if (refusalOf(error).code === 'unavailable') socket.conn.close()
-      })
+    rejoin(socket).catch((error: unknown) =>
+      app.log.error({ err: error }, 'rooms could not be entered again'),
+    )
 
     handle(socket, 'join_chapter', checkJoin, async ({ chapter_id, after_seq = 0 }: JoinChapter) =>
       rooms.join(socket, chapter_id, after_seq),
@@ -149,6 +159,30 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
       },
     )
   })
+
+  /** The rooms of a session that comes back. What was refused is logged in one line, however many rooms there are. */
+  async function rejoin(socket: ChapterSocket): Promise<void> {
+    const refused: { chapter_id: number; code: string }[] = []
+    await Promise.all(
+      sessions.roomsOf(socket).map(async ({ chapterId, afterSeq }) => {
+        try {
+          await rooms.rejoin(socket, chapterId, afterSeq)
+        } catch (error) {
+          const { code } = refusalOf(error)
+          if (code === 'internal')
+            app.log.error({ err: error, chapter_id: chapterId }, 'a room could not be entered again')
+          refused.push({ chapter_id: chapterId, code })
+          // Its client does not ask for the room and would stay outside without knowing; it shall come again.
+          if (code === 'unavailable') socket.conn.close()
+        }
+      }),
+    )
+    if (refused.length > 0)
+      app.log.info(
+        { count: refused.length, rooms: refused.slice(0, MAX_LOGGED_ROOMS) },
+        'rooms of a session were not entered again',
+      )
+  }
 
   /** One wrapper for every handler: the ack is a function or nothing, a refusal is an answer. */
   function handle<Payload>(

@@ -2,17 +2,23 @@
  * A stock Socket.IO client that comes back, to any node and also after its node was killed, is back in its rooms by
  * itself. Socket.IO gives each client a session id (`pid`) which it returns when it next connects; here it leads to
  * the session’s rooms, which are joined again and replayed from each room’s last join.
+ *
+ * - A session belongs to one client: with client authentication on it is stored under the `pid` and the token’s
+ *   `sub` together, so another client’s `pid` leads nowhere and changes nothing.
+ * - A session belongs to one connection, the last that came back with its `pid`. Those before it are not remembered
+ *   any more, so a session holds at most `maxRooms` rooms, however many connections use one `pid`.
  */
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { createBatcher } from '../async/batcher.js'
 import { repeat } from '../async/repeat.js'
+import type { Identity } from '../auth/access.js'
 import type { RememberedRoom, SessionRoom, SessionStore } from '../store/sessions.js'
 import type { ChapterSocket } from './io.js'
 
 export interface Sessions {
   /** Before the connection: gives the socket its old pid if its session is known, else a new one. */
-  begin(socket: ChapterSocket): Promise<void>
+  begin(socket: ChapterSocket, identity: Identity): Promise<void>
   /** The rooms that the session comes back to. */
   roomsOf(socket: ChapterSocket): SessionRoom[]
   /** What a join of this socket is to remember, if it has a session. */
@@ -28,27 +34,43 @@ export interface SessionsOptions {
   store: SessionStore
   nodeId: string
   ttlMs: number
+  /** Rooms that a session comes back to. */
+  maxRooms: number
   now: () => number
   log: FastifyBaseLogger
+}
+
+interface Session {
+  /** What it is stored under. */
+  key: string
+  rooms: SessionRoom[]
+  /** False once another connection took it up: what this one does is not the session’s any more. */
+  isHeld: boolean
+  /** Its connection has; a join that was under way may still come. */
+  hasEnded: boolean
+  /** Stops waiting for the end of its connection. */
+  unwatch: () => void
 }
 
 /** Least time between two signs of life of a node, ms. */
 const MIN_SEEN_MS = 500
 
-export function createSessions({ store, nodeId, ttlMs, now, log }: SessionsOptions): Sessions {
-  const resumed = new WeakMap<ChapterSocket, SessionRoom[]>()
+export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: SessionsOptions): Sessions {
+  const sessions = new WeakMap<ChapterSocket, Session>()
+  /** By key: whose connection is open here. */
+  const open = new Map<string, Session>()
   const unwritten = new Set<Promise<unknown>>()
   const onError = (error: unknown) =>
     log.warn({ err: error }, 'sessions could not be written; clients may have to join again')
 
-  const takeUp = createBatcher(async (pids: string[]) => {
-    const rooms = await store.takeUp(pids, nodeId, present(), ttlMs)
-    return pids.map((pid) => rooms.get(pid))
+  const takeUp = createBatcher(async (keys: string[]) => {
+    const rooms = await store.takeUp(keys, nodeId, { now: present(), ttlMs, maxRooms })
+    return keys.map((key) => rooms.get(key))
   })
   const left = createBatcher((pids: string[]) => answered(store.left(pids, nodeId, now()), pids))
-  const forget = createBatcher((pids: string[]) => answered(store.forget(pids), pids))
+  const forget = createBatcher((pids: string[]) => answered(store.forget(pids, nodeId), pids))
   const forgetRoom = createBatcher((rooms: { pid: string; chapterId: number }[]) =>
-    answered(store.forgetRooms(rooms), rooms),
+    answered(store.forgetRooms(rooms, nodeId), rooms),
   )
 
   const seenMs = Math.max(MIN_SEEN_MS, ttlMs / 10)
@@ -90,33 +112,80 @@ export function createSessions({ store, nodeId, ttlMs, now, log }: SessionsOptio
     unwritten.add(written)
   }
 
+  /** The session of a socket, while it is still its own. */
+  function heldBy(socket: ChapterSocket): Session | undefined {
+    const session = sessions.get(socket)
+    return session?.isHeld === true ? session : undefined
+  }
+
+  /** @returns undefined when it is not known; then nothing has changed */
+  async function resume(key: string): Promise<Session | undefined> {
+    const older = open.get(key)
+    // Before the database is asked: the end of that connection must not end what is taken up now.
+    if (older !== undefined) older.isHeld = false
+    let rooms: SessionRoom[] | undefined
+    try {
+      rooms = await takeUp(key)
+    } finally {
+      if (older !== undefined && rooms === undefined) {
+        older.isHeld = true
+        if (older.hasEnded) write(left(key))
+      }
+    }
+    return rooms === undefined ? undefined : newSession(key, rooms)
+  }
+
+  function hold(socket: ChapterSocket, session: Session): void {
+    const older = open.get(session.key)
+    if (older !== undefined) older.isHeld = false
+    open.set(session.key, session)
+    sessions.set(socket, session)
+    // Of a connection that closes before it is admitted Socket.IO says nothing else.
+    const onClose = () => end(socket, false)
+    session.unwatch = () => socket.conn.off('close', onClose)
+    if (socket.conn.readyState === 'open') socket.conn.on('close', onClose)
+    else onClose()
+  }
+
+  function end(socket: ChapterSocket, isForGood: boolean): void {
+    const session = sessions.get(socket)
+    if (session === undefined) return
+    session.unwatch()
+    session.hasEnded = true
+    if (open.get(session.key) === session) open.delete(session.key)
+    if (session.isHeld) write(isForGood ? forget(session.key) : left(session.key))
+  }
+
   return {
-    async begin(socket) {
-      const { pid, resume } = socket.handshake.auth as { pid?: unknown; resume?: unknown }
+    async begin(socket, identity) {
+      const { pid, resume: isWanted } = socket.handshake.auth as { pid?: unknown; resume?: unknown }
       // A client that joins by itself has no use for a session.
-      if (resume === false) return
-      const rooms = isPid(pid) ? await takeUp(pid) : undefined
-      setPid(socket, rooms === undefined || !isPid(pid) ? randomBytes(15).toString('base64url') : pid)
-      if (rooms !== undefined) resumed.set(socket, rooms)
+      if (isWanted === false) return
+      const owner = ownerOf(identity)
+      const known = isPid(pid) ? await resume(keyOf(pid, owner)) : undefined
+      const ownPid = known !== undefined && isPid(pid) ? pid : randomBytes(15).toString('base64url')
+      setPid(socket, ownPid)
+      hold(socket, known ?? newSession(keyOf(ownPid, owner), []))
     },
-    roomsOf: (socket) => resumed.get(socket) ?? [],
+    roomsOf: (socket) => sessions.get(socket)?.rooms ?? [],
     remember(socket, chapterId, afterSeq) {
-      const pid = pidOf(socket)
-      return pid === undefined ? undefined : { pid, chapterId, afterSeq, nodeId }
+      const session = heldBy(socket)
+      return session === undefined ? undefined : { pid: session.key, chapterId, afterSeq, nodeId }
     },
     leaveRoom(socket, chapterId) {
-      const pid = pidOf(socket)
-      if (pid !== undefined) write(forgetRoom({ pid, chapterId }))
+      const session = heldBy(socket)
+      if (session !== undefined) write(forgetRoom({ pid: session.key, chapterId }))
     },
-    end(socket, isForGood) {
-      const pid = pidOf(socket)
-      if (pid !== undefined) write(isForGood ? forget(pid) : left(pid))
-    },
+    end,
     async close() {
       await seen.stop()
       await Promise.all(unwritten)
     },
   }
+}
+
+function newSession(key: string, rooms: SessionRoom[]): Session {
+  return { key, rooms, isHeld: true, hasEnded: false, unwatch() {} }
 }
 
 async function answered(done: Promise<void>, items: unknown[]): Promise<undefined[]> {
@@ -128,11 +197,25 @@ function isPid(pid: unknown): pid is string {
   return typeof pid === 'string' && /^[\w-]{1,100}$/.test(pid)
 }
 
-/** Socket.IO keeps it private, and sends it with the connection’s first packet. */
-function pidOf(socket: ChapterSocket): string | undefined {
-  return (socket as unknown as { pid?: string }).pid
+/** Whose a session is; undefined while client authentication is off, when nobody can be told apart. */
+function ownerOf({ subject, access }: Identity): string | undefined {
+  if (access.kind === 'anyone') return undefined
+  if (subject !== undefined) return `sub ${subject}`
+  if (access.kind !== 'viewer') return access.kind
+  // A token that names nobody is known by what it may watch.
+  const [chapters, courses] = [access.chapterIds, access.courseIds].map((ids) =>
+    [...ids].sort((a, b) => a - b),
+  )
+  return `viewer ${chapters} ${courses}`
 }
 
+/** What a session is stored under. No pid has a dot, so none is another one’s key. */
+function keyOf(pid: string, owner: string | undefined): string {
+  if (owner === undefined) return pid
+  return `o.${createHash('sha256').update(`${owner}\0${pid}`).digest('base64url')}`
+}
+
+/** Socket.IO keeps it private, and sends it with the connection’s first packet. */
 function setPid(socket: ChapterSocket, pid: string): void {
   ;(socket as unknown as { pid: string }).pid = pid
 }

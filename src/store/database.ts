@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { PGlite } from '@electric-sql/pglite'
 import { DrizzleQueryError } from 'drizzle-orm/errors'
 import { type PgDatabase, PgDialect, type PgQueryResultHKT } from 'drizzle-orm/pg-core'
@@ -78,6 +79,7 @@ async function startPglite(
       .map(([name, value]) => `set ${name} = ${value};`)
       .join('\n'),
   )
+  takeTurns(pglite)
   const db = drizzle(pglite)
   await checkMigrations(db as unknown as Db, 'before')
   await migrate(db, { migrationsFolder: MIGRATIONS_DIR })
@@ -95,6 +97,20 @@ async function startPglite(
         await unlock()
       }
     },
+  }
+}
+
+/**
+ * PGlite computes on this very thread. Statements that wait for it would follow each other without a pause, and nothing
+ * else would be done meanwhile: so the event loop turns after each.
+ */
+function takeTurns(pglite: PGlite): void {
+  const query = pglite.query.bind(pglite)
+  let last: Promise<unknown> = Promise.resolve()
+  pglite.query = (...args: Parameters<typeof query>) => {
+    const done = last.then(() => query(...args))
+    last = done.catch(() => {}).then(() => nextTurn())
+    return done as ReturnType<typeof pglite.query<never>>
   }
 }
 

@@ -84,12 +84,15 @@ export function createEventStore(db: Db): EventStore {
   }
 }
 
-/** In one order, for two nodes may write the same session. */
+/** In one order, for two nodes may write the same session. One that another node has taken up is left alone. */
 const REMEMBER = sql`
 with remembered as (
   insert into session_room (pid, chapter_id, after_seq, node_id)
   select x.pid, x."chapterId", x."afterSeq", x."nodeId"
   from ${recordset(table.sessionRoom, 'rooms', ['pid', 'chapterId', 'afterSeq', 'nodeId'])}
+  where not exists (
+    select from session_room held
+    where held.pid = x.pid and held.node_id <> x."nodeId" and held.left_at is null)
   order by 1, 2
   on conflict (pid, chapter_id) do update set
     after_seq = excluded.after_seq, node_id = excluded.node_id, left_at = null

@@ -3,7 +3,8 @@
  * joins’ own read (`events.ts`); here they are found again, left and forgotten.
  *
  * A session may be taken up while its connection lives, for `ttlMs` after it ended, and for `ttlMs` after its node
- * was last seen: a node that was killed says nothing.
+ * was last seen: a node that was killed says nothing. Whoever takes it up has it alone: the connection before, which
+ * may be on another node and not know, changes nothing of it any more.
  */
 import { sql } from 'drizzle-orm'
 import { toInstant } from '../contract/wire.js'
@@ -21,12 +22,21 @@ export interface RememberedRoom {
 export interface SessionStore {
   /** Says that this node is alive. */
   seen(nodeId: string, now: number): Promise<void>
-  /** Takes sessions over: their rooms, by pid; nothing for one that is not known or too old. */
-  takeUp(pids: string[], nodeId: string, now: number, ttlMs: number): Promise<Map<string, SessionRoom[]>>
+  /**
+   * Takes sessions over: their rooms, by pid; nothing for one that is not known or too old. Rooms beyond `maxRooms` a
+   * session are deleted; those of the newest chapters are kept.
+   */
+  takeUp(
+    pids: string[],
+    nodeId: string,
+    limits: { now: number; ttlMs: number; maxRooms: number },
+  ): Promise<Map<string, SessionRoom[]>>
   /** Their connections ended; the rooms are kept for a while. */
   left(pids: string[], nodeId: string, now: number): Promise<void>
-  forgetRooms(rooms: { pid: string; chapterId: number }[]): Promise<void>
-  forget(pids: string[]): Promise<void>
+  /** Only while this node has the session: its client may be back on another one. */
+  forgetRooms(rooms: { pid: string; chapterId: number }[], nodeId: string): Promise<void>
+  /** As `forgetRooms`, all of them. */
+  forget(pids: string[], nodeId: string): Promise<void>
   /** Deletes what nobody can take up any more. @returns how many rooms */
   deleteExpired(now: number, ttlMs: number): Promise<number>
 }
@@ -52,25 +62,32 @@ export function createSessionStore(db: Db): SessionStore {
     async seen(nodeId, now) {
       await seen({ nodeId, now: toInstant(now) })
     },
-    async takeUp(pids, nodeId, now, ttlMs) {
-      const rows = await takeUp({ pids: JSON.stringify(pids), nodeId, since: toInstant(now - ttlMs) })
+    async takeUp(pids, nodeId, { now, ttlMs, maxRooms }) {
+      const rows = await takeUp({
+        pids: JSON.stringify(pids),
+        nodeId,
+        since: toInstant(now - ttlMs),
+        maxRooms,
+      })
       const rooms = new Map<string, SessionRoom[]>()
       for (const { pid, chapter_id, after_seq } of rows) {
-        const room = { chapterId: Number(chapter_id), afterSeq: Number(after_seq) }
-        rooms.set(pid, [...(rooms.get(pid) ?? []), room])
+        const ofSession = rooms.get(pid) ?? []
+        rooms.set(pid, ofSession)
+        ofSession.push({ chapterId: Number(chapter_id), afterSeq: Number(after_seq) })
       }
       return rooms
     },
     async left(pids, nodeId, now) {
       await left({ pids: JSON.stringify(pids), nodeId, now: toInstant(now) })
     },
-    async forgetRooms(rooms) {
+    async forgetRooms(rooms, nodeId) {
       await forgetRooms({
+        nodeId,
         rooms: JSON.stringify(rooms.map(({ pid, chapterId }) => ({ pid, chapter_id: chapterId }))),
       })
     },
-    async forget(pids) {
-      await forget({ pids: JSON.stringify(pids) })
+    async forget(pids, nodeId) {
+      await forget({ pids: JSON.stringify(pids), nodeId })
     },
     async deleteExpired(now, ttlMs) {
       return (await deleteExpired({ since: toInstant(now - ttlMs) })).length
@@ -87,10 +104,21 @@ const NODE_SEEN = sql`
 insert into node (id, seen_at) values (${nodeId}, ${now}) on conflict (id) do update set seen_at = excluded.seen_at`
 
 const TAKE_UP = sql`
-update session_room set node_id = ${nodeId}, left_at = null
-where pid in ${pids}
-  and (left_at > ${since} or left_at is null and node_id in (select id from node where seen_at > ${since}))
-returning pid, chapter_id, after_seq`
+with found as materialized (
+  select pid, chapter_id, row_number() over (partition by pid order by chapter_id desc) as place
+  from session_room
+  where pid in ${pids}
+    and (left_at > ${since} or left_at is null and node_id in (select id from node where seen_at > ${since}))
+), surplus as (
+  delete from session_room s using found
+  where found.place > ${sql.placeholder('maxRooms')}::int
+    and s.pid = found.pid and s.chapter_id = found.chapter_id
+)
+update session_room s set node_id = ${nodeId}, left_at = null
+from found
+where found.place <= ${sql.placeholder('maxRooms')}::int
+  and s.pid = found.pid and s.chapter_id = found.chapter_id
+returning s.pid, s.chapter_id, s.after_seq`
 
 /** Only this node’s: the session may be on another one already. */
 const LEFT = sql`
@@ -99,9 +127,9 @@ update session_room set left_at = ${now} where pid in ${pids} and node_id = ${no
 const FORGET_ROOMS = sql`
 delete from session_room s
 using json_to_recordset(${jsonParameter('rooms')}) as x(pid text, chapter_id bigint)
-where s.pid = x.pid and s.chapter_id = x.chapter_id`
+where s.pid = x.pid and s.chapter_id = x.chapter_id and s.node_id = ${nodeId}`
 
-const FORGET = sql`delete from session_room where pid in ${pids}`
+const FORGET = sql`delete from session_room where pid in ${pids} and node_id = ${nodeId}`
 
 const DELETE_EXPIRED = sql`
 with gone as (

@@ -51,8 +51,8 @@ t.test('what is left out becomes its default', async (t) => {
 
 t.test('text that PostgreSQL cannot keep is refused wherever it stands', async (t) => {
   t.same(check({ ...VALID, title: 'a\0b', description: 'a\ud800' }), [
-    { path: '/body/description', message: SURROGATE },
     { path: '/body/title', message: NUL },
+    { path: '/body/description', message: SURROGATE },
   ])
   const metadata = { a: { b: ['fine', { c: '\udc00x' }] }, 'n\0': 1, deep: { '\ud800': 1 } }
   const violations = check({ ...VALID, metadata })

@@ -110,6 +110,41 @@ test('a malformed message is passed over and told of, without what it holds', as
   t.notMatch(JSON.stringify(warnings), /s3cret/)
 })
 
+test('messages that nobody can work on do not stop the generator: they are passed over, counted and logged', async (t) => {
+  const config = kafkaConfig()
+  const work = heldWork()
+  work.releaseAll()
+  const { consumer, logged } = consumerFor(t, config, { work: work.run, concurrency: 1 })
+  const { callback } = generationMessageOf()
+  const bad: Partial<GenerationMessage>[] = [
+    ...['', 'soon', '1', 'Infinity', '2026-13-01T00:00:00Z', '2026-01-31T25:00:00.000Z'].map(
+      (deadline_at) => ({ deadline_at }),
+    ),
+    { requested_at: 'yesterday' },
+    ...['', 'nowhere', '/v1/chapter/1/concept-start', 'ftp://host/x', 'file:///etc/passwd', 'data:,x'].map(
+      (start_url) => ({ callback: { ...callback, start_url } }),
+    ),
+    ...['javascript:alert(1)', 'http://', 'http://user:s3cret@host/'].map((finish_url) => ({
+      callback: { ...callback, finish_url },
+    })),
+    { callback: { ...callback, fail_url: 'http://[::1' } },
+    { callback: { ...callback, progress_url: 'http://a b/' } },
+    { quiz_count: 1e9 },
+  ]
+  await produce(
+    config,
+    bad.map((fields, n) => generationMessageOf({ attempt: n + 100, ...fields })),
+  )
+  await produce(config, [generationMessageOf({ attempt: 1 })])
+  await waitFor('the good one', () => work.done.includes(1), LONG)
+  await waitFor('all to be committed', async () => (await committed(config)) === bad.length + 1)
+  t.strictSame(work.begun, [1], 'none of the others was begun')
+  t.equal(consumer.passedOver, bad.length)
+  const warnings = logged.filter(({ text }) => text.endsWith('passed over'))
+  t.equal(warnings.length, bad.length)
+  t.notMatch(JSON.stringify(warnings), /s3cret/)
+})
+
 test('told to leave, it finishes what it can in time, and the rest is delivered to another', async (t) => {
   const config = kafkaConfig()
   const work = heldWork()

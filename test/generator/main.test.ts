@@ -56,6 +56,37 @@ t.test(
   },
 )
 
+t.test('four messages with an impossible deadline or callback do not end `npm run generator`', async (t) => {
+  const config = kafkaConfig()
+  const server = await webhooks(t)
+  const port = await freePort()
+  generator(t, {
+    KAFKA_BROKERS: config.brokers.join(','),
+    KAFKA_TOPIC_PREFIX: config.topicPrefix,
+    GENERATOR_DELAY_MS: '0',
+    PORT: String(port),
+  })
+  const health = async () => (await fetch(`http://127.0.0.1:${port}/healthz`)).json()
+  const good = generationMessageOf({ chapter_id: 3 })
+  const url = `${server.url}/v1/chapter/3`
+  good.callback = {
+    start_url: `${url}/concept-start`,
+    finish_url: `${url}/concept-finish`,
+    fail_url: `${url}/concept-fail`,
+    progress_url: `${url}/progress`,
+  }
+  const nowhere = { ...good.callback, start_url: 'nowhere' }
+  await produce(config, [
+    ...['no time', ''].map((deadline_at) => ({ ...generationMessageOf(), deadline_at })),
+    ...[nowhere, nowhere].map((callback) => ({ ...generationMessageOf(), callback })),
+    good,
+  ])
+  await waitFor('the good one’s result', () => server.calls.some(({ path }) => path.endsWith('-finish')), {
+    timeoutMs: 30_000,
+  })
+  t.match(await health(), { status: 'ok', passed_over: 4 })
+})
+
 function generator(t: Test, env: Record<string, string>) {
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/generator/main.ts'], {
     env: { ...process.env, HOST: '127.0.0.1', ...env },

@@ -1,0 +1,184 @@
+/**
+ * A session id (`pid`) is something a client sends, so it can be sent by many connections, and by somebody else.
+ */
+import t from 'tap'
+import { JWT_SECRET, signToken } from '../auth/tokens.js'
+import { connectSocket, createChapter, type RecordingSocket } from '../support/client.js'
+import { waitFor } from '../support/condition.js'
+import { startNodes, type TestNode } from '../support/three-nodes.js'
+import { query } from '../support/watch.js'
+import { openRawSocket } from './raw-socket.js'
+
+const MAX_ROOMS = 20
+
+for (const count of [1, 2])
+  t.test(
+    `one session id on many connections: it comes back to ${MAX_ROOMS} rooms (${count} nodes)`,
+    async (t) => {
+      const { nodes, databaseUrl } = await startNodes(t, count, {
+        env: { MAX_ROOMS_PER_SOCKET: String(MAX_ROOMS) },
+      })
+      const urlOf = (index: number) => (nodes[index % count] as TestNode).url
+      const first = await connectSocket(t, urlOf(0))
+      await joinAll(first, 1, 1)
+      const pid = pidOf(first)
+      const others: RecordingSocket[] = []
+      for (let index = 0; index < 10; index++) {
+        const client = await connectSocket(t, urlOf(index), { auth: { pid } })
+        t.equal(pidOf(client), pid)
+        others.push(client)
+      }
+      // All at once, each as many rooms as a connection may have.
+      await Promise.all(others.map((client, index) => joinAll(client, 1000 * (index + 1), MAX_ROOMS)))
+      const rooms = await query<{ count: string }>(databaseUrl, 'select count(*) from session_room')
+      t.ok(Number(rooms[0]?.count) <= MAX_ROOMS, `${rooms[0]?.count} rooms are remembered`)
+
+      const last = await connectSocket(t, urlOf(1), { auth: { pid } })
+      const joined = () => last.heard.filter(({ name }) => name === 'joined_chapter').length
+      await waitFor('it is back in its rooms', () => joined() >= MAX_ROOMS)
+      await last.ask('refresh_token', {})
+      t.equal(joined(), MAX_ROOMS)
+      t.ok(nodes.flatMap(({ log }) => log).length < 100, 'and the log stays short')
+    },
+  )
+
+t.test(
+  'a session with thousands of rooms, left by an earlier version, costs no more than one that is full',
+  async (t) => {
+    const { nodes, databaseUrl } = await startNodes(t, 1, { env: { MAX_ROOMS_PER_SOCKET: '100' } })
+    const [{ url, log }] = nodes as [TestNode]
+    await query(
+      databaseUrl,
+      `insert into session_room (pid, chapter_id, after_seq, node_id, left_at)
+     select 'crowded', n, 0, gen_random_uuid(), now() from generate_series(1, 29400) n`,
+    )
+    const from = performance.now()
+    const client = await connectSocket(t, url, { auth: { pid: 'crowded' } })
+    t.equal(pidOf(client), 'crowded')
+    await client.ask('refresh_token', {})
+    const health = await fetch(`${url}/healthz`)
+    t.equal(health.status, 200)
+    t.ok(performance.now() - from < 2000, `the node was busy for ${Math.round(performance.now() - from)} ms`)
+    await waitFor(
+      'all rooms',
+      () => client.heard.filter(({ name }) => name === 'joined_chapter').length === 100,
+    )
+    t.equal((await query(databaseUrl, 'select from session_room')).length, 100)
+    t.ok(log.length < 100, `${log.length} lines of log`)
+  },
+)
+
+t.test('a connection that was closed before it was admitted leaves no session behind', async (t) => {
+  const { nodes, databaseUrl } = await startNodes(t, 1, { env: { SESSION_TTL_MS: '1000' } })
+  const [{ url }] = nodes as [TestNode]
+  const chapterId = await createChapter(url)
+  const client = await connectSocket(t, url)
+  await client.ask('join_chapter', { chapter_id: chapterId })
+  const pid = pidOf(client)
+  client.socket.io.engine.close()
+  client.socket.io.reconnection(false)
+  for (let index = 0; index < 20; index++) {
+    const raw = await openRawSocket(t, url)
+    raw.socket.send(`40${JSON.stringify({ pid })}`)
+    raw.socket.terminate()
+  }
+  await waitFor(
+    'the session to end',
+    async () => (await query(databaseUrl, 'select from session_room')).length === 0,
+  )
+})
+
+t.test('a client that knows another user’s session id gets nothing of it, and changes nothing', async (t) => {
+  const { nodes } = await startNodes(t, 2, { env: { JWT_SECRET } })
+  const [one, two] = nodes as [TestNode, TestNode]
+  const owners: [owner: Record<string, unknown>, other: Record<string, unknown>][] = [
+    [{ sub: '1' }, { sub: '2' }],
+    [{ sub: '1' }, { role: 'admin' }],
+    [{ courses: [1] }, { courses: [2] }],
+  ]
+  for (const [ownerClaims, otherClaims] of owners) {
+    const title = `${JSON.stringify(ownerClaims)}, ${JSON.stringify(otherClaims)}`
+    const token = await signToken(ownerClaims)
+    const other = await signToken(otherClaims)
+    const chapterId = await createOwned(one.url)
+    const owner = await connectSocket(t, one.url, { auth: { token } })
+    t.match(await owner.ask('join_chapter', { chapter_id: chapterId }), { ok: true }, title)
+    const pid = pidOf(owner)
+    for (const { url } of [one, two]) {
+      const stranger = await connectSocket(t, url, { auth: { token: other, pid } })
+      t.not(pidOf(stranger), pid, title)
+      await stranger.ask('join_chapter', { chapter_id: 404_404 })
+      await stranger.ask('leave_chapter', { chapter_id: chapterId })
+      t.strictSame(
+        stranger.heard
+          .filter(({ name }) => /^(joined|join_failed)/.test(name))
+          .map(({ payload }) => payload.chapter_id),
+        [404_404],
+        title,
+      )
+      stranger.socket.disconnect()
+    }
+    await Promise.all(
+      [one, two].map(({ app }) => waitFor('strangers to be gone', () => app.io.engine.clientsCount <= 1)),
+    )
+    // On another node, and also while the first connection is still open: as after a change of network.
+    const back = await connectSocket(t, two.url, { auth: { token, pid } })
+    t.match(await back.hears('joined_chapter'), { chapter_id: chapterId, status: 'processing' }, title)
+    t.equal(pidOf(back), pid, title)
+    for (const { socket } of [owner, back]) socket.disconnect()
+  }
+})
+
+t.test('a connection that ends after its client came back does not end the session', async (t) => {
+  const { nodes, databaseUrl } = await startNodes(t, 2)
+  const [one, two] = nodes as [TestNode, TestNode]
+  for (const next of [one, two]) {
+    const chapterId = await createChapter(one.url)
+    const old = await connectSocket(t, one.url)
+    await old.ask('join_chapter', { chapter_id: chapterId })
+    const pid = pidOf(old)
+    const back = await connectSocket(t, next.url, { auth: { pid } })
+    await back.hears('joined_chapter')
+    await old.ask('leave_chapter', { chapter_id: chapterId })
+    old.socket.disconnect()
+    const marker = await connectSocket(t, one.url)
+    await marker.ask('join_chapter', { chapter_id: chapterId })
+    marker.socket.disconnect()
+    await waitFor('the connection to be gone', () => one.app.io.engine.clientsCount <= (next === one ? 1 : 0))
+    await waitFor(
+      'the marker to be forgotten',
+      async () =>
+        (await query(databaseUrl, `select from session_room where pid = '${pidOf(marker)}'`)).length === 0,
+    )
+    const rooms = await query(databaseUrl, `select left_at from session_room where pid = '${pid}'`)
+    t.strictSame(
+      rooms.map((row) => ({ ...(row as object) })),
+      [{ left_at: null }],
+    )
+    back.socket.disconnect()
+    await waitFor('it to be gone', () => one.app.io.engine.clientsCount === 0)
+  }
+})
+
+async function joinAll(client: RecordingSocket, from: number, count: number): Promise<void> {
+  await Promise.all(
+    Array.from({ length: count }, (_, index) => client.ask('join_chapter', { chapter_id: from + index })),
+  )
+}
+
+/** As the client keeps it to return it when it next connects. */
+function pidOf({ socket }: RecordingSocket): string {
+  return (socket as unknown as { _pid: string })._pid
+}
+
+async function createOwned(url: string): Promise<number> {
+  const headers = {
+    authorization: `Bearer ${await signToken({ sub: '1' })}`,
+    'content-type': 'application/json',
+  }
+  const body = JSON.stringify({ course_id: 1, owner_id: 1, title: 'Owned' })
+  const answer = (await (await fetch(`${url}/v1/chapter/`, { method: 'POST', headers, body })).json()) as {
+    chapter_id: number
+  }
+  return answer.chapter_id
+}
