@@ -17,7 +17,7 @@ import { tell } from '../support/stock-client.js'
 import { tcpProxy } from '../support/tcp-proxy.js'
 import { viewJob } from '../support/views.js'
 
-const PAGE = new URL('page.tsx', import.meta.url)
+const PAGE = new URL('../../test/client/page.tsx', import.meta.url)
 
 await withBrowser(t, async (browser) => {
   await testHooks(t, browser, await bundlePage(PAGE))

@@ -9,8 +9,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { freePort, waitFor } from './condition.js'
 
-const SERVER = fileURLToPath(new URL('../../src/server.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
+const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url))
 
 export interface Ended {
   code: number | null
@@ -41,7 +40,7 @@ export async function spawnServer(
   env: Record<string, string> = {},
 ): Promise<ServerProcess> {
   const port = env.PORT ?? String(await freePort())
-  const child = spawn(process.execPath, ['--import', TSX, SERVER], {
+  const child = spawn(process.execPath, ['--enable-source-maps', SERVER], {
     cwd: folder,
     env: {
       PATH: process.env.PATH,
