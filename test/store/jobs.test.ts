@@ -2,7 +2,7 @@ import t from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import type { JobStore } from '../../src/store/jobs.js'
 import { connectPostgres, DATABASES, postgresUrl } from '../support/database.js'
-import { failOf, finishOf, nodeOn, progressOf, query, type TestNode } from '../support/node.js'
+import { failOf, finishOf, nodeOn, progressOf, query, type StoreNode } from '../support/node.js'
 
 const NOW = Date.parse('2026-01-31T09:00:00.000Z')
 const claimAt = (now: number, limit = 100) => ({ now, leasedUntil: now + 1000, limit })
@@ -255,7 +255,7 @@ for (const [name, open] of Object.entries(DATABASES))
     })
   })
 
-async function publish(node: TestNode, due: Awaited<ReturnType<JobStore['claimDue']>>): Promise<void> {
+async function publish(node: StoreNode, due: Awaited<ReturnType<JobStore['claimDue']>>): Promise<void> {
   await Promise.all(
     due.map(({ chapterId, ...job }) =>
       node.submit({ type: 'published', chapterId, jobs: [{ ...job, publishedAt: NOW }] }),
@@ -263,7 +263,7 @@ async function publish(node: TestNode, due: Awaited<ReturnType<JobStore['claimDu
   )
 }
 
-function jobIdsOf(state: Awaited<ReturnType<TestNode['chapters']['readChapter']>>): string[] {
+function jobIdsOf(state: Awaited<ReturnType<StoreNode['chapters']['readChapter']>>): string[] {
   return JOB_KINDS.flatMap((kind) => state?.jobs[kind].jobId ?? [])
 }
 
