@@ -48,7 +48,7 @@ async function compileTests(): Promise<void> {
   await rm(join(ROOT, 'dist-test'), { recursive: true, force: true })
   await build({
     absWorkingDir: ROOT,
-    entryPoints: filesIn('test').filter((file) => file.endsWith('.ts')),
+    entryPoints: filesIn('test').filter((file) => /\.tsx?$/.test(file)),
     outbase: 'test',
     outdir: 'dist-test',
     // Files stay apart: bundling is only how esbuild lets a plugin change what an import names.
