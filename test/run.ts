@@ -12,15 +12,13 @@
  * - `TAP_GREP` and tap's other variables go to the tests.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, realpath, statfs } from 'node:fs/promises'
-import { availableParallelism, constants, tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { availableParallelism } from 'node:os'
+import { relative } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { findChromium } from './support/chromium.js'
-import { compile, compiledFile, testFiles } from './support/compile.js'
+import { compile, testFiles } from './support/compile.js'
+import { beginRun } from './support/private-run.js'
 import { runFiles } from './support/run-files.js'
 import { provide, SERVICES } from './support/services.js'
 
@@ -35,29 +33,19 @@ const { values, positionals } = parseArgs({
 const files = positionals.length === 0 ? everyFile(values.all) : positionals.flatMap(filesNamed)
 await compile()
 
-const directory = await realpath(await mkdtemp(join(await temporaryFolder(), 'chaptercast-')))
-const keeper = startKeeper()
-const interrupted = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, async () => {
-    interrupted.abort()
-    await endOf(keeper)
-    process.exit(128 + constants.signals[signal])
-  })
-}
-
+const run = await beginRun()
 try {
   process.exitCode = await runTests(await prepareEnvironment())
   if (process.exitCode !== 0 && process.env.TEST_KEEP) {
     console.error('TEST_KEEP: the services stay until Ctrl-C')
     await delay(2 ** 31 - 1)
   }
-  keeper.stdin?.write('done\n')
+  await run.end(true)
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
+  await run.end(false)
 }
-await endOf(keeper)
 
 /** The slow ones first. */
 function everyFile(isLongIncluded: boolean): string[] {
@@ -81,7 +69,8 @@ function filesNamed(path: string): string[] {
 }
 
 async function prepareEnvironment(): Promise<NodeJS.ProcessEnv> {
-  const env: NodeJS.ProcessEnv = { ...process.env, TEST_RUN: directory }
+  const { directory, keep } = run
+  const env = { ...run.env }
   const summaries = [`Node ${process.version}`]
   for (const service of SERVICES) {
     const { url, summary } = await provide(service, { directory, env, keep })
@@ -103,40 +92,10 @@ async function runTests(env: NodeJS.ProcessEnv): Promise<number> {
   const { passed, failed, skipped } = await runFiles(files, {
     env: { TAP_TIMEOUT: '120', ...env },
     jobs: Number(process.env.TEST_JOBS) || availableParallelism(),
-    signal: interrupted.signal,
+    signal: run.interrupted,
     print: console.log,
   })
   if (skipped) console.log(`\n${skipped} skipped`)
   console.log(`\n${passed} passed, ${failed} failed`)
   return failed ? 1 : 0
-}
-
-/**
- * Memory where there is plenty: PostgreSQL creates a database in 10 ms there, and took 300 ms on a disk
- * with fsync off. (A container's /dev/shm has 64 MB unless told otherwise, too little for a cluster.)
- */
-async function temporaryFolder(): Promise<string> {
-  if (process.env.TMPDIR) return tmpdir()
-  const memory = await statfs('/dev/shm').catch(() => undefined)
-  return memory && memory.bavail * memory.bsize > 2 * 1024 ** 3 ? '/dev/shm' : tmpdir()
-}
-
-function startKeeper(): ChildProcess {
-  const child = spawn(process.execPath, [compiledFile('test/support/keeper.ts'), directory], {
-    detached: true,
-    stdio: ['pipe', 'inherit', 'inherit'],
-  })
-  // Written to after its end: the run was interrupted, and the keeper knows all it needs.
-  child.stdin?.on('error', () => {})
-  return child
-}
-
-function keep(pid: number, signal: NodeJS.Signals): void {
-  keeper.stdin?.write(`service ${pid} ${signal}\n`)
-}
-
-/** Lets the keeper do its work; returns when nothing of the run is left. */
-async function endOf(child: ChildProcess): Promise<void> {
-  child.stdin?.end()
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
 }
