@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { AppError } from '../../src/errors.js'
 import type { Database } from '../../src/store/database.js'
-import { connectPostgres, memoryDatabase, postgresUrl } from '../support/database.js'
+import { connectPostgres, embeddedDatabase, postgresUrl } from '../support/database.js'
 import { checkLogs, failOf, finishOf, nodeOn, progressOf, query, type StoreNode } from '../support/node.js'
 
 /** Two nodes, each with connections of its own, on one PostgreSQL; and a single node on PGlite, which has one. */
@@ -11,7 +11,7 @@ const SETUPS: Record<string, (t: Test) => Promise<Database[]>> = {
     const url = await postgresUrl(t)
     return [connectPostgres(t, url), connectPostgres(t, url)]
   },
-  'one node on PGlite': async (t) => [await memoryDatabase(t)],
+  'one node on PGlite': async (t) => [await embeddedDatabase(t)],
 }
 
 for (const [where, open] of Object.entries(SETUPS))

@@ -257,7 +257,11 @@ async function testHooks(t: Test, browser: Browser, script: string) {
     async (t) => {
       const first = await buildTestApp(t)
       const id = await createChapter(first.url)
-      const page = await open(t, { id, content: 1, server: first.url }, { mayFail: /WebSocket|ERR_/ })
+      const page = await open(
+        t,
+        { id, content: 1, server: first.url },
+        { mayFail: /WebSocket|ERR_|status of 404/ },
+      )
       for (const kind of JOB_KINDS) await finish(first.url, id, kind)
       await has(page, '.events', numbers(8))
       await has(page, '.quizzes', '3')

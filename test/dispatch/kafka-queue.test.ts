@@ -113,12 +113,12 @@ t.test(
     await queue.publish([generationMessageOf({ attempt: 1 })], soon())
 
     proxy.stall()
+    const requestLimit = AbortSignal.timeout(10_000)
     for (const attempt of [2, 3]) {
-      // The broker never answers, so only its deadline can end it.
       const deadline = AbortSignal.timeout(400)
       await t.rejects(queue.publish([generationMessageOf({ attempt })], deadline), UnavailableError)
-      t.ok(deadline.aborted)
     }
+    t.notOk(requestLimit.aborted, 'nobody waits for the ten seconds that a request to Kafka may take')
     proxy.resume()
     await waitFor('a send to succeed again', () => sent(queue, 4))
     const written = await readTopics(t, config, [TOPICS.concept])

@@ -4,12 +4,12 @@
 import t from 'tap'
 import { connectSocket, createChapter, post, request } from '../support/client.js'
 import { freePort, waitFor } from '../support/condition.js'
-import { startServer, workFolder } from '../support/server-process.js'
+import { startServer, workFolderWithData } from '../support/server-process.js'
 
 t.test(
   'Ctrl-C ends a server in time whatever hangs on, and clients find the next process by themselves',
   async (t) => {
-    const folder = await workFolder(t)
+    const folder = await workFolderWithData(t)
     const PORT = String(await freePort())
     const first = await startServer(t, folder, { PORT })
     const { url } = first

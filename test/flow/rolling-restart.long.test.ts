@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
+import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -13,6 +14,7 @@ import { JOB_KINDS } from '../../src/contract/job.js'
 import { createChapter, FINISH_BODIES, finish, post } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
 import { postgresDatabase } from '../support/database.js'
+import { copyEmbeddedDatabase } from '../support/embedded.js'
 import { findHaproxy, startHaproxy } from '../support/haproxy.js'
 import { type StockClient, spread, stockClient, tell } from '../support/stock-client.js'
 import { startNodes, type TestNode } from '../support/three-nodes.js'
@@ -37,10 +39,12 @@ await t.test(
 await t.test(
   'a lone node ends in time, and its sockets are back in their rooms when it is back',
   async (t) => {
+    const dataDir = join(t.testdir({}), 'data')
+    await copyEmbeddedDatabase(dataDir)
     const { nodes } = await startNodes(t, 1, {
       process: true,
       redisUrl: false,
-      env: { DATABASE_URL: '', DATA_DIR: t.testdir({}) },
+      env: { DATABASE_URL: '', DATA_DIR: dataDir },
     })
     const [node] = nodes as [TestNode]
     const chapterId = await createChapter(node.url)

@@ -33,8 +33,10 @@ export async function reportFile(
   for await (const chunk of output.setEncoding('utf8')) parser.write(chunk)
   parser.end()
   const results = await ended
-  return (failure, tookMs) => {
+  return (processFailure, tookMs) => {
     const { tally } = findings
+    const isEmpty = results.plan.skipReason === 'no tests found'
+    const failure = processFailure ?? (isEmpty ? 'it has no tests' : undefined)
     const ok = results.ok && failure === undefined
     if (!ok && !findings.explained) print(describeFailure(file, [], { failure, ...whyOf(results) }))
     if (ok && results.plan.skipAll) tally.skipped += 1

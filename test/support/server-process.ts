@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { freePort, waitFor } from './condition.js'
+import { copyEmbeddedDatabase } from './embedded.js'
 
 const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url))
 
@@ -30,6 +31,13 @@ export interface ServerProcess {
 export async function workFolder(t: Test): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'chaptercast-process-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** The same with an embedded database in it, so that a server starts at once. */
+export async function workFolderWithData(t: Test): Promise<string> {
+  const folder = await workFolder(t)
+  await copyEmbeddedDatabase(join(folder, '.data'))
   return folder
 }
 
