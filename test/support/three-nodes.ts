@@ -221,7 +221,7 @@ function testNode(t: Test, { env, port, redis, postgres, options }: NodeParts) {
 /** The server as it is run, with these settings and none of the environment’s. */
 export function spawnNode(env: Record<string, string>, log: LogLine[]): ChildProcess {
   const { PATH = '', TEST_RUN = '', TMPDIR = '' } = process.env
-  const child = spawn(process.execPath, ['--enable-source-maps', SERVER], {
+  const child = spawn(process.execPath, [SERVER], {
     env: { PATH, TEST_RUN, ...(TMPDIR === '' ? {} : { TMPDIR }), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
