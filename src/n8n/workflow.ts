@@ -433,8 +433,9 @@ function conditionsOf(condition: string) {
   }
 }
 
-/** A file beside this one, as a Code node takes it: without its heading and `export`. */
+/** A script of this folder, as a Code node takes it: without its heading and `export`. */
 function sourceOf(file: string): string {
-  const text = readFileSync(new URL(file, import.meta.url), 'utf8')
+  // Also found from the compiled file.
+  const text = readFileSync(new URL(`../../src/n8n/${file}`, import.meta.url), 'utf8')
   return text.replace(/^\/\*\*[\s\S]*?\*\/\n\n/, '').replaceAll(/^export /gm, '')
 }

@@ -3,6 +3,7 @@ import { JOB_KINDS } from '../../src/contract/job.js'
 import type { Locale } from '../../src/contract/scalar.js'
 import type { ChapterCommand } from '../../src/domain/command.js'
 import { UnavailableError } from '../../src/errors.js'
+import { NEW_CHAPTER } from '../support/chapters.js'
 import { DATABASES } from '../support/database.js'
 import {
   checkLogs,
@@ -10,7 +11,6 @@ import {
   finishOf,
   groupsOn,
   memoryStore,
-  NEW_CHAPTER,
   nodeOn,
   progressOf,
   query,

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { UnavailableError } from '../../src/errors.js'
-import { finishOf, gate, groupsOn, memoryStore, NEW_CHAPTER, progressOf } from '../support/node.js'
+import { NEW_CHAPTER } from '../support/chapters.js'
+import { finishOf, gate, groupsOn, memoryStore, progressOf } from '../support/node.js'
 
 t.test('a command that comes alone waits for nobody: one read, one write', async (t) => {
   const store = memoryStore()

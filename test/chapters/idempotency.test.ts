@@ -1,6 +1,7 @@
 import t from 'tap'
+import { NEW_CHAPTER } from '../support/chapters.js'
 import { connectPostgres, DATABASES, postgresUrl } from '../support/database.js'
-import { checkLogs, gate, groupsOn, memoryStore, NEW_CHAPTER, nodeOn, query } from '../support/node.js'
+import { checkLogs, gate, groupsOn, memoryStore, nodeOn, query } from '../support/node.js'
 
 t.test('the same request sent to two nodes at once, many times, makes one chapter', async (t) => {
   const url = await postgresUrl(t)

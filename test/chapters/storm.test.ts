@@ -2,8 +2,8 @@ import t, { type Test } from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { AppError } from '../../src/errors.js'
 import type { Database } from '../../src/store/database.js'
-import { connectPostgres, memoryDatabase, postgresUrl } from '../support/database.js'
-import { checkLogs, failOf, finishOf, nodeOn, progressOf, query, type TestNode } from '../support/node.js'
+import { connectPostgres, embeddedDatabase, postgresUrl } from '../support/database.js'
+import { checkLogs, failOf, finishOf, nodeOn, progressOf, query, type StoreNode } from '../support/node.js'
 
 /** Two nodes, each with connections of its own, on one PostgreSQL; and a single node on PGlite, which has one. */
 const SETUPS: Record<string, (t: Test) => Promise<Database[]>> = {
@@ -11,7 +11,7 @@ const SETUPS: Record<string, (t: Test) => Promise<Database[]>> = {
     const url = await postgresUrl(t)
     return [connectPostgres(t, url), connectPostgres(t, url)]
   },
-  'one node on PGlite': async (t) => [await memoryDatabase(t)],
+  'one node on PGlite': async (t) => [await embeddedDatabase(t)],
 }
 
 for (const [where, open] of Object.entries(SETUPS))
@@ -152,10 +152,10 @@ interface Settled {
 }
 
 /** Every kind of command for every chapter, in no order, half of it to each node. */
-async function storm(nodes: TestNode[], ids: number[]): Promise<Settled[]> {
+async function storm(nodes: StoreNode[], ids: number[]): Promise<Settled[]> {
   const sent: Promise<Settled>[] = []
   let turn = 0
-  const send = (settled: Settled, submit: (node: TestNode) => Promise<unknown>) =>
+  const send = (settled: Settled, submit: (node: StoreNode) => Promise<unknown>) =>
     sent.push(
       submit(at(nodes, turn++)).then(
         (reply) => ({ ...settled, status: (reply as { status?: string })?.status ?? 'done' }),
@@ -219,7 +219,7 @@ async function checkFinishes(t: Test, database: Database, settled: Settled[], id
   t.equal(rows.length, ids.length)
 }
 
-async function chapters(nodes: TestNode[], count: number): Promise<number[]> {
+async function chapters(nodes: StoreNode[], count: number): Promise<number[]> {
   return Promise.all(Array.from({ length: count }, (_, i) => at(nodes, i).make()))
 }
 

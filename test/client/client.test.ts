@@ -546,11 +546,11 @@ await t.test('a program that has heard enough ends by itself', async (t) => {
   const { chapter_id: id } = await client(t, url).create(CREATE)
   await finishAll(url, id)
   const program = `
-    import { connectChapters } from ${JSON.stringify(new URL('../../src/client/index.ts', import.meta.url).href)}
+    import { connectChapters } from ${JSON.stringify(new URL('../../src/client/dist/index.js', import.meta.url).href)}
     let count = 0
     for await (const event of connectChapters(${JSON.stringify(url)}).watch(${id})) count += event.payload.seq
     console.log(count)`
-  const args = ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', program]
+  const args = ['--input-type=module', '--eval', program]
   const cwd = fileURLToPath(new URL('../..', import.meta.url))
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, timeout: 30_000 })
   t.equal(stdout.trim(), '36')

@@ -4,8 +4,9 @@
 import t from 'tap'
 import { type ConnectOptions, connectChapters } from '../../src/client/index.js'
 import { Room } from '../../src/client/room.js'
+import { seeded } from '../support/random.js'
 import { GOOD_LINE, MemoryWire } from './memory-wire.js'
-import { seeded, UnrulyServer, WELL } from './unruly-server.js'
+import { UnrulyServer, WELL } from './unruly-server.js'
 import { inVirtualTime } from './virtual-time.js'
 
 const passes = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))

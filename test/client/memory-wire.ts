@@ -3,7 +3,8 @@
  * same process, speaking Engine.IO and Socket.IO. It fails in every way in which a connection can.
  */
 import { WebSocket } from 'socket.io-client'
-import type { Peer, Random, UnrulyServer } from './unruly-server.js'
+import type { Random } from '../support/random.js'
+import type { Peer, UnrulyServer } from './unruly-server.js'
 
 export interface Line {
   /** Chances, 0 to 1: a connection is not made, is made into silence, is let in by nobody, is refused. */

@@ -17,7 +17,7 @@ import { tell } from '../support/stock-client.js'
 import { tcpProxy } from '../support/tcp-proxy.js'
 import { viewJob } from '../support/views.js'
 
-const PAGE = new URL('page.tsx', import.meta.url)
+const PAGE = new URL('../../test/client/page.tsx', import.meta.url)
 
 await withBrowser(t, async (browser) => {
   await testHooks(t, browser, await bundlePage(PAGE))
@@ -257,7 +257,11 @@ async function testHooks(t: Test, browser: Browser, script: string) {
     async (t) => {
       const first = await buildTestApp(t)
       const id = await createChapter(first.url)
-      const page = await open(t, { id, content: 1, server: first.url }, { mayFail: /WebSocket|ERR_/ })
+      const page = await open(
+        t,
+        { id, content: 1, server: first.url },
+        { mayFail: /WebSocket|ERR_|status of 404/ },
+      )
       for (const kind of JOB_KINDS) await finish(first.url, id, kind)
       await has(page, '.events', numbers(8))
       await has(page, '.quizzes', '3')

@@ -8,7 +8,8 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Server, type Socket } from 'socket.io'
 import type { Test } from 'tap'
-import { type Peer, type Random, seeded, type UnrulyServer } from './unruly-server.js'
+import { type Random, seeded } from '../support/random.js'
+import type { Peer, UnrulyServer } from './unruly-server.js'
 
 export interface RealWire {
   readonly url: string

@@ -14,8 +14,9 @@ import {
   RefusedError,
 } from '../../src/client/index.js'
 import { isEndEvent } from '../../src/contract/event.js'
+import { type Random, seeded } from '../support/random.js'
 import { GOOD_LINE, MemoryWire } from './memory-wire.js'
-import { type Random, seeded, type UnrulyChapter, UnrulyServer, WELL } from './unruly-server.js'
+import { type UnrulyChapter, UnrulyServer, WELL } from './unruly-server.js'
 
 const STORM_MS = 120_000
 const NAMES = ['concept_completed', 'quiz_retrying', 'exercise_started', 'chapter_retrying'] as const

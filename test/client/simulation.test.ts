@@ -9,9 +9,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Chapters, connectChapters } from '../../src/client/index.js'
 import { waitFor } from '../support/condition.js'
+import { seeded } from '../support/random.js'
 import { listen } from './real-wire.js'
 import { SimulatedRun } from './simulated-run.js'
-import { seeded, UnrulyServer, WELL } from './unruly-server.js'
+import { UnrulyServer, WELL } from './unruly-server.js'
 import { inVirtualTime } from './virtual-time.js'
 
 const RUNS = 250

@@ -6,7 +6,8 @@ import type { ChapterSnapshot } from '../../src/client/index.js'
 import { newSnapshot, takeEvent, takeProgress, takeView } from '../../src/client/snapshot.js'
 import type { ChapterView } from '../../src/contract/chapter.js'
 import { NOON } from '../support/chapters.js'
-import { seeded, UnrulyChapter } from './unruly-server.js'
+import { seeded } from '../support/random.js'
+import { UnrulyChapter } from './unruly-server.js'
 
 const WALKS = 300
 const STEPS = 40

@@ -20,6 +20,7 @@ import {
   publishedOf,
   startOf,
 } from '../support/chapters.js'
+import type { Random } from '../support/random.js'
 
 /** Chances, 0 to 1, and how long things may take. */
 export interface Manners {
@@ -65,30 +66,6 @@ interface Membership {
   joins: number
   /** What is asked of it is done in order. */
   busyUntil: number
-}
-
-export interface Random {
-  (): number
-  below(n: number): number
-  chance(p: number): boolean
-  pick<T>(items: readonly T[]): T
-}
-
-/** mulberry32: the same numbers for the same seed, on every machine. */
-export function seeded(seed: number): Random {
-  let a = seed
-  const random = () => {
-    a = (a + 0x6d2b79f5) | 0
-    let x = Math.imul(a ^ (a >>> 15), 1 | a)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 4_294_967_296
-  }
-  const below = (n: number) => Math.floor(random() * n)
-  return Object.assign(random, {
-    below,
-    chance: (p: number) => random() < p,
-    pick: <T>(items: readonly T[]) => items[below(items.length)] as T,
-  })
 }
 
 /** One chapter, in all of its lives. */

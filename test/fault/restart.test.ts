@@ -5,7 +5,7 @@ import { io } from 'socket.io-client'
 import t, { type Test } from 'tap'
 import { createChapter } from '../support/client.js'
 import { freePort, waitFor } from '../support/condition.js'
-import { startServer, workFolder } from '../support/server-process.js'
+import { startServer, workFolderWithData } from '../support/server-process.js'
 import { eventsOf, learningOf, viewChapter } from '../support/views.js'
 
 /** A client that comes back by itself and says what it has already, as the client library does. */
@@ -34,7 +34,7 @@ function resumingClient(t: Test, url: string, ids: number[]) {
 t.test(
   'killed while jobs are under way and started again, everything completes, and is heard once',
   async (t) => {
-    const folder = await workFolder(t)
+    const folder = await workFolderWithData(t)
     const PORT = String(await freePort())
     const first = await startServer(t, folder, { PORT })
     const { url } = first

@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createChapter } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
-import { spawnServer, startServer, workFolder } from '../support/server-process.js'
+import { spawnServer, startServer, workFolder, workFolderWithData } from '../support/server-process.js'
 import { viewChapter } from '../support/views.js'
 
 t.test('a second process on the same data is refused, and the first goes on unharmed', async (t) => {
-  const folder = await workFolder(t)
+  const folder = await workFolderWithData(t)
   const first = await startServer(t, folder)
   const before = await createChapter(first.url)
   const second = await spawnServer(t, folder, { DATA_DIR: join(folder, '.data') })
@@ -50,7 +50,7 @@ t.test('bad settings are all listed in one message', async (t) => {
 })
 
 t.test('a port that is taken is named', async (t) => {
-  const folder = await workFolder(t)
+  const folder = await workFolderWithData(t)
   const other = createServer().listen(0, '127.0.0.1')
   t.teardown(() => other.close())
   await waitFor('the port is taken', () => other.listening)

@@ -19,6 +19,7 @@ import { createFeed } from '../../src/feed/feed.js'
 import type { ChapterSocket } from '../../src/sockets/io.js'
 import { createChapterRooms } from '../../src/sockets/rooms.js'
 import { waitFor } from '../support/condition.js'
+import { seeded } from '../support/random.js'
 import { FakeLog } from './fake-log.js'
 
 const SEEDS = [1, 2, 3]
@@ -127,8 +128,8 @@ function lastOf({ after, joined, seqs }: Pick<Session, 'after' | 'joined' | 'seq
 }
 
 function buildWorld(seed: number) {
-  const random = seededRandom(seed)
-  const below = (n: number) => Math.floor(random() * n)
+  const random = seeded(seed)
+  const { below } = random
   /** From a microtask to some milliseconds. */
   const pause = async (ms: number) => {
     const kind = random()
@@ -210,15 +211,4 @@ function buildWorld(seed: number) {
 
   const writers = () => Array.from({ length: CHAPTERS }, (_, index) => write(1 + index))
   return { log, feed, sockets, strays, failures, writers, live, disconnect }
-}
-
-/** mulberry32: the same numbers for the same seed. */
-function seededRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }

@@ -88,7 +88,7 @@ t.test('four messages with an impossible deadline or callback do not end `npm ru
 })
 
 function generator(t: Test, env: Record<string, string>) {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/generator/main.ts'], {
+  const child = spawn(process.execPath, ['dist/generator/main.js'], {
     env: { ...process.env, HOST: '127.0.0.1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -159,11 +159,12 @@ t.test('a long description is quoted from its beginning, without cutting an emoj
   t.match(content, `> ${'👩‍👩‍👧‍👦'.repeat(280)}…\n`)
 })
 
-t.test('a description made to be slow to read is not', { timeout: 5000 }, async (t) => {
+t.test('a description made to be slow to read is not', async (t) => {
   for (const part of ['.', 'a\u0301', '.a', '\u0301', '(', 'a+']) {
-    const started = performance.now()
+    // CPU time: what else the machine does must not count.
+    const before = process.cpuUsage()
     await resultOf('concept', { description: part.repeat(10_000 / part.length) })
-    t.ok(performance.now() - started < 500, part)
+    t.ok(process.cpuUsage(before).user < 500_000, part)
   }
 })
 

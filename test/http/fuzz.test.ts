@@ -6,23 +6,14 @@ import t from 'tap'
 import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
 import { buildTestApp } from '../support/app.js'
 import { createChapter, FINISH_BODIES } from '../support/client.js'
+import { seeded } from '../support/random.js'
 import { viewJob } from '../support/views.js'
 
 const REQUESTS = 2000
 const seed = Number(process.env.FUZZ_SEED ?? 20_260_131)
 
-/** mulberry32: small, and the same everywhere. */
-function randomFrom(state: number): () => number {
-  let a = state
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let x = Math.imul(a ^ (a >>> 15), 1 | a)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-const random = randomFrom(seed)
-const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+const random = seeded(seed)
+const { pick } = random
 
 const VALUES: unknown[] = [
   null,

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { lockDataDir } from '../../src/store/data-dir-lock.js'
 
-const HOLDER = fileURLToPath(new URL('lock-holder.ts', import.meta.url))
+const HOLDER = fileURLToPath(new URL('lock-holder.js', import.meta.url))
 
 t.test('of many processes that start at once no more than one gets the directory', async (t) => {
   const dataDir = t.testdir()
@@ -93,7 +93,7 @@ interface Holder {
 }
 
 async function startHolder(t: Test, dataDir: string): Promise<Holder> {
-  const child = spawn(process.execPath, ['--import', 'tsx', HOLDER, dataDir], {
+  const child = spawn(process.execPath, [HOLDER, dataDir], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const exited = once(child, 'exit')

@@ -5,17 +5,9 @@ import type { ChapterState } from '../../src/domain/chapter.js'
 import type { ChapterCommand, DecisionContext } from '../../src/domain/command.js'
 import { decide } from '../../src/domain/decide.js'
 import type { ChapterWrite } from '../../src/store/chapters.js'
+import { NEW_CHAPTER, POLICY } from '../support/chapters.js'
 import { DATABASES } from '../support/database.js'
-import {
-  failOf,
-  finishOf,
-  NEW_CHAPTER,
-  nodeOn,
-  POLICY,
-  progressOf,
-  query,
-  readLogs,
-} from '../support/node.js'
+import { failOf, finishOf, nodeOn, progressOf, query, readLogs } from '../support/node.js'
 
 const CONTEXT: DecisionContext = {
   now: Date.parse('2026-01-31T09:00:12.345Z'),

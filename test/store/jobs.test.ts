@@ -1,16 +1,21 @@
 import t from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import type { JobStore } from '../../src/store/jobs.js'
+import { POLICY } from '../support/chapters.js'
 import { connectPostgres, DATABASES, postgresUrl } from '../support/database.js'
-import { failOf, finishOf, nodeOn, progressOf, query, type TestNode } from '../support/node.js'
+import { failOf, finishOf, nodeOn, progressOf, query, type StoreNode } from '../support/node.js'
 
 const NOW = Date.parse('2026-01-31T09:00:00.000Z')
+/** Of an attempt, from its message and from its start alike. */
+const DEADLINE_MS = POLICY.timeoutMs
+const policy = { ...POLICY, queueTimeoutMs: DEADLINE_MS }
+
 const claimAt = (now: number, limit = 100) => ({ now, leasedUntil: now + 1000, limit })
 
 t.test('claims by two nodes at once never overlap, and together take everything', async (t) => {
   const url = await postgresUrl(t)
   const databases = [connectPostgres(t, url), connectPostgres(t, url)]
-  const nodes = databases.map((database) => nodeOn(database, { now: () => NOW, leaseMs: 0 }))
+  const nodes = databases.map((database) => nodeOn(database, { policy, now: () => NOW, leaseMs: 0 }))
   const [node, other] = nodes
   if (node === undefined || other === undefined) return
   await Promise.all(Array.from({ length: 50 }, () => node.make()))
@@ -26,7 +31,7 @@ t.test('claims by two nodes at once never overlap, and together take everything'
   t.equal((await other.jobs.claimDue(claimAt(NOW))).length, 0)
 
   await publish(node, due)
-  const later = NOW + 600_001
+  const later = NOW + DEADLINE_MS + 1
   const overdue = await claim((jobs) => jobs.claimOverdue(claimAt(later, 10)))
   t.equal(new Set(overdue.map(({ jobId }) => jobId)).size, overdue.length, 'overdue')
   t.equal(overdue.length + (await node.jobs.claimOverdue(claimAt(later))).length, 150)
@@ -76,7 +81,7 @@ for (const [name, open] of Object.entries(DATABASES))
   t.test(name, async (t) => {
     const database = await open(t)
     let now = NOW
-    const node = nodeOn(database, { now: () => now, leaseMs: 500 })
+    const node = nodeOn(database, { policy, now: () => now, leaseMs: 500 })
     const { jobs } = node
     t.beforeEach(async () => {
       now = NOW
@@ -158,14 +163,18 @@ for (const [name, open] of Object.entries(DATABASES))
       async (t) => {
         const id = await node.make()
         await publish(node, await jobs.claimDue(claimAt(NOW + 1000)))
-        t.strictSame(await jobs.claimOverdue(claimAt(NOW + 599_999)), [])
+        t.strictSame(await jobs.claimOverdue(claimAt(NOW + DEADLINE_MS - 1)), [])
         now = NOW + 5000
         await node.submit(progressOf(id, 10, 'quiz'))
-        const overdue = await jobs.claimOverdue(claimAt(NOW + 600_000))
+        const overdue = await jobs.claimOverdue(claimAt(NOW + DEADLINE_MS))
         t.strictSame(overdue.map(({ kind }) => kind).sort(), ['concept', 'exercise'])
         t.match(overdue[0], { chapterId: id, attempt: 1 })
-        t.strictSame(await jobs.claimOverdue(claimAt(NOW + 600_999)), [], 'somebody is expiring them')
-        t.equal((await jobs.claimOverdue(claimAt(NOW + 601_000))).length, 2, 'who died')
+        t.strictSame(
+          await jobs.claimOverdue(claimAt(NOW + DEADLINE_MS + 999)),
+          [],
+          'somebody is expiring them',
+        )
+        t.equal((await jobs.claimOverdue(claimAt(NOW + DEADLINE_MS + 1000))).length, 2, 'who died')
       },
     )
 
@@ -206,10 +215,10 @@ for (const [name, open] of Object.entries(DATABASES))
 
       const [held = '', ...others] = jobIdsOf(await node.chapters.readChapter(id))
       await jobs.hold([held], NOW + 9000)
-      await jobs.claimOverdue(claimAt(NOW + 600_000))
+      await jobs.claimOverdue(claimAt(NOW + DEADLINE_MS))
       await jobs.voidLeases(NOW + 600)
       t.match(await jobs.claimLapsed(claimAt(NOW + 600)), [{ jobId: held }])
-      t.equal((await jobs.claimOverdue(claimAt(NOW + 600_000))).length, 1 + others.length)
+      t.equal((await jobs.claimOverdue(claimAt(NOW + DEADLINE_MS))).length, 1 + others.length)
     })
 
     await t.test('a dead letter is owed by the write that failed the job, until it was sent', async (t) => {
@@ -255,7 +264,7 @@ for (const [name, open] of Object.entries(DATABASES))
     })
   })
 
-async function publish(node: TestNode, due: Awaited<ReturnType<JobStore['claimDue']>>): Promise<void> {
+async function publish(node: StoreNode, due: Awaited<ReturnType<JobStore['claimDue']>>): Promise<void> {
   await Promise.all(
     due.map(({ chapterId, ...job }) =>
       node.submit({ type: 'published', chapterId, jobs: [{ ...job, publishedAt: NOW }] }),
@@ -263,7 +272,7 @@ async function publish(node: TestNode, due: Awaited<ReturnType<JobStore['claimDu
   )
 }
 
-function jobIdsOf(state: Awaited<ReturnType<TestNode['chapters']['readChapter']>>): string[] {
+function jobIdsOf(state: Awaited<ReturnType<StoreNode['chapters']['readChapter']>>): string[] {
   return JOB_KINDS.flatMap((kind) => state?.jobs[kind].jobId ?? [])
 }
 

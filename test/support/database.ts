@@ -1,13 +1,17 @@
 /**
- * Databases behind the store: a real PostgreSQL through postgres.js, and PGlite in memory. Same schema, same
+ * Databases behind the store: a real PostgreSQL through postgres.js, and PGlite. Same schema, same
  * migrations; what is promised holds on both.
  */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import type { Test } from 'tap'
 import { type Database, type Db, openEmbeddedDatabase } from '../../src/store/database.js'
 import { MIGRATIONS_DIR } from '../../src/store/migrations.js'
+import { copyEmbeddedDatabase } from './embedded.js'
 import { createDatabase } from './postgres.js'
 
 async function applyMigrations(url: string): Promise<void> {
@@ -42,17 +46,23 @@ export async function postgresDatabase(t: Test): Promise<Database> {
   return connectPostgres(t, await postgresUrl(t))
 }
 
-/** PGlite in memory; takes about a second to start. */
-export async function memoryDatabase(t: Test): Promise<Database> {
-  const database = await openEmbeddedDatabase('memory')
+/** A fresh PGlite with migrations, in a folder that is gone after the test. */
+export async function embeddedDatabase(t: Test): Promise<Database> {
+  const folder = await mkdtemp(join(tmpdir(), 'chaptercast-pglite-'))
+  const dataDir = join(folder, 'data')
+  await copyEmbeddedDatabase(dataDir)
+  const database = await openEmbeddedDatabase(dataDir)
   let closing: Promise<void> | undefined
   const close = () => {
     closing ??= database.close()
     return closing
   }
-  t.teardown(close)
+  t.teardown(async () => {
+    await close()
+    await rm(folder, { recursive: true, force: true })
+  })
   return { ...database, close }
 }
 
 /** Each database the store promises to work on, by name: loop over it. */
-export const DATABASES = { PostgreSQL: postgresDatabase, PGlite: memoryDatabase } as const
+export const DATABASES = { PostgreSQL: postgresDatabase, PGlite: embeddedDatabase } as const

@@ -1,6 +1,6 @@
 /**
- * Installs Debian packages where the suite may do so: as root on a Debian (a container, CI).
- * Anywhere else the caller says which command would help.
+ * Installs Debian packages when asked to (`TEST_INSTALL=1`, as root on a Debian: a container, CI).
+ * Otherwise the caller says which command would help.
  */
 
 import { spawn } from 'node:child_process'
@@ -9,7 +9,12 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 
 export function canInstallPackages(): boolean {
-  return process.getuid?.() === 0 && existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get')
+  return (
+    process.env.TEST_INSTALL === '1' &&
+    process.getuid?.() === 0 &&
+    existsSync('/etc/debian_version') &&
+    existsSync('/usr/bin/apt-get')
+  )
 }
 
 /** Throws with the end of apt-get's output when it fails. Waits up to two minutes for another apt-get. */

@@ -11,7 +11,6 @@ import {
   type Committed,
   createCommitGroups,
 } from '../../src/chapters/commit-group.js'
-import type { GenerationPolicy } from '../../src/config/config.js'
 import type { ChapterEvent } from '../../src/contract/event.js'
 import type { JobKind, JobResults } from '../../src/contract/job.js'
 import type { ChapterCommand, FinishResult } from '../../src/domain/command.js'
@@ -20,26 +19,7 @@ import { type ChapterStore, type CreatedChapter, createChapterStore } from '../.
 import type { Database } from '../../src/store/database.js'
 import { createEventStore, type EventStore } from '../../src/store/events.js'
 import { createJobStore, type JobStore } from '../../src/store/jobs.js'
-
-export const POLICY: GenerationPolicy = {
-  timeoutMs: 600_000,
-  queueTimeoutMs: 600_000,
-  heartbeatMs: 120_000,
-  maxAttempts: 3,
-  retryBaseMs: 5000,
-  retryMaxMs: 60_000,
-  quizMinShare: 0.6,
-}
-
-export const NEW_CHAPTER: NewChapter = {
-  courseId: 1,
-  ownerId: 1,
-  title: '변수와 자료형',
-  description: 'Python 기초',
-  locale: 'ko',
-  quizCount: 3,
-  metadata: {},
-}
+import { NEW_CHAPTER, POLICY } from './chapters.js'
 
 export interface TestGroups extends CommitGroups {
   /** What was told after commits, in order. */
@@ -77,13 +57,13 @@ export function groupsOn(
   }
 }
 
-export interface TestNode extends TestGroups {
+export interface StoreNode extends TestGroups {
   chapters: ChapterStore
   jobs: JobStore
   events: EventStore
 }
 
-export function nodeOn(database: Database, options: Partial<CommitGroupOptions> = {}): TestNode {
+export function nodeOn(database: Database, options: Partial<CommitGroupOptions> = {}): StoreNode {
   const chapters = createChapterStore(database.db)
   return {
     ...groupsOn(chapters, { random: Math.random, ...options }),

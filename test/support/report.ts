@@ -1,6 +1,6 @@
 /**
- * Reads tap's output and prints what a reader wants: a line per file, and every failure with its place
- * and details. Counts test cases.
+ * Reads what a file of tests writes (TAP) and prints what a reader wants: every failure with its place and details,
+ * then a line for the file. Counts test cases.
  *
  * A case is a test without tests inside. A test or file that has some counts as a failed case of its own
  * when it fails although none inside did: it threw after them, ran out of time, or ended with an error.
@@ -8,7 +8,7 @@
 
 import type { Readable } from 'node:stream'
 import { inspect, stripVTControlCharacters } from 'node:util'
-import { Parser, type Result } from 'tap-parser'
+import { type FinalResults, Parser, type Result } from 'tap-parser'
 
 export interface Tally {
   passed: number
@@ -16,13 +16,34 @@ export interface Tally {
   skipped: number
 }
 
-/** Reports as the output arrives; resolves with the totals at its end. */
-export async function reportTap(output: Readable, print: (text: string) => void): Promise<Tally> {
+/**
+ * Prints failures as the output arrives. At its end resolves to what makes the file's verdict, once it is known how
+ * its process ended: `failure` says what was wrong with that, if anything.
+ */
+export async function reportFile(
+  file: string,
+  output: Readable,
+  print: (text: string) => void,
+): Promise<(failure: string | undefined, tookMs: number) => Tally> {
   const parser = new Parser()
-  const { tally } = watch(parser, [], print)
+  const findings = watch(parser, [file], print)
+  const ended = new Promise<FinalResults>((resolve) => {
+    parser.on('complete', resolve)
+  })
   for await (const chunk of output.setEncoding('utf8')) parser.write(chunk)
   parser.end()
-  return tally
+  const results = await ended
+  return (processFailure, tookMs) => {
+    const { tally } = findings
+    const isEmpty = results.plan.skipReason === 'no tests found'
+    const failure = processFailure ?? (isEmpty ? 'it has no tests' : undefined)
+    const ok = results.ok && failure === undefined
+    if (!ok && !findings.explained) print(describeFailure(file, [], { failure, ...whyOf(results) }))
+    if (ok && results.plan.skipAll) tally.skipped += 1
+    else settle(tally, ok, !ok)
+    print(describeFile(file, ok, tally, tookMs))
+    return tally
+  }
 }
 
 /** What is known of a test, or of the whole run, while its output is read. */
@@ -42,14 +63,11 @@ function watch(parser: Parser, path: readonly string[], print: (text: string) =>
     const test = inside?.name === result.name ? inside?.findings : undefined
     if (test) inside = undefined
     const isFailure = !result.ok && !result.todo && !(test === undefined && result.skip)
-    if (isFailure && !test?.explained) print(describeFailure(result, path))
+    if (isFailure && !test?.explained) print(describeFailure(result.name, path, detailsOf(result)))
     if (isFailure) findings.explained = true
     if (test) settle(test.tally, result.ok, isFailure)
     else if (result.todo || result.skip) findings.tally.skipped += 1
-    // At the top there is no test for an assertion to belong to.
-    else if (isFailure && path.length === 0) findings.tally.failed += 1
     if (test) add(findings.tally, test.tally)
-    if (test && path.length === 0) print(describeFile(result, test.tally))
   })
   parser.on('bailout', (reason) => print(`Bail out! ${reason}`))
   parser.on('extra', (text) => {
@@ -71,21 +89,30 @@ function add(sum: Tally, tally: Tally): void {
   sum.skipped += tally.skipped
 }
 
-function describeFile({ ok, name, time }: Result, tally: Tally): string {
+function describeFile(file: string, ok: boolean, tally: Tally, tookMs: number): string {
   const counts = Object.entries(tally).flatMap(([what, count]) => (count ? [`${count} ${what}`] : []))
-  const seconds = time === null ? '' : `  ${(time / 1000).toFixed(1)} s`
-  return `${ok ? 'ok  ' : 'FAIL'}  ${name}  ${counts.join(', ')}${seconds}`
+  return `${ok ? 'ok  ' : 'FAIL'}  ${file}  ${counts.join(', ')}  ${(tookMs / 1000).toFixed(1)} s`
 }
 
-/** Details of tap's that say how it ran a file, not why that failed. */
+/** What TAP itself finds wrong with a file that has no failed test, e.g. that it ended before its plan. */
+function whyOf({ failures }: FinalResults): Record<string, unknown> {
+  const [first] = failures
+  return first && 'tapError' in first ? { tapError: first.tapError } : {}
+}
+
+/** Details of tap's that say how it ran a test, not why that failed. */
 const HOW_IT_RAN = ['stdio', 'cwd', 'externalID', 'command', 'args', 'jobId', 'tapCaught']
 
-function describeFailure(result: Result, path: readonly string[]): string {
-  const { at, source, stack, ...details } = (result.diag ?? {}) as Record<string, unknown>
-  const why = Object.entries(details).filter(([key]) => !HOW_IT_RAN.includes(key))
-  const lines = [shown(Object.fromEntries(why)), source, stack ?? (at && shown({ at }))]
+function detailsOf(result: Result): Record<string, unknown> {
+  const details = Object.entries((result.diag ?? {}) as Record<string, unknown>)
+  return Object.fromEntries(details.filter(([key]) => !HOW_IT_RAN.includes(key)))
+}
+
+function describeFailure(name: string, path: readonly string[], details: Record<string, unknown>): string {
+  const { at, source, stack, ...why } = details
+  const lines = [shown(why), source, stack ?? (at && shown({ at }))]
   const text = lines.map((line) => String(line ?? '').trimEnd()).filter(Boolean)
-  return `\nnot ok  ${[...path, result.name].join(' > ')}\n${indented(text.join('\n'))}\n`
+  return `\nnot ok  ${[...path, name].join(' > ')}\n${indented(text.join('\n'))}\n`
 }
 
 function shown(value: unknown): string {

@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { freePort, waitFor } from './condition.js'
+import { copyEmbeddedDatabase } from './embedded.js'
 
-const SERVER = fileURLToPath(new URL('../../src/server.ts', import.meta.url))
-const TSX = import.meta.resolve('tsx')
+const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url))
 
 export interface Ended {
   code: number | null
@@ -34,6 +34,13 @@ export async function workFolder(t: Test): Promise<string> {
   return folder
 }
 
+/** The same with an embedded database in it, so that a server starts at once. */
+export async function workFolderWithData(t: Test): Promise<string> {
+  const folder = await workFolder(t)
+  await copyEmbeddedDatabase(join(folder, '.data'))
+  return folder
+}
+
 /** Begins a server and does not wait for anything; killed at the end of the test. */
 export async function spawnServer(
   t: Test,
@@ -41,7 +48,7 @@ export async function spawnServer(
   env: Record<string, string> = {},
 ): Promise<ServerProcess> {
   const port = env.PORT ?? String(await freePort())
-  const child = spawn(process.execPath, ['--import', TSX, SERVER], {
+  const child = spawn(process.execPath, [SERVER], {
     cwd: folder,
     env: {
       PATH: process.env.PATH,

@@ -93,7 +93,7 @@ async function startPrivate(
   if (installation === undefined) {
     throw new Error(
       `${service.name} is needed: no ${service.binaries.join(' and ')} on the PATH. ` +
-        `Run \`apt-get install ${service.debianPackage}\`, or set ${service.envVar}, ` +
+        `Run \`apt-get install ${service.debianPackage}\` (TEST_INSTALL=1 does that), or set ${service.envVar}, ` +
         `for example ${service.envVar}=${service.exampleUrl}`,
     )
   }

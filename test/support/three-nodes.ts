@@ -2,7 +2,7 @@
  * Several nodes of one system: one PostgreSQL database of the test’s own, one Redis prefix, one Kafka prefix.
  *
  *     const system = await startNodes(t, 3)                      // in this process: fast
- *     const system = await startNodes(t, 3, { process: true })   // `src/server.ts`: can be killed with -9
+ *     const system = await startNodes(t, 3, { process: true })   // the built server: can be killed with -9
  *     const system = await startNodes(t, 2, { proxies: true })   // nodes[0].redis.stall(), nodes[1].postgres.cut()
  *
  * Everything ends with the test. An unhandled rejection ends a process: in this one it fails the test, of the others
@@ -80,7 +80,7 @@ export interface NodeSystem {
   diedByThemselves(): string[]
 }
 
-const SERVER = fileURLToPath(new URL('../../src/server.ts', import.meta.url))
+const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url))
 const READY_MS = 60_000
 
 export async function startNodes(t: Test, count: number, options: NodesOptions = {}): Promise<NodeSystem> {
@@ -221,7 +221,7 @@ function testNode(t: Test, { env, port, redis, postgres, options }: NodeParts) {
 /** The server as it is run, with these settings and none of the environment’s. */
 export function spawnNode(env: Record<string, string>, log: LogLine[]): ChildProcess {
   const { PATH = '', TEST_RUN = '', TMPDIR = '' } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', SERVER], {
+  const child = spawn(process.execPath, [SERVER], {
     env: { PATH, TEST_RUN, ...(TMPDIR === '' ? {} : { TMPDIR }), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -2,10 +2,11 @@ import t, { type Test } from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { createSweeper } from '../../src/timers/sweeper.js'
 import { testClock } from '../support/app.js'
+import { POLICY } from '../support/chapters.js'
 import { waitFor } from '../support/condition.js'
 import { connectPostgres, postgresUrl } from '../support/database.js'
 import { silentLog } from '../support/log.js'
-import { checkLogs, finishOf, nodeOn, POLICY, readLogs } from '../support/node.js'
+import { checkLogs, finishOf, nodeOn, readLogs } from '../support/node.js'
 
 const RETENTION_MS = 10_000_000
 

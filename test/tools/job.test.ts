@@ -135,7 +135,7 @@ async function refused(t: Test, args: string[], env: Record<string, string> = {}
 }
 
 function command(t: Test, args: string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/tools/job/main.ts', ...args], {
+  const child = spawn(process.execPath, ['dist/tools/job/main.js', ...args], {
     env: { ...process.env, DATABASE_URL: '', REDIS_URL: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -13,8 +13,6 @@ import { query, underLoad } from '../support/watch.js'
 
 const SOCKETS = Number(process.env.TEST_SOCKETS ?? 400)
 const CHAPTERS = SOCKETS / 10
-/** Of a client, from its loss until it is connected: its own first pauses are up to 1.5 and 3 s. */
-const BACK_MS = 20_000
 
 t.setTimeout(120_000)
 
@@ -92,10 +90,6 @@ await t.test(
         clients.flatMap((client) => client.faults()),
         [],
       )
-      if (others.length > 0) {
-        t.ok(Math.max(...awayMs) < BACK_MS, `away: ${spread(awayMs)}`)
-        t.ok(Math.max(...answerMs) < 2000, `other requests: ${spread(answerMs)}`)
-      }
       tell(
         `${killed.length} killed, ${moved.length} moved in ${Math.round(tookMs)} ms, away: ${spread(awayMs)}`,
       )
