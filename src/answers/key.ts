@@ -78,7 +78,7 @@ function atPlace(place: Place, key: string, options: readonly Option[]): string 
 function mentions(text: string, { label, number }: Place, key: string): boolean {
   if (/\d/.test(label)) return new RegExp(String.raw`(?<![\d.])0*${number}(?!\d|\.\d)`, 'u').test(text)
   // An `a` is an article more often than a letter.
-  const letter = label === 'A' ? (key.includes('a') ? 'a' : 'A') : label
+  const letter = label === 'A' ? (key.includes('a') ? '[Aa]' : 'A') : label
   return new RegExp(`(?<![A-Za-z])${letter}(?![A-Za-z])`, label === 'A' ? 'u' : 'iu').test(text)
 }
 

@@ -79,6 +79,7 @@ const KEYS: Case[] = [
   key('a number that its option holds', ['1차 함수', '2차 함수', '3차 함수'], '2', '2차 함수'),
   key('a letter among single letters', ['x', 'y', 'z'], 'B', undefined),
   key('a letter that another option holds', ['비타민 C', '비타민 A', '비타민 B'], 'A', undefined),
+  key('a small letter that another option holds', ['비타민 C', '비타민 A', '비타민 B'], 'a', undefined),
   key('a letter that its option holds', ['비타민 A', '비타민 B', '비타민 C'], 'B', '비타민 B'),
   key('a letter beside options with an article', ['a dog', 'the cat', 'a bird', 'fish'], 'B', 'the cat'),
   key('a decimal that ends like an option', ['5 m', '2 m', '3 m'], '1.5 m', undefined),
