@@ -35,10 +35,9 @@ export function judgeAnswer(kind: JobKind, given: unknown): Verdict {
   const handedIn = raw ?? own
   const readings = readingsOf(kind, handedIn, { left: REPAIR_BUDGET })
   const verdicts = readings.map((reading) => verdictOn(kind, reading))
-  const good = new Map<string, Verdict>()
-  for (const verdict of verdicts) if ('answer' in verdict) good.set(contentOf(verdict.answer), verdict)
-  const [first, second] = good.values()
-  if (second !== undefined)
+  const good = verdicts.filter((verdict) => 'answer' in verdict)
+  const [first] = good
+  if (good.length > 1 && new Set(good.map(({ answer }) => contentOf(answer))).size > 1)
     return refusal(raw, 'holds more than one result, and nothing says which one counts')
   if (first !== undefined) return first
   const [refused] = verdicts

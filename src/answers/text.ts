@@ -46,7 +46,16 @@ export function fold(text: string): string {
     .normalize('NFC')
 }
 
+/** Names that were seen: nearly all answers have the same few. */
+const bareNames = new Map<string, string>()
+const MAX_NAMES = 500
+const MAX_NAME_LENGTH = 40
+
 /** A field’s or a type’s name without case, signs and spaces. */
 export function bareName(name: string): string {
-  return fold(name).replaceAll(/[^\p{L}\p{N}]/gu, '')
+  const known = bareNames.get(name)
+  if (known !== undefined) return known
+  const bare = fold(name).replaceAll(/[^\p{L}\p{N}]/gu, '')
+  if (bareNames.size < MAX_NAMES && name.length <= MAX_NAME_LENGTH) bareNames.set(name, bare)
+  return bare
 }

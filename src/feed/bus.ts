@@ -21,7 +21,7 @@ import type { FeedEntry } from './chapter-feed.js'
 import type { RedisConnections } from './redis.js'
 
 export interface Bus {
-  /** Tells every node that has somebody in these chapters' rooms; may be lost. */
+  /** Tells every other node that has somebody in these chapters' rooms; may be lost. */
   publish(entries: FeedEntry[]): void
   /**
    * Hears the chapter from now on. Resolves when Redis has confirmed it or, so that nobody waits for a Redis that is
@@ -168,7 +168,12 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     }
   })
   // Confirmed in order: this one comes after the channels that ioredis subscribes again.
-  subscriber.on('ready', () => void subscriber.subscribe(nodesChannel).then(() => listener.onMissed()))
+  subscriber.on('ready', () => {
+    void subscriber.subscribe(nodesChannel).then(() => {
+      sendHeartbeat()
+      listener.onMissed()
+    })
+  })
 
   const heartbeat = setInterval(() => {
     for (const [node, count] of missed) {
@@ -215,7 +220,8 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
 
   return {
     publish(entries) {
-      if (entries.length > 0)
+      // While no other node is known there is nobody to tell. A new one says so before it takes sockets.
+      if (entries.length > 0 && missed.size > 1)
         send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
     },
     async subscribe(chapterId) {

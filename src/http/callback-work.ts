@@ -28,6 +28,7 @@ export function workInQuery(request: FastifyRequest): WorkQuery {
  * @returns false when the body names other work
  */
 export function nameBody(request: FastifyRequest): boolean {
+  if (!request.url.includes('?')) return true
   const named = workInQuery(request)
   if (Object.keys(named).length === 0) return true
   const { body } = request

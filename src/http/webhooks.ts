@@ -61,15 +61,14 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     } satisfies Pick<RouteShorthandOptions, 'preSerialization' | 'onResponse'>
   }
 
-  app.addHook('preValidation', async (request, reply) => {
-    if (nameBody(request)) return
+  app.addHook('preValidation', (request, reply, done) => {
+    if (nameBody(request)) return done()
     const { id } = request.params as { id: string }
     const isStart = request.routeOptions.url?.endsWith('-start')
     const message = 'the body names other work than the address'
     reply.send(
       isStart ? { run: false, reason: 'superseded' } : { status: 'ignored', message, chapter_id: Number(id) },
     )
-    return reply
   })
 
   // A result that nobody could read is that attempt’s failure: its worker will not come back with a better one.
