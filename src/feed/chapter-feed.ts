@@ -46,6 +46,7 @@ export interface ChapterFeedOptions {
   progressMs: number
   holeMs: number
   onHole: () => void
+  onFirstRead: () => void
   subscribed: Promise<void>
   sockets: Listener
 }
@@ -110,7 +111,10 @@ export class ChapterFeed {
   }
 
   absorb(page: LogPage | undefined): void {
-    this.position ??= page?.lastSeq ?? 0
+    if (this.position === undefined) {
+      this.position = page?.lastSeq ?? 0
+      this.options.onFirstRead()
+    }
     if (page !== undefined) {
       const { progressVersion: version, latestProgress: update } = page
       this.noteProgress(update === null ? null : { version, update })

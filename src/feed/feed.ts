@@ -65,14 +65,15 @@ export function createFeed(options: FeedOptions): Feed {
 
   const repairs: Repeating = repeat(
     async () => {
-      const wanted = isAllWanted || bus?.isComplete === false ? [...chapters.values()] : roomsInTurn()
+      const isAll = isAllWanted || bus?.isComplete === false
+      const wanted = isAll ? [...chapters.values()] : roomsInTurn()
       isAllWanted = false
       try {
         for (let start = 0; start < wanted.length; start += REPAIR_BATCH)
           await readNews(wanted.slice(start, start + REPAIR_BATCH))
       } catch (error) {
         // What was missed is still missed.
-        isAllWanted ||= wanted.length === chapters.size
+        isAllWanted ||= isAll
         throw error
       }
       return false
@@ -134,6 +135,8 @@ export function createFeed(options: FeedOptions): Feed {
       progressMs,
       holeMs,
       onHole: () => void readNews([chapter]).catch(onError),
+      // Whatever was missed while the log was read for the first time is looked for in the next turns.
+      onFirstRead: () => touch(chapter),
       subscribed: bus?.subscribe(chapterId) ?? NOW,
       sockets: {
         event: ({ name, payload }) => toRoom(chapterId, name, payload),
