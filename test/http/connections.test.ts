@@ -295,6 +295,24 @@ t.test('bodies beyond what the node may hold are refused before they are read', 
   })
 })
 
+t.test('clients that leave before their answer take up no room for others', async (t) => {
+  const testApp = await buildTestApp(t, { MAX_WAITING_BYTES: '2000000' })
+  const path = await bigList(testApp)
+  for (let count = 0; count < 40; count += 1) {
+    const client = await openRawHttp(t, testApp.url)
+    client.send(requestText(path))
+    if (count % 2 === 0) client.socket.resetAndDestroy()
+    else client.socket.destroy()
+  }
+  await leavesNothing(testApp)
+  await waitFor('their answers are given up', async () => (await testApp.app.inject(path)).statusCode === 200)
+  const both = await Promise.all([testApp.app.inject(path), testApp.app.inject(path)])
+  t.same(
+    both.map(({ statusCode }) => statusCode),
+    [200, 200],
+  )
+})
+
 t.test('an error never lands inside another answer: the connection is closed instead', async (t) => {
   const testApp = await buildTestApp(t)
   const id = await createQuietly(testApp)
