@@ -129,7 +129,7 @@ export function trackConnections(
   function serve(connection: Connection, exchange: Exchange): void {
     const { request, response } = exchange
     connection.current = exchange
-    response.once('close', () => {
+    response.on('close', () => {
       connection.current = undefined
       // Others get their turn between two requests of one connection.
       if (connection.waiting.length > 0) setImmediate(serveNext, connection)

@@ -6,28 +6,32 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { UnavailableError } from '../errors.js'
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What it counts for; null where it does not count. */
+    loadShare: LoadShare | null
+  }
+}
+
 /** Requests under way at once. Event streams do not count after they have begun. */
 const MAX_REQUESTS = 4096
 /** A body whose length is not told may become as long as this. */
 const UNKNOWN_BODY_BYTES = 1_048_576
 
-interface Share {
+interface LoadShare {
   isCounted: boolean
   bytes: number
 }
 
 /** Before the routes, and before whatever else looks at a request. */
 export function boundLoad(app: FastifyInstance, maxBytes: number): void {
-  const shares = new WeakMap<FastifyRequest, Share>()
+  app.decorateRequest('loadShare', null)
   let requests = 0
   let bytes = 0
 
-  function giveBack(share: Share, { isOver }: { isOver: boolean }): void {
+  function stopCounting(share: LoadShare): void {
     if (share.isCounted) requests -= 1
     share.isCounted = false
-    if (!isOver) return
-    bytes -= share.bytes
-    share.bytes = 0
   }
 
   app.addHook('onRequest', (request, reply, done) => {
@@ -35,18 +39,23 @@ export function boundLoad(app: FastifyInstance, maxBytes: number): void {
     const bodyBytes = bodyBytesOf(request)
     if (requests >= MAX_REQUESTS || bytes + bodyBytes > maxBytes) return done(tooMuch())
     const share = { isCounted: true, bytes: bodyBytes }
-    shares.set(request, share)
+    request.loadShare = share
     requests += 1
     bytes += bodyBytes
-    reply.raw.once('close', () => giveBack(share, { isOver: true }))
+    reply.raw.on('close', () => {
+      stopCounting(share)
+      bytes -= share.bytes
+      request.loadShare = null
+    })
     done()
   })
 
   app.addHook('onSend', (request, reply, payload, done) => {
-    const share = shares.get(request)
-    if (share === undefined) return done(null, payload)
+    // Null also when its client has gone: nothing is kept for it.
+    const share = request.loadShare
+    if (share === null) return done(null, payload)
     if (!isWhole(payload)) {
-      giveBack(share, { isOver: false })
+      stopCounting(share)
       return done(null, payload)
     }
     // Only what reads may be refused now: the others have done their work.

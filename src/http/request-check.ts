@@ -51,7 +51,10 @@ export function requestCheck(corsOrigin: Config['corsOrigin']): RefuseRequest {
   return (request) => {
     const { headers, rawHeaders, httpVersionMinor, httpVersionMajor } = request
     let hosts = 0
-    for (let i = 0; i < rawHeaders.length; i += 2) if (/^host$/i.test(rawHeaders[i] ?? '')) hosts += 1
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i] ?? ''
+      if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1
+    }
     if (hosts > 1 || (hosts === 0 && httpVersionMajor === 1 && httpVersionMinor === 1))
       return new InvalidRequestError([{ path: '/headers/host', message: 'must be there once' }])
     if (headers.expect !== undefined && !/^100-continue$/i.test(headers.expect))

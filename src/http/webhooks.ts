@@ -38,24 +38,31 @@ export interface WebhookRoutesOptions {
   authenticate: onRequestHookHandler
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** How a callback was answered, for the metrics; empty for a refusal. */
+    callbackAnswer: string
+  }
+}
+
 const tags = ['Webhooks']
 
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
   const { groups, bodyLimitBytes: bodyLimit, isTrusted = false } = options
   app.addHook('onRequest', options.authenticate)
 
+  app.decorateRequest('callbackAnswer', '')
   /** Counts the answers of one route. A refusal counts by its status. */
   function counted(kind: JobKind | 'chapter', callback: string) {
-    const answers = new WeakMap<FastifyRequest, string>()
     return {
       preSerialization(request, _reply, payload, done) {
         const { status, run } = (payload ?? {}) as { status?: unknown; run?: unknown }
-        if (run !== undefined) answers.set(request, run === true ? 'run' : 'refused')
-        else if (typeof status === 'string') answers.set(request, status)
+        if (run !== undefined) request.callbackAnswer = run === true ? 'run' : 'refused'
+        else if (typeof status === 'string') request.callbackAnswer = status
         done(null, payload)
       },
       onResponse(request, reply, done) {
-        options.onAnswer?.(kind, callback, answers.get(request) ?? String(reply.statusCode))
+        options.onAnswer?.(kind, callback, request.callbackAnswer || String(reply.statusCode))
         done()
       },
     } satisfies Pick<RouteShorthandOptions, 'preSerialization' | 'onResponse'>

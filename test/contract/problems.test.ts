@@ -15,6 +15,9 @@ const STATUSES: Record<string, number> = {
   chapter_not_found: 404,
   route_not_found: 404,
   request_timeout: 408,
+  origin_not_allowed: 403,
+  method_not_allowed: 405,
+  expectation_failed: 417,
   wrong_state: 409,
   too_large: 413,
   unsupported_media_type: 415,
@@ -37,6 +40,7 @@ t.test('every error class has a code of the table, and its own name', async (t) 
     new errors.IdempotencyKeyReusedError(),
     new errors.UnavailableError('x'),
     new errors.ForbiddenError('x'),
+    new errors.MethodNotAllowedError('GET', ['POST']),
     new errors.UnauthorizedError('x'),
     new errors.RateLimitedError('x', 1),
   ]

@@ -4,8 +4,11 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { promisify } from 'node:util'
+import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
+import { trackConnections } from '../../src/http/connections.js'
+import { createHttpServer } from '../../src/http/server.js'
 import { buildTestApp, type TestApp } from '../support/app.js'
 import { waitFor } from '../support/condition.js'
 import { openRawHttp, requestText } from '../support/raw-http.js'
@@ -293,6 +296,49 @@ t.test('bodies beyond what the node may hold are refused before they are read', 
     })
     return statusCode === 201
   })
+})
+
+t.test('clients that leave before their answer take up no room for others', async (t) => {
+  const testApp = await buildTestApp(t, { MAX_WAITING_BYTES: '2000000' })
+  const path = await bigList(testApp)
+  for (let count = 0; count < 40; count += 1) {
+    const client = await openRawHttp(t, testApp.url)
+    client.send(requestText(path))
+    if (count % 2 === 0) client.socket.resetAndDestroy()
+    else client.socket.destroy()
+  }
+  await leavesNothing(testApp)
+  await waitFor('their answers are given up', async () => (await testApp.app.inject(path)).statusCode === 200)
+  const both = await Promise.all([testApp.app.inject(path), testApp.app.inject(path)])
+  t.same(
+    both.map(({ statusCode }) => statusCode),
+    [200, 200],
+  )
+})
+
+t.test('what streams and sockets hold counts towards the same total, and the slowest go first', async (t) => {
+  const config = { corsOrigin: '*', logLevel: 'silent', trustProxy: false } as const
+  const server = await createHttpServer({ config, isDraining: () => false })
+  const app = server as unknown as FastifyInstance
+  t.teardown(() => app.close())
+  const connections = trackConnections(app, { refuse: () => undefined, maxUnsentBytes: 1000 })
+  const cut: string[] = []
+  const held = { little: 400, much: 900 }
+  const readers = (['little', 'much'] as const).map((name) => ({
+    get unsentBytes() {
+      return held[name]
+    },
+    cut() {
+      cut.push(name)
+      held[name] = 0
+    },
+  }))
+  connections.watch(() => readers)
+  await waitFor('one is cut', () => cut.length > 0)
+  t.same(cut, ['much'])
+  held.little = 1001
+  await waitFor('the other is cut when it alone is too much', () => cut.length > 1)
+  t.same(cut, ['much', 'little'])
 })
 
 t.test('an error never lands inside another answer: the connection is closed instead', async (t) => {
