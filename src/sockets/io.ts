@@ -20,6 +20,7 @@ import {
 import { type Check, compileCheck } from '../contract/validation.js'
 import { InvalidRequestError } from '../errors.js'
 import type { SocketAuth } from './auth.js'
+import { piecesTaken, sendInPieces } from './pieces.js'
 import { type ChapterRooms, refusalOf } from './rooms.js'
 import type { Sessions } from './sessions.js'
 
@@ -32,9 +33,13 @@ declare module 'fastify' {
   }
 }
 
-/** What a client may have unread before its connection is cut; it comes back and is replayed. */
+/** A client that has more unread than that must go on reading, or its connection is cut; it comes back and is replayed. */
 const MAX_UNSENT_BYTES = 1_048_576
+/** What all clients together may have unread; beyond it those with the most are cut. */
+const MAX_UNSENT_TOTAL_BYTES = 256 * 1_048_576
 const UNSENT_CHECK_MS = 1000
+/** How often in a row a client may be seen to have taken nothing. */
+const MAX_STALLS = 6
 /** Connections are closed in batches, so that they do not all come back at once. */
 const CLOSE_BATCH = 50
 const CLOSE_BATCHES = 20
@@ -65,6 +70,7 @@ export const socketIo = fp<SocketIoOptions>(
       preClose: (done) => done(),
     })
     tellSessionIds(app.io)
+    sendInPieces(app.io)
   },
   { name: 'socket-io' },
 )
@@ -205,17 +211,46 @@ export function serveSockets(app: FastifyInstance, { rooms, auth, sessions }: So
   }
 }
 
-/** Cuts connections of clients that stopped reading: what waits for them is kept in memory. */
+/**
+ * Cuts connections of clients that stopped reading: what waits for them is kept in memory. Who reads slowly, but goes
+ * on reading, gets everything.
+ */
 export function watchUnsent(io: ChapterIo): () => void {
+  const seen = new WeakMap<ChapterSocket['conn'], { taken: number; stalls: number }>()
   const timer = setInterval(() => {
+    const behind: { conn: ChapterSocket['conn']; unsentBytes: number }[] = []
+    let totalBytes = 0
     for (const { conn } of io.sockets.sockets.values()) {
-      const { websocket, unsentBytes } = transportOf(conn)
-      if (unsentBytes <= MAX_UNSENT_BYTES) continue
-      if (websocket === undefined) conn.close(true)
-      else websocket.terminate()
+      const { unsentBytes } = transportOf(conn)
+      if (unsentBytes <= MAX_UNSENT_BYTES) {
+        seen.delete(conn)
+        continue
+      }
+      const taken = piecesTaken(conn)
+      const before = seen.get(conn)
+      const stalls = before?.taken === taken ? before.stalls + 1 : 0
+      seen.set(conn, { taken, stalls })
+      if (stalls >= MAX_STALLS) {
+        cut(conn)
+        continue
+      }
+      totalBytes += unsentBytes
+      behind.push({ conn, unsentBytes })
+    }
+    behind.sort((a, b) => b.unsentBytes - a.unsentBytes)
+    for (const { conn, unsentBytes } of behind) {
+      if (totalBytes <= MAX_UNSENT_TOTAL_BYTES) break
+      totalBytes -= unsentBytes
+      cut(conn)
     }
   }, UNSENT_CHECK_MS)
   return () => clearInterval(timer)
+}
+
+function cut(conn: ChapterSocket['conn']): void {
+  const { websocket } = transportOf(conn)
+  if (websocket === undefined) conn.close(true)
+  else websocket.terminate()
 }
 
 /**
