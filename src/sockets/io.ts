@@ -71,6 +71,7 @@ export const socketIo = fp<SocketIoOptions>(
     })
     tellSessionIds(app.io)
     sendInPieces(app.io)
+    takeGoodbyes(app.io)
   },
   { name: 'socket-io' },
 )
@@ -96,6 +97,15 @@ function tellSessionIds(io: ChapterIo): void {
   io.engine.on('initial_headers', (headers: Record<string, string>, request: IncomingMessage) => {
     const sid = sids.get(request)
     if (sid !== undefined) headers[SESSION_ID_HEADER] = sid
+  })
+}
+
+/** Engine.IO v4 lets a client close its session with a packet; Engine.IO itself takes that over long-polling only. */
+function takeGoodbyes(io: ChapterIo): void {
+  io.engine.on('connection', (conn: EngineSocket) => {
+    conn.on('packet', ({ type }) => {
+      if (type === 'close') conn.close(true)
+    })
   })
 }
 
@@ -306,6 +316,7 @@ interface EngineSocket {
   transport: { name: string; socket?: Websocket; send: (packets: object[]) => void }
   sendPacket(type: 'close'): void
   once(name: 'drain', listener: () => void): void
+  on(name: 'packet', listener: (packet: { type: string }) => void): void
   /** @param isForced does not wait for the client to take it in */
   close(isForced: boolean): void
 }
