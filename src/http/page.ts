@@ -44,7 +44,8 @@ const contentSecurityPolicy = (importMapHash: string) =>
     "form-action 'none'",
     "frame-ancestors 'none'",
     "require-trusted-types-for 'script'",
-    'trusted-types dompurify',
+    'trusted-types dompurify markdown-worker',
+    "worker-src 'self'",
   ].join('; ')
 
 const HEADERS = {

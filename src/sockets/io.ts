@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import fastifySocketIo from 'fastify-socket.io'
@@ -20,8 +19,12 @@ import {
 import { type Check, compileCheck } from '../contract/validation.js'
 import { InvalidRequestError } from '../errors.js'
 import type { SocketAuth } from './auth.js'
+import { closeSockets } from './closing.js'
+import type { EngineSocket } from './engine.js'
+import { sendInPieces } from './pieces.js'
 import { type ChapterRooms, refusalOf } from './rooms.js'
 import type { Sessions } from './sessions.js'
+import { type SlowReaders, watchSlowConsumers } from './slow-consumers.js'
 
 export type ChapterIo = Server<ClientToServerEvents, ServerToClientEvents>
 export type ChapterSocket = Socket<ClientToServerEvents, ServerToClientEvents>
@@ -32,17 +35,8 @@ declare module 'fastify' {
   }
 }
 
-/** What a client may have unread before its connection is cut; it comes back and is replayed. */
-const MAX_UNSENT_BYTES = 1_048_576
-const UNSENT_CHECK_MS = 1000
-/** Connections are closed in batches, so that they do not all come back at once. */
-const CLOSE_BATCH = 50
-const CLOSE_BATCHES = 20
-const CLOSE_PAUSE_MS = 100
 /** Rooms that one line of the log names. */
 const MAX_LOGGED_ROOMS = 5
-/** How long a client that was told to leave is listened to: a way there and back. */
-const LAST_WORDS_MS = 500
 
 export interface SocketIoOptions {
   config: Pick<Config, 'corsOrigin'>
@@ -67,6 +61,8 @@ export const socketIo = fp<SocketIoOptions>(
       preClose: (done) => done(),
     })
     tellSessionIds(app.io)
+    sendInPieces(app.io)
+    takeGoodbyes(app.io)
     app.addHook('preClose', () => closeSockets(app.io, closeMs))
   },
   { name: 'socket-io' },
@@ -101,6 +97,15 @@ function tellSessionIds(io: ChapterIo): void {
   })
 }
 
+/** Engine.IO v4 lets a client close its session with a packet; Engine.IO itself takes that over long-polling only. */
+function takeGoodbyes(io: ChapterIo): void {
+  io.engine.on('connection', (conn: EngineSocket) => {
+    conn.on('packet', ({ type }) => {
+      if (type === 'close') conn.close(true)
+    })
+  })
+}
+
 export interface SocketParts {
   rooms: ChapterRooms
   auth: SocketAuth
@@ -110,7 +115,7 @@ export interface SocketParts {
 
 export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
   const { rooms, auth, sessions, connections } = parts
-  const stopWatching = watchUnsent(app.io, connections)
+  const stopWatching = watchSlowConsumers(app.io, connections)
   app.addHook('preClose', async () => stopWatching())
 
   const checkJoin = compileCheck(JoinChapter, 'payload')
@@ -216,114 +221,6 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
       }
     }
   }
-}
-
-/** Where clients that do not read are watched, those of other transports too. */
-export interface SlowReaders {
-  watch(readers: () => Iterable<{ unsentBytes: number; cut(): void }>): void
-}
-
-/** Cuts connections of clients that stopped reading: what waits for them is kept in memory. */
-function watchUnsent(io: ChapterIo, connections: SlowReaders): () => void {
-  // What they hold together counts as well, beside what other connections hold.
-  connections.watch(() =>
-    [...io.sockets.sockets.values()].map(({ conn }) => {
-      const { queuedBytes } = transportOf(conn)
-      return { unsentBytes: queuedBytes, cut: () => cut(conn) }
-    }),
-  )
-  const timer = setInterval(() => {
-    for (const { conn } of io.sockets.sockets.values()) {
-      const { unsentBytes } = transportOf(conn)
-      if (unsentBytes > MAX_UNSENT_BYTES) cut(conn)
-    }
-  }, UNSENT_CHECK_MS)
-  return () => clearInterval(timer)
-}
-
-function cut(conn: ChapterSocket['conn']): void {
-  const { websocket } = transportOf(conn)
-  if (websocket === undefined) conn.close(true)
-  else websocket.terminate()
-}
-
-/**
- * Closes every session so that its client comes back by itself, to a node that still takes sessions; in batches,
- * so that not all come at once.
- *
- * 1. Clients are told, and what they say until they know it is taken like anything else: a join that was on its way
- *    is remembered with its session, and a plain client would not say it again.
- * 2. Who has not gone in time is closed.
- *
- * @param deadlineMs resolves by then, with those left open whose clients do not read
- */
-async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<void> {
-  const deadline = performance.now() + deadlineMs
-  const clients = Object.values((io.engine as unknown as { clients: Record<string, EngineSocket> }).clients)
-  const allGone = async (until: number) => {
-    while (io.engine.clientsCount > 0 && performance.now() < until) await delay(10)
-  }
-  const size = Math.max(CLOSE_BATCH, Math.ceil(clients.length / CLOSE_BATCHES))
-  const pauseMs = Math.min(CLOSE_PAUSE_MS, deadlineMs / (2 * CLOSE_BATCHES))
-  for (let start = 0; start < clients.length; start += size) {
-    if (start > 0) await delay(pauseMs * (0.5 + Math.random()))
-    for (const client of clients.slice(start, start + size)) tellToLeave(client)
-  }
-  await allGone(Math.min(deadline, performance.now() + LAST_WORDS_MS))
-  for (const client of clients) client.close(isTold(client))
-  await allGone(deadline)
-}
-
-/** `client.close()` would at once be deaf to it. */
-function tellToLeave(client: EngineSocket): void {
-  const { transport, writeBuffer } = client
-  if (transport.name !== 'websocket') {
-    client.sendPacket('close')
-  } else if (writeBuffer.length > 0) {
-    client.once('drain', () => tellToLeave(client))
-  } else {
-    // Events go on in the client’s rooms; on a websocket that is closing they would be an error.
-    transport.send = () => {}
-    transport.socket?.close()
-    // Until the stream ends a client that knows already would go on speaking, into nothing.
-    transport.socket?._socket.end()
-  }
-}
-
-function isTold({ writeBuffer }: EngineSocket): boolean {
-  return writeBuffer.every(({ type }) => type !== 'close')
-}
-
-/** What Engine.IO does not type. */
-interface EngineSocket {
-  writeBuffer: { type?: string; data?: unknown }[]
-  transport: { name: string; socket?: Websocket; send: (packets: object[]) => void }
-  sendPacket(type: 'close'): void
-  once(name: 'drain', listener: () => void): void
-  /** @param isForced does not wait for the client to take it in */
-  close(isForced: boolean): void
-}
-
-interface Websocket {
-  bufferedAmount: number
-  close(): void
-  terminate(): void
-  _socket: { end(): void }
-}
-
-/** The websocket of a connection, how much waits to be sent, and how much of it Socket.IO itself holds. */
-function transportOf(conn: ChapterSocket['conn']): {
-  websocket: Websocket | undefined
-  unsentBytes: number
-  queuedBytes: number
-} {
-  const { writeBuffer, transport } = conn as unknown as EngineSocket
-  const websocket = transport.name === 'websocket' ? transport.socket : undefined
-  const queuedBytes = writeBuffer.reduce(
-    (sum, { data }) => sum + (typeof data === 'string' ? data.length : 0),
-    0,
-  )
-  return { websocket, unsentBytes: queuedBytes + (websocket?.bufferedAmount ?? 0), queuedBytes }
 }
 
 function chapterIdOf(payload: unknown): number | null {

@@ -2,10 +2,11 @@
  * What an AI wrote, shown safely: the concept as Markdown, everything else as text.
  * Markdown goes through marked and then DOMPurify with a list of what is allowed: text, tables,
  * code and absolute links. Images become links, for loading one tells a stranger who reads.
+ * What cannot be rendered, or not in time, is shown as text: no content hides another one or holds the page up.
  */
 import { element, icon } from './element.js'
+import { markdownToHtml } from './markdown.js'
 import { language, words } from './strings.js'
-import { Marked } from './vendor/marked.js'
 import DOMPurify from './vendor/purify.js'
 
 /** @typedef {import('../contract/chapter.js').LearningView} LearningView */
@@ -25,17 +26,8 @@ const FIRST_HEADING = 4
 const TRUE = ['true', 't', 'yes', 'y', 'o', '○', '1', '참', '예', '맞다', '맞음']
 const FALSE = ['false', 'f', 'no', 'n', 'x', '×', '0', '거짓', '아니오', '아니요', '틀리다', '틀림']
 
-const markdown = new Marked({
-  gfm: true,
-  renderer: {
-    image({ href, text }) {
-      return `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`
-    },
-    checkbox({ checked }) {
-      return checked ? '☑ ' : '☐ '
-    },
-  },
-})
+/** A text with more code marks is shown as it is: each would be an element. */
+const MAX_MARKS = 2000
 
 /**
  * @param {LearningView['concept']} concept
@@ -43,10 +35,15 @@ const markdown = new Marked({
  */
 export function renderConcept(concept, lang) {
   const fragment = document.createDocumentFragment()
-  fragment.append(
-    element('h3', { dir: 'auto', lang }, concept.title ?? ''),
-    element('div', { class: 'written', lang }, renderMarkdown(concept.content ?? '', concept.title)),
-  )
+  const content = concept.content ?? ''
+  const written = element('div', { class: 'written', lang, 'aria-busy': 'true' })
+  fragment.append(element('h3', { dir: 'auto', lang }, concept.title ?? ''), written)
+  markdownToHtml(content).then((html) => {
+    written.removeAttribute('aria-busy')
+    written.replaceChildren(
+      html === null ? plainText(content) : either(() => cleanElements(html, concept.title), content),
+    )
+  })
   return fragment
 }
 
@@ -91,11 +88,10 @@ export function renderQuizzes(quizzes, lang) {
 }
 
 /**
- * Markdown as elements that cannot run, load or send anything.
- * @param {string} source @param {string | null} title a first heading that repeats it is left out
+ * HTML as elements that cannot run, load or send anything.
+ * @param {string} html @param {string | null} title a first heading that repeats it is left out
  */
-function renderMarkdown(source, title = null) {
-  const html = markdown.parse(source, { async: false })
+function cleanElements(html, title = null) {
   const fragment = DOMPurify.sanitize(html, {
     ALLOWED_TAGS,
     ALLOWED_ATTR,
@@ -126,23 +122,72 @@ function renderMarkdown(source, title = null) {
   return fragment
 }
 
+/** The text alone. @param {string} text */
+export function plainText(text) {
+  return element('p', { class: 'text', dir: 'auto' }, text)
+}
+
+/**
+ * What `render` makes, or the text when it fails.
+ * @param {() => Node} render @param {string} text
+ */
+function either(render, text) {
+  try {
+    return render()
+  } catch {
+    return plainText(text)
+  }
+}
+
 /**
  * Plain text, where only code fences and `code` mean something: `__init__` is no bold type.
  * @param {string} text
  */
 function renderText(text) {
+  if (countOf(text, '`') > MAX_MARKS) return plainText(text)
   const fragment = document.createDocumentFragment()
-  text.split(/^```[^\n]*\n([\s\S]*?)^```[^\S\n]*$/m).forEach((part, index) => {
-    if (part.trim() === '') return
-    if (index % 2 === 1) {
-      fragment.append(
-        element('pre', { dir: 'ltr', ...scrollable('code') }, element('code', {}, part.replace(/\n$/, ''))),
-      )
-    } else {
-      fragment.append(element('p', { class: 'text', dir: 'auto' }, renderInline(part.trim())))
-    }
-  })
+  for (const { isCode, lines } of blocksOf(text)) {
+    const block = lines.join('\n')
+    if (block.trim() === '') continue
+    fragment.append(
+      isCode
+        ? element('pre', { dir: 'ltr', ...scrollable('code') }, element('code', {}, block))
+        : element('p', { class: 'text', dir: 'auto' }, renderInline(block.trim())),
+    )
+  }
   return fragment
+}
+
+/**
+ * The lines between two fences are code; a fence that nothing ends is text.
+ * @param {string} text
+ */
+function blocksOf(text) {
+  /** @type {{ isCode: boolean, lines: string[] }[]} */
+  const blocks = []
+  let lines = /** @type {string[]} */ ([])
+  /** The line of the fence that is open; it is text again if nothing ends it. @type {string | undefined} */
+  let opened
+  for (const line of text.split('\n')) {
+    if (opened === undefined && line.startsWith('```')) {
+      blocks.push({ isCode: false, lines })
+      opened = line
+      lines = []
+    } else if (opened !== undefined && /^```[^\S\n]*$/.test(line)) {
+      blocks.push({ isCode: true, lines })
+      opened = undefined
+      lines = []
+    } else lines.push(line)
+  }
+  blocks.push({ isCode: false, lines: opened === undefined ? lines : [opened, ...lines] })
+  return blocks
+}
+
+/** @param {string} text @param {string} mark */
+function countOf(text, mark) {
+  let count = 0
+  for (let at = text.indexOf(mark); at !== -1; at = text.indexOf(mark, at + 1)) count += 1
+  return count
 }
 
 /**
@@ -224,6 +269,7 @@ function renderAnswer(answer, lang) {
 /** @param {string} text */
 function renderInline(text) {
   const fragment = document.createDocumentFragment()
+  if (countOf(text, '`') > MAX_MARKS) return plainText(text)
   text.split(/`([^`\n]+)`/).forEach((part, index) => {
     if (part !== '') fragment.append(index % 2 === 1 ? element('code', { dir: 'ltr' }, part) : part)
   })
@@ -265,9 +311,4 @@ function visuallyHidden(text) {
 /** @param {string} text */
 function fold(text) {
   return text.normalize('NFKC').trim().toLowerCase()
-}
-
-/** @param {string} text */
-function escapeHtml(text) {
-  return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;')
 }

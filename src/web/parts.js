@@ -3,7 +3,7 @@
  * answers and given ones stay.
  */
 import { JOB_KINDS } from 'chaptercast-client'
-import { renderConcept, renderExercise, renderQuizzes } from './content.js'
+import { plainText, renderConcept, renderExercise, renderQuizzes } from './content.js'
 import { element, icon, setText } from './element.js'
 import { language, words } from './strings.js'
 
@@ -62,12 +62,23 @@ function dataOf({ concept, exercise, quizzes }, kind) {
 
 /** @param {JobKind} kind @param {LearningView} learning @param {string} lang */
 function renderPart(kind, { concept, exercise, quizzes }, lang) {
-  if (kind === 'concept') return renderConcept(concept, lang)
-  if (kind === 'exercise') return renderExercise(exercise, lang)
-  return renderQuizzes(
-    quizzes.filter((quiz) => quiz.is_complete),
-    lang,
-  )
+  const complete = quizzes.filter((quiz) => quiz.is_complete)
+  try {
+    if (kind === 'concept') return renderConcept(concept, lang)
+    if (kind === 'exercise') return renderExercise(exercise, lang)
+    return renderQuizzes(complete, lang)
+  } catch (error) {
+    // Each part by itself: what is wrong with one must not hide the others.
+    console.warn(`The ${kind} could not be rendered`, error)
+    const texts = {
+      concept: [concept.title, concept.content],
+      exercise: [exercise.question],
+      quiz: complete.map(({ question }) => question),
+    }
+    const fragment = document.createDocumentFragment()
+    fragment.append(...texts[kind].map((text) => plainText(text ?? '')))
+    return fragment
+  }
 }
 
 /** @param {boolean} ended */

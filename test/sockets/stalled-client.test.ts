@@ -34,7 +34,7 @@ for (const transport of ['websocket', 'polling'] as const)
         )
         return sockets.size === 1
       },
-      { everyMs: 20, timeoutMs: 8000 },
+      { everyMs: 50, timeoutMs: 30_000 },
     )
     t.ok(count > 5, 'a moment of slowness is borne')
     t.ok(count < 200, `${(count * EVENT_BYTES) / 1e6} MB were sent before`)

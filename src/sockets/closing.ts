@@ -1,0 +1,60 @@
+/**
+ * How a node lets go of its sockets when it closes.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { EngineSocket } from './engine.js'
+import type { ChapterIo } from './io.js'
+
+/** Connections are closed in batches, so that they do not all come back at once. */
+const CLOSE_BATCH = 50
+const CLOSE_BATCHES = 20
+const CLOSE_PAUSE_MS = 100
+/** How long a client that was told to leave is listened to: a way there and back. */
+const LAST_WORDS_MS = 500
+
+/**
+ * Closes every session so that its client comes back by itself, to a node that still takes sessions; in batches,
+ * so that not all come at once.
+ *
+ * 1. Clients are told, and what they say until they know it is taken like anything else: a join that was on its way
+ *    is remembered with its session, and a plain client would not say it again.
+ * 2. Who has not gone in time is closed.
+ *
+ * @param deadlineMs resolves by then, with those left open whose clients do not read
+ */
+export async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<void> {
+  const deadline = performance.now() + deadlineMs
+  const clients = Object.values((io.engine as unknown as { clients: Record<string, EngineSocket> }).clients)
+  const allGone = async (until: number) => {
+    while (io.engine.clientsCount > 0 && performance.now() < until) await delay(10)
+  }
+  const size = Math.max(CLOSE_BATCH, Math.ceil(clients.length / CLOSE_BATCHES))
+  const pauseMs = Math.min(CLOSE_PAUSE_MS, deadlineMs / (2 * CLOSE_BATCHES))
+  for (let start = 0; start < clients.length; start += size) {
+    if (start > 0) await delay(pauseMs * (0.5 + Math.random()))
+    for (const client of clients.slice(start, start + size)) tellToLeave(client)
+  }
+  await allGone(Math.min(deadline, performance.now() + LAST_WORDS_MS))
+  for (const client of clients) client.close(isTold(client))
+  await allGone(deadline)
+}
+
+/** `client.close()` would at once be deaf to it. */
+function tellToLeave(client: EngineSocket): void {
+  const { transport, writeBuffer } = client
+  if (transport.name !== 'websocket') {
+    client.sendPacket('close')
+  } else if (writeBuffer.length > 0) {
+    client.once('drain', () => tellToLeave(client))
+  } else {
+    // Events go on in the client’s rooms; on a websocket that is closing they would be an error.
+    transport.send = () => {}
+    transport.socket?.close()
+    // Until the stream ends a client that knows already would go on speaking, into nothing.
+    transport.socket?._socket.end()
+  }
+}
+
+function isTold({ writeBuffer }: EngineSocket): boolean {
+  return writeBuffer.every(({ type }) => type !== 'close')
+}

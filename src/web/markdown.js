@@ -1,0 +1,99 @@
+/**
+ * Asks `markdown-worker.js` for HTML, within bounds: time, length, elements and nesting. What exceeds them is not
+ * rendered, and shown as the text that it is.
+ */
+
+/** From when the worker begins with a text. */
+const TIME_MS = 2000
+/** Loading the worker and its parser the first time. */
+const START_MS = 10_000
+const MAX_SOURCE = 300_000
+const MAX_HTML = 1_000_000
+/** What browsers lay out and DOMPurify cleans in a moment. */
+const MAX_ELEMENTS = 10_000
+const MAX_DEPTH = 60
+/** They have no end. */
+const VOID = new Set(['br', 'hr', 'img', 'input', 'wbr'])
+
+/** @typedef {{ createScriptURL(input: string): unknown }} Policy */
+/** @typedef {{ createPolicy(name: string, rules: { createScriptURL: () => string }): Policy }} TrustedTypes */
+
+/** @type {Policy | undefined} */
+let policy
+/** @type {Worker | undefined} */
+let worker
+let isStarted = false
+/** One at a time, so that each has its whole time. @type {Promise<unknown>} */
+let last = Promise.resolve()
+let lastId = 0
+
+/**
+ * @param {string} source Markdown
+ * @returns {Promise<string | null>} null when it cannot be rendered within the bounds; never rejects
+ */
+export function markdownToHtml(source) {
+  const html = last.then(() => ask(source)).catch(() => null)
+  last = html
+  return html
+}
+
+/** @param {string} source @returns {Promise<string | null>} */
+function ask(source) {
+  if (source.length > MAX_SOURCE) return Promise.resolve(null)
+  const asked = worker ?? startWorker()
+  worker = asked
+  lastId += 1
+  const id = lastId
+  return new Promise((resolve) => {
+    /** @param {string | null} html */
+    const answer = (html) => {
+      clearTimeout(timer)
+      asked.removeEventListener('message', onMessage)
+      asked.removeEventListener('error', giveUp)
+      resolve(html !== null && isBounded(html) ? html : null)
+    }
+    const giveUp = () => {
+      asked.terminate()
+      if (worker === asked) worker = undefined
+      isStarted = false
+      answer(null)
+    }
+    /** @param {MessageEvent} event */
+    const onMessage = ({ data }) => {
+      if (data.id !== id) return
+      isStarted = true
+      answer(data.html)
+    }
+    const timer = setTimeout(giveUp, isStarted ? TIME_MS : START_MS)
+    asked.addEventListener('message', onMessage)
+    asked.addEventListener('error', giveUp)
+    asked.postMessage({ id, source })
+  })
+}
+
+function startWorker() {
+  const address = new URL('./markdown-worker.js', import.meta.url).href
+  const { trustedTypes } = /** @type {{ trustedTypes?: TrustedTypes }} */ (
+    /** @type {unknown} */ (globalThis)
+  )
+  policy ??= trustedTypes?.createPolicy('markdown-worker', { createScriptURL: () => address })
+  const trusted = /** @type {string} */ (/** @type {unknown} */ (policy?.createScriptURL('') ?? address))
+  return new Worker(trusted, { type: 'module' })
+}
+
+/** Counted in the text, before any element is made of it. @param {string} html */
+function isBounded(html) {
+  if (html.length > MAX_HTML) return false
+  let elements = 0
+  let depth = 0
+  for (const [, slash, name] of html.matchAll(/<(\/?)([a-z][a-z0-9]*)/gi)) {
+    if (slash === '/') {
+      depth -= 1
+      continue
+    }
+    elements += 1
+    if (!VOID.has((name ?? '').toLowerCase())) depth += 1
+    if (elements > MAX_ELEMENTS || depth > MAX_DEPTH) return false
+  }
+  return true
+}
