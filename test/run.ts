@@ -90,7 +90,7 @@ async function prepareEnvironment(): Promise<NodeJS.ProcessEnv> {
 
 async function runTests(env: NodeJS.ProcessEnv): Promise<number> {
   const { passed, failed, skipped } = await runFiles(files, {
-    env: { TAP_TIMEOUT: '120', ...env },
+    env: { TAP_TIMEOUT: '180', ...env },
     jobs: Number(process.env.TEST_JOBS) || availableParallelism(),
     signal: run.interrupted,
     print: console.log,

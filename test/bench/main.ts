@@ -26,7 +26,7 @@ const HELP = `npm run bench [-- options]
   --watchers 600     sockets that watch the measured chapters (default 600)
   --sockets 2000     sockets that join afterwards and stay idle (default 2000)
   --no-idle          leave out what idle sockets cost, 26 s for the least and the greatest number of nodes
-  --profile          leave a .cpuprofile of every node in a folder, which is named at the end
+  --profile          leave a .cpuprofile of every node (but the killed one) in a folder, named at the end
   --help             this text`
 
 const { values } = parseArgs({

@@ -45,8 +45,8 @@ async function compileProgram(): Promise<void> {
 }
 
 async function compileTests(): Promise<void> {
-  await rm(join(ROOT, 'dist-test'), { recursive: true, force: true })
-  await build({
+  const { metafile } = await build({
+    metafile: true,
     absWorkingDir: ROOT,
     entryPoints: filesIn('test').filter((file) => /\.tsx?$/.test(file)),
     outbase: 'test',
@@ -71,6 +71,11 @@ async function compileTests(): Promise<void> {
     sourcesContent: false,
     logLevel: 'warning',
   })
+  // Afterwards, and only what is left over: another run may be using the rest.
+  const leftOver = filesIn('dist-test').filter(
+    (file) => /\.js(\.map)?$/.test(file) && !(file in metafile.outputs),
+  )
+  await Promise.all(leftOver.map((file) => rm(join(ROOT, file))))
 }
 
 /** What the compiled file has to import. */
