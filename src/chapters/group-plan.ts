@@ -3,8 +3,9 @@
  * equal idempotency keys are one create.
  */
 import { JOB_KINDS } from '../contract/job.js'
+import type { CreatedChapter } from '../domain/chapter.js'
 import type { ChapterCommand, Decision, DecisionContext } from '../domain/command.js'
-import { type CreatedChapter, createChapter, type NewChapter } from '../domain/create.js'
+import { createChapter, type NewChapter } from '../domain/create.js'
 import { decide } from '../domain/decide.js'
 import { ChapterNotFoundError, IdempotencyKeyReusedError } from '../errors.js'
 import type { ChapterWrite, GroupAnswer, GroupQuestion } from '../store/chapters.js'

@@ -6,8 +6,6 @@ import { CHAPTER_STATUSES } from './chapter.js'
 import { ERROR_CODES } from './problem.js'
 import { Id, Percent, Seq, stringEnum } from './scalar.js'
 
-export type * from './socket-events.js'
-
 export const JoinChapter = Type.Object({
   chapter_id: Id,
   after_seq: Type.Optional(Seq),

@@ -59,6 +59,21 @@ export interface ChapterState {
   jobs: Record<JobKind, JobState>
 }
 
+/** Ids drawn for a new chapter; `quizIds` has `quizCount` of them, in order. */
+export interface NewChapterIds {
+  chapterId: number
+  conceptId: number
+  exerciseId: number
+  quizIds: number[]
+}
+
+/** A chapter as its create is answered. */
+export interface CreatedChapter extends NewChapterIds {
+  quizCount: number
+  status: ChapterStatus
+  createdAt: number
+}
+
 export function jobsOf(chapter: ChapterState): JobState[] {
   return JOB_KINDS.map((kind) => chapter.jobs[kind])
 }

@@ -8,8 +8,7 @@ import type { CallbackAnswer, StartAnswer } from '../contract/callback.js'
 import type { ChapterAccepted } from '../contract/chapter.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { FailureReason, JobKind, JobResults } from '../contract/job.js'
-import type { ChapterState } from './chapter.js'
-import type { CreatedChapter } from './create.js'
+import type { ChapterState, CreatedChapter } from './chapter.js'
 import type { WorkName } from './job-table.js'
 
 export type FinishResult = {

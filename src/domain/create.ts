@@ -1,11 +1,10 @@
 /**
  * The decision that begins a chapter: its row, three queued jobs and its first events. Pure, as `decide.ts`.
  */
-import type { ChapterStatus } from '../contract/chapter.js'
 import { JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { Changes } from './changes.js'
-import type { ChapterState, JobState } from './chapter.js'
+import type { ChapterState, JobState, NewChapterIds } from './chapter.js'
 import type { Decision, DecisionContext } from './command.js'
 import { accept } from './steps.js'
 
@@ -20,21 +19,6 @@ export interface NewChapter {
   metadata: Record<string, unknown>
   /** W3C Trace Context of the request, if it brought one. */
   traceparent?: string | null
-}
-
-/** Ids drawn for it; `quizIds` has `quizCount` of them, in order. */
-export interface NewChapterIds {
-  chapterId: number
-  conceptId: number
-  exerciseId: number
-  quizIds: number[]
-}
-
-/** A chapter as its create is answered. */
-export interface CreatedChapter extends NewChapterIds {
-  quizCount: number
-  status: ChapterStatus
-  createdAt: number
 }
 
 export function createChapter(

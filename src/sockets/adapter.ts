@@ -9,7 +9,7 @@ import { createAdapter } from '@socket.io/redis-adapter'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Redis } from 'ioredis'
 import type { RedisConnections } from '../feed/redis.js'
-import type { ChapterIo } from './io.js'
+import type { ChapterIo } from './chapter-io.js'
 
 export function attachRedisAdapter(
   io: ChapterIo,

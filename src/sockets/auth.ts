@@ -17,7 +17,7 @@ import type { TokenVerifier } from '../auth/token.js'
 import type { Config } from '../config/config.js'
 import type { Refusal } from '../contract/socket.js'
 import { AppError, ForbiddenError, UnauthorizedError, UnavailableError } from '../errors.js'
-import type { ChapterIo, ChapterSocket } from './io.js'
+import type { ChapterIo, ChapterSocket } from './chapter-io.js'
 
 export interface SocketAuth {
   /** Of a connected socket, as of now. */

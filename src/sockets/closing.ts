@@ -2,8 +2,8 @@
  * How a node lets go of its sockets when it closes.
  */
 import { setTimeout as delay } from 'node:timers/promises'
+import type { ChapterIo } from './chapter-io.js'
 import type { EngineSocket } from './engine.js'
-import type { ChapterIo } from './io.js'
 
 /** Connections are closed in batches, so that they do not all come back at once. */
 const CLOSE_BATCH = 50

@@ -1,7 +1,7 @@
 /**
  * The parts of an Engine.IO connection that are used here and that Engine.IO does not type.
  */
-import type { ChapterSocket } from './io.js'
+import type { ChapterSocket } from './chapter-io.js'
 
 export interface EngineSocket {
   writeBuffer: { type?: string; data?: unknown }[]

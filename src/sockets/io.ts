@@ -7,33 +7,20 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import fastifySocketIo from 'fastify-socket.io'
-import type { Server, Socket } from 'socket.io'
 import { type ServerOptions, WebSocketServer } from 'ws'
 import type { Config } from '../config/config.js'
-import {
-  type ClientToServerEvents,
-  JoinChapter,
-  LeaveChapter,
-  type ServerToClientEvents,
-} from '../contract/socket.js'
+import { JoinChapter, LeaveChapter } from '../contract/socket.js'
+import type { ClientToServerEvents } from '../contract/socket-events.js'
 import { type Check, compileCheck } from '../contract/validation.js'
 import { InvalidRequestError } from '../errors.js'
 import type { SocketAuth } from './auth.js'
+import type { ChapterIo, ChapterSocket } from './chapter-io.js'
 import { closeSockets } from './closing.js'
 import type { EngineSocket } from './engine.js'
 import { sendInPieces } from './pieces.js'
 import { type ChapterRooms, refusalOf } from './rooms.js'
 import type { Sessions } from './sessions.js'
 import { type SlowReaders, watchSlowConsumers } from './slow-consumers.js'
-
-export type ChapterIo = Server<ClientToServerEvents, ServerToClientEvents>
-export type ChapterSocket = Socket<ClientToServerEvents, ServerToClientEvents>
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    io: ChapterIo
-  }
-}
 
 /** Rooms that one line of the log names. */
 const MAX_LOGGED_ROOMS = 5

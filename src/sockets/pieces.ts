@@ -5,7 +5,7 @@
  * Engine.IO gives a transport all that waits at once, and Node says that it was taken only when all of it was. Here
  * the transport takes a piece and puts the rest back in front of what waits; Engine.IO comes again when it is ready.
  */
-import type { ChapterIo, ChapterSocket } from './io.js'
+import type { ChapterIo, ChapterSocket } from './chapter-io.js'
 
 /** In UTF-16 units. A poll is a whole request, so it takes more. */
 const PIECE = { websocket: 65_536, polling: 262_144 }

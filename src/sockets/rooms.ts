@@ -13,7 +13,7 @@ import { catchUp, type PageReader } from '../feed/catch-up.js'
 import type { Feed, Room } from '../feed/feed.js'
 import type { LogPage } from '../store/events.js'
 import { failureKindOf } from '../store/failure.js'
-import type { ChapterSocket } from './io.js'
+import type { ChapterSocket } from './chapter-io.js'
 import type { Sessions } from './sessions.js'
 
 /** Joins and leaves that one connection may have waiting. */

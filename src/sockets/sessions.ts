@@ -14,7 +14,7 @@ import { createBatcher } from '../async/batcher.js'
 import { repeat } from '../async/repeat.js'
 import type { Identity } from '../auth/access.js'
 import type { RememberedRoom, SessionRoom, SessionStore } from '../store/sessions.js'
-import type { ChapterSocket } from './io.js'
+import type { ChapterSocket } from './chapter-io.js'
 
 export interface Sessions {
   /** Before the connection: gives the socket its old pid if its session is known, else a new one. */

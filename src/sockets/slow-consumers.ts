@@ -2,8 +2,9 @@
  * Clients that stopped reading: what waits for them is kept in memory, so their connections are cut. They come back and
  * are replayed.
  */
+
+import type { ChapterIo, ChapterSocket } from './chapter-io.js'
 import { transportOf } from './engine.js'
-import type { ChapterIo, ChapterSocket } from './io.js'
 import { piecesTaken } from './pieces.js'
 
 /** A client that has more unread than that must go on reading, or its connection is cut; it comes back and is replayed. */

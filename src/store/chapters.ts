@@ -7,10 +7,9 @@ import { type ChapterStatus, ChapterSummary, type LearningView } from '../contra
 import type { ChapterEvent } from '../contract/event.js'
 import { ConceptView, ExerciseView, type JobKind, QuizView } from '../contract/job.js'
 import { type RecordOf, snakeCase, toWire } from '../contract/wire.js'
+import type { CreatedChapter } from '../domain/chapter.js'
 import { type ChapterState, isDue } from '../domain/chapter.js'
 import type { FinishResult, OwedDeadLetter } from '../domain/command.js'
-import type { CreatedChapter } from '../domain/create.js'
-import { type Db, prepare, preparedByParts } from './database.js'
 import {
   CHANGING_KEYS,
   CONTENT,
@@ -21,6 +20,7 @@ import {
   WRITE_LISTS,
   type WriteList,
 } from './group-statements.js'
+import { type Db, prepare, preparedByParts } from './prepared.js'
 import { keysOf, pick, recordFields } from './records.js'
 import * as table from './schema.js'
 

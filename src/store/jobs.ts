@@ -9,7 +9,7 @@ import { GenerationMessage } from '../contract/generation.js'
 import type { FailureReason, JobKind } from '../contract/job.js'
 import { camelCase, type RecordOf, toInstant } from '../contract/wire.js'
 import type { OwedDeadLetter } from '../domain/command.js'
-import { type Db, prepare } from './database.js'
+import { type Db, prepare } from './prepared.js'
 import { keysOf, recordFields, recordset } from './records.js'
 import * as table from './schema.js'
 

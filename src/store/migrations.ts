@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { sql } from 'drizzle-orm/sql'
 import { MigrationError } from '../errors.js'
-import type { Db } from './database.js'
+import type { Db } from './prepared.js'
 
 export const MIGRATIONS_DIR = fileURLToPath(new URL('../../drizzle', import.meta.url))
 

@@ -11,9 +11,10 @@ import postgres, { type Options, type Sql } from 'postgres'
 import { createSemaphore } from '../async/semaphore.js'
 import type { PostgresConfig } from '../config/config.js'
 import { ConfigError } from '../errors.js'
-import { type Database, type Db, PLANNING } from './database.js'
+import { type Database, PLANNING } from './database.js'
 import { failureKindOf } from './failure.js'
 import { checkMigrations, MIGRATIONS_DIR } from './migrations.js'
+import type { Db } from './prepared.js'
 
 type Log = Pick<FastifyBaseLogger, 'info' | 'warn'>
 

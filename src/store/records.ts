@@ -5,7 +5,7 @@
  */
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
-import { jsonParameter } from './database.js'
+import { jsonParameter } from './prepared.js'
 
 /** Names of a table's fields; all of them unless some are given. */
 type Keys = readonly string[] | undefined

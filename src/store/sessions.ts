@@ -8,7 +8,7 @@
  */
 import { sql } from 'drizzle-orm'
 import { toInstant } from '../contract/wire.js'
-import { type Db, jsonParameter, prepare } from './database.js'
+import { type Db, jsonParameter, prepare } from './prepared.js'
 
 /** A room to be remembered with the read of a join. */
 export interface RememberedRoom {

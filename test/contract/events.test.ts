@@ -9,7 +9,7 @@ import {
   type KindEvent,
   ProgressUpdate,
 } from '../../src/contract/event.js'
-import type { ClientToServerEvents, ServerToClientEvents } from '../../src/contract/socket.js'
+import type { ClientToServerEvents, ServerToClientEvents } from '../../src/contract/socket-events.js'
 
 /** The wire: every logged event, and what its payload has beside `message`, `seq` and `at`. */
 const LOGGED = `

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createPageReader, type CaughtUp, catchUp, type PageReader } from '../../src/feed/catch-up.js'
+import { type CaughtUp, catchUp, createPageReader, type PageReader } from '../../src/feed/catch-up.js'
 import type { LogPage } from '../../src/store/events.js'
 import { waitFor } from '../support/condition.js'
 import { FakeLog, recordFeed } from './fake-log.js'
