@@ -84,9 +84,13 @@ export function createTokenVerifier(jwt: JwtConfig, options: TokenVerifierOption
         throw refusalFrom(error)
       },
     )
+    // Some issuers write a number. What is neither names nobody.
+    const sub: unknown = claims.sub
+    if (sub !== undefined && typeof sub !== 'string' && typeof sub !== 'number')
+      throw new UnauthorizedError('The token’s `sub` must be text')
     return {
       access: accessFrom(claims),
-      subject: claims.sub === undefined ? undefined : String(claims.sub),
+      subject: sub === undefined ? undefined : String(sub),
       expiresAt: ((claims.exp ?? 0) + clockToleranceS) * 1000,
     }
   }
