@@ -22,6 +22,16 @@ t.test('a token signed with the shared key is good until it ends', async (t) => 
   t.ok(Math.abs(expiresAt - Date.now() - 65_000) < 2000, 'its end, and the tolerance between clocks')
 })
 
+t.test('a signed token whose `sub` is an object or a list is refused, not a fault', async (t) => {
+  const verify = createTokenVerifier(SHARED)
+  for (const sub of [{ toString: 1 }, {}, [], true, null])
+    await t.rejects(
+      verify(await signToken({ sub, role: 'admin' })),
+      { code: 'unauthorized' },
+      JSON.stringify(sub),
+    )
+})
+
 t.test('a token that is not good is refused, and why is said', async (t) => {
   const verify = createTokenVerifier({ ...SHARED, issuer: 'https://issuer.example', audience: 'chaptercast' })
   const claims = { sub: '7', iss: 'https://issuer.example', aud: 'chaptercast' }
