@@ -12,10 +12,20 @@ t.test('a command that comes alone waits for nobody: one read, one write', async
   t.strictSame(
     [store.reads, store.writes],
     [
-      [1, 1],
+      [0, 1],
       [1, 1],
     ],
+    'a create reads no chapter',
   )
+})
+
+t.test('commands that have arrived when a group begins are in it, the first one too', async (t) => {
+  const store = memoryStore()
+  const groups = groupsOn(store)
+  const ids = await Promise.all(Array.from({ length: 20 }, () => groups.make()))
+  t.strictSame(store.writes, [20])
+  await Promise.all(ids.map((id) => groups.submit(finishOf(id, 'concept'))))
+  t.strictSame(store.writes, [20, 20])
 })
 
 t.test(
@@ -70,7 +80,7 @@ t.test('a duplicate is not answered before the result that it repeats is stored'
   const other = await groups.make()
   const held = gate()
   store.beforeWrite = async (call) => {
-    if (call !== 4) return
+    if (call !== 3) return
     await held.wait()
     // Somebody else’s write comes first: this one will not win.
     const chapter = store.chapters.get(id)

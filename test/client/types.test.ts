@@ -12,6 +12,7 @@ import type * as job from '../../src/contract/job.js'
 import type * as problem from '../../src/contract/problem.js'
 import type * as scalar from '../../src/contract/scalar.js'
 import type * as socket from '../../src/contract/socket.js'
+import type * as events from '../../src/contract/socket-events.js'
 
 /** Compiles when each of both can be assigned to the other; a name says what differs. */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : 'the server has more') : 'the client has more'
@@ -47,8 +48,8 @@ type Shapes = {
   RefreshToken: Same<client.RefreshToken, socket.RefreshToken>
   JoinedChapter: Same<client.JoinedChapter, socket.JoinedChapter>
   Refusal: Same<client.Refusal, socket.Refusal>
-  ClientToServerEvents: Same<client.ClientToServerEvents, socket.ClientToServerEvents>
-  ServerToClientEvents: Same<client.ServerToClientEvents, socket.ServerToClientEvents>
+  ClientToServerEvents: Same<client.ClientToServerEvents, events.ClientToServerEvents>
+  ServerToClientEvents: Same<client.ServerToClientEvents, events.ServerToClientEvents>
 }
 
 t.test('every shape of the client is the server’s own', async (t) => {

@@ -16,8 +16,8 @@ import {
   expireOf,
   failOf,
   finishOf,
+  markedPublished,
   progressOf,
-  publishedOf,
   startOf,
 } from '../support/chapters.js'
 import type { Random } from '../support/random.js'
@@ -112,7 +112,7 @@ export class UnrulyChapter {
       max_attempts: job.maxAttempts,
       progress: job.progress,
       deadline_at: null,
-      error: job.failure === null ? null : { reason: job.failure.reason, message: job.failure.error },
+      error: job.reason === null ? null : { reason: job.reason, message: job.error },
     }))
     return { ...summaryOf(this.state), jobs }
   }
@@ -127,7 +127,7 @@ export class UnrulyChapter {
     const { state } = this
     const kind = random.pick(JOB_KINDS)
     const command = random.pick([
-      () => publishedOf(state, JOB_KINDS, now),
+      () => undefined,
       () => startOf(state, kind),
       () => startOf(state, kind),
       () => finishOf(kind),
@@ -138,7 +138,9 @@ export class UnrulyChapter {
       () => ({ type: 'retry', chapterId: 1 }) as const,
       () => (random.chance(0.1) ? ({ type: 'cancel', chapterId: 1 } as const) : startOf(state, kind)),
     ])()
-    return this.#decide(command, context)
+    if (command !== undefined) return this.#decide(command, context)
+    this.state = markedPublished(state, JOB_KINDS, now)
+    return []
   }
 
   /** Whatever is under way comes to its end. */

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { DeadLetter, GenerationMessage } from '../../src/contract/generation.js'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { createDispatcher, type Dispatcher, LEASE_MS } from '../../src/dispatch/dispatcher.js'
-import { dueJobOf } from '../../src/dispatch/message.js'
+import { dueJobOf, type Message } from '../../src/dispatch/message.js'
 import type { JobQueue } from '../../src/dispatch/queue.js'
 import { testClock } from '../support/app.js'
 import { POLICY } from '../support/chapters.js'
@@ -70,6 +70,10 @@ t.test('a message says what the contract says', async (t) => {
       },
     })
     t.strictSame(problemsOf(GenerationMessage, message), [])
+    const { traceparent, ...headers } = queue.headers.get(message) ?? { traceparent: '' }
+    const named = { 'job-id': message.job_id, attempt: '1' }
+    t.strictSame(headers, { 'content-type': 'application/json', ...named })
+    t.match(traceparent, new RegExp(`^00-${message.job_id.replaceAll('-', '')}-[0-9a-f]{16}-01$`))
   }
 })
 
@@ -111,16 +115,16 @@ t.test('jobs that could not be sent stay queued, and go out when their lease has
 })
 
 t.test('a job that was sent but not marked is sent again, which changes nothing', async (t) => {
-  const { queue, node, clock, publishedOf } = await dispatching(t)
-  const submit = node.submit
+  const { queue, node, clock, lines, publishedOf } = await dispatching(t)
+  const { markPublished } = node.jobs
   let lost = 0
-  node.submit = (async (command: Parameters<typeof submit>[0]) => {
-    if (command.type !== 'published' || lost > 0) return submit(command)
+  node.jobs.markPublished = async (attempts) => {
+    if (lost > 0) return markPublished(attempts)
     lost += 1
     throw new Error('the database was away')
-  }) as typeof submit
+  }
   const id = await node.make()
-  await waitFor('the mark is lost', () => lost === 1)
+  await waitFor('the loss is told', () => lines.some(({ level }) => level === 'warn'))
   clock.advance(LEASE_MS)
   await publishedOf(id)
   t.equal(queue.sent.length, 2)
@@ -129,21 +133,25 @@ t.test('a job that was sent but not marked is sent again, which changes nothing'
   t.equal((await node.chapters.readChapter(id))?.lastSeq, 4, 'no event')
 })
 
-t.test('the mark of an earlier attempt changes nothing of the next', async (t) => {
-  const { node, clock, publishedOf } = await dispatching(t)
-  const id = await node.make()
-  const { jobId } = await publishedOf(id)
-  await node.submit(failOf(id, 'concept', { retryAfterMs: 60_000 }))
-  await node.submit({
-    type: 'published',
-    chapterId: id,
-    jobs: [{ kind: 'concept', jobId, attempt: 1, publishedAt: clock.now() }],
-  })
-  t.match((await node.chapters.readChapter(id))?.jobs.concept, {
-    status: 'queued',
-    attempt: 2,
-    deadlineAt: null,
-  })
+t.test('sends do not wait for the marks of those before, which are made together', async (t) => {
+  const { queue, node, publishedOf } = await dispatching(t)
+  const { markPublished } = node.jobs
+  const held = gate()
+  const marks: number[] = []
+  node.jobs.markPublished = async (attempts) => {
+    if (marks.push(attempts.length) === 1) await held.wait()
+    return markPublished(attempts)
+  }
+  const ids = [await node.make()]
+  await held.passed
+  for (const count of [2, 3]) {
+    ids.push(await node.make())
+    await waitFor('the next send', () => queue.sent.length === count)
+  }
+  t.strictSame(marks, [3])
+  held.open()
+  for (const id of ids) await publishedOf(id)
+  t.strictSame(marks, [3, 6])
 })
 
 t.test('a queue that is full is given nothing, and the rest when it has room', async (t) => {
@@ -234,17 +242,18 @@ t.test('a dead letter is sent as soon as it is owed, and again until it is certa
   })
   t.match(letter?.callback.finish_url, `/v1/chapter/${id}/concept-finish`)
   t.strictSame(problemsOf(DeadLetter, letter), [])
+  t.match(letter && queue.headers.get(letter), { 'job-id': jobId, attempt: '1' })
   await waitFor('it is owed no more', async () => {
     const claim = { now: clock.now() + LEASE_MS, leasedUntil: clock.now(), limit: 9 }
     return (await nodeOn(database).jobs.claimDeadLetters(claim)).length === 0
   })
 })
 
-t.test('closing waits for the send under way and begins no other', async (t) => {
+t.test('closing waits for the send under way and its marks, and begins no other', async (t) => {
   const { queue, node, dispatcher } = await dispatching(t)
   const held = gate()
   queue.before = () => held.wait()
-  await node.make()
+  const first = await node.make()
   await held.passed
   await node.make()
   let isClosed = false
@@ -253,9 +262,19 @@ t.test('closing waits for the send under way and begins no other', async (t) => 
   })
   await new Promise(setImmediate)
   t.notOk(isClosed)
+  const { markPublished } = node.jobs
+  const marking = gate()
+  node.jobs.markPublished = async (attempts) => {
+    await marking.wait()
+    return markPublished(attempts)
+  }
   held.open()
+  await marking.passed
+  t.notOk(isClosed)
+  marking.open()
   await closing
   t.equal(queue.sent.length, 1)
+  t.equal((await node.chapters.readChapter(first))?.jobs.concept.status, 'published')
 })
 
 const ajv = new Ajv({ allErrors: true, strict: false })
@@ -287,16 +306,19 @@ async function dispatching(t: Test, { url, isOff = false }: { url?: string; isOf
     capacity: Number.POSITIVE_INFINITY,
     sent: [] as GenerationMessage[][],
     letters: [] as DeadLetter[],
+    headers: new Map<GenerationMessage, Message['headers']>(),
     failed: 0,
     before: (): unknown => undefined,
-    async publish(messages: GenerationMessage[]) {
+    async publish(messages: Message[]) {
       await attempt()
       queue.capacity -= messages.length
-      queue.sent.push(messages)
+      queue.sent.push(messages.map(({ value }) => value))
+      for (const { value, headers } of messages) queue.headers.set(value, headers)
     },
-    async publishDeadLetters(letters: DeadLetter[]) {
+    async publishDeadLetters(letters: Message<DeadLetter>[]) {
       await attempt()
-      queue.letters.push(...letters)
+      queue.letters.push(...letters.map(({ value }) => value))
+      for (const { value, headers } of letters) queue.headers.set(value, headers)
     },
     async close() {},
   }
@@ -311,7 +333,6 @@ async function dispatching(t: Test, { url, isOff = false }: { url?: string; isOf
   dispatcher = createDispatcher({
     queue: queue satisfies JobQueue,
     jobs: node.jobs,
-    groups: { submit: (command) => node.submit(command) },
     now: clock.now,
     queueTimeoutMs: POLICY.queueTimeoutMs,
     publicUrl: () => 'http://public',

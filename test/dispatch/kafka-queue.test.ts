@@ -22,6 +22,7 @@ import {
   type Written,
   withAdmin,
 } from '../support/kafka.js'
+import { withHeaders } from '../support/message.js'
 
 const ALL_TOPICS = [...Object.values(TOPICS), DEAD_LETTER_TOPIC]
 /** Of a send that is expected to succeed. */
@@ -30,19 +31,17 @@ const soon = () => AbortSignal.timeout(10_000)
 t.test('a chapter’s three jobs go to three topics, each message exactly as agreed', async (t) => {
   const config = kafkaConfig()
   const { queue } = queueFor(t, config)
-  const messages = JOB_KINDS.map((kind) => generationMessageOf({ kind, chapter_id: 42, attempt: 2 }))
+  const messages = JOB_KINDS.map((kind) => messageOf({ kind, chapter_id: 42, attempt: 2 }))
   await queue.publish(messages, soon())
   const written = await readTopics(t, config, ALL_TOPICS)
-  for (const message of messages) {
-    const topic = `${config.topicPrefix}${TOPICS[message.kind]}`
+  for (const { value, headers } of messages) {
+    const topic = `${config.topicPrefix}${TOPICS[value.kind]}`
     const record = await waitFor(`a message in ${topic}`, () =>
       written.find((found) => found.topic === topic),
     )
     t.equal(String(record?.key), '42')
-    t.equal(String(record?.value), JSON.stringify(message), 'to the byte')
-    const { traceparent, ...headers } = headersOf(record)
-    t.strictSame(headers, { 'content-type': 'application/json', 'job-id': message.job_id, attempt: '2' })
-    t.match(traceparent, new RegExp(`^00-${message.job_id.replaceAll('-', '')}-[0-9a-f]{16}-01$`))
+    t.equal(String(record?.value), JSON.stringify(value), 'to the byte')
+    t.strictSame(headersOf(record), headers)
   }
   t.equal(new Set(written.map(({ value }) => String(value))).size, 3, 'and nothing else')
 })
@@ -56,13 +55,14 @@ t.test('a job that failed for good goes to the dead-letter topic, with its reaso
     error: null,
     failed_at: new Date().toISOString(),
   }
-  await queue.publishDeadLetters([letter], soon())
+  const { headers, value } = withHeaders(letter)
+  await queue.publishDeadLetters([{ headers, value }], soon())
   const written = await readTopics(t, config, ALL_TOPICS)
   await waitFor('the dead letter', () => written.length > 0)
   t.match(written, [{ topic: `${config.topicPrefix}generation-dead-letter` }])
   t.equal(String(written[0]?.key), '7')
   t.strictSame(JSON.parse(String(written[0]?.value)), letter)
-  t.match(headersOf(written[0]), { 'job-id': letter.job_id, attempt: '3' })
+  t.strictSame(headersOf(written[0]), headers)
 })
 
 t.test('the messages of a chapter arrive in the order sent, however many go out together', async (t) => {
@@ -70,7 +70,7 @@ t.test('the messages of a chapter arrive in the order sent, however many go out 
   const { queue } = queueFor(t, config)
   const chapters = [1, 2, 3, 4, 5]
   const messages = Array.from({ length: 300 }, (_, n) =>
-    generationMessageOf({ chapter_id: chapters[n % 5] ?? 1, attempt: Math.floor(n / 5) + 1 }),
+    messageOf({ chapter_id: chapters[n % 5] ?? 1, attempt: Math.floor(n / 5) + 1 }),
   )
   await queue.publish(messages.slice(0, 200), soon())
   await queue.publish(messages.slice(200), soon())
@@ -91,16 +91,18 @@ t.test('more than a broker takes in one batch still goes out, in parts', async (
   const config = kafkaConfig()
   const { queue } = queueFor(t, config)
   const description = '가'.repeat(10_000)
-  const messages = Array.from({ length: 100 }, (_, n) => generationMessageOf({ attempt: n + 1, description }))
+  const messages = Array.from({ length: 100 }, (_, n) => messageOf({ attempt: n + 1, description }))
   await queue.publish(messages, soon())
   const written = await readTopics(t, config, [TOPICS.concept])
   const jobs = () => firstOfEach(written)
   await waitFor('all messages', () => jobs().length >= 100)
   t.strictSame(
     jobs().map(({ headers }) => Number(String(headers?.attempt))),
-    messages.map(({ attempt }) => attempt),
+    messages.map(({ value }) => value.attempt),
   )
-  const parts = [...inParts([{ topic: 'a', messages: messages.map((m) => ({ value: JSON.stringify(m) })) }])]
+  const parts = [
+    ...inParts([{ topic: 'a', messages: messages.map(({ value }) => ({ value: JSON.stringify(value) })) }]),
+  ]
   t.ok(parts.length > 5, `${parts.length} parts`)
 })
 
@@ -110,13 +112,13 @@ t.test(
     const config = kafkaConfig()
     const { proxy, openSocket } = await faultyNetwork(t, config)
     const { queue } = queueFor(t, config, { openSocket })
-    await queue.publish([generationMessageOf({ attempt: 1 })], soon())
+    await queue.publish([messageOf({ attempt: 1 })], soon())
 
     proxy.stall()
     const requestLimit = AbortSignal.timeout(10_000)
     for (const attempt of [2, 3]) {
       const deadline = AbortSignal.timeout(400)
-      await t.rejects(queue.publish([generationMessageOf({ attempt })], deadline), UnavailableError)
+      await t.rejects(queue.publish([messageOf({ attempt })], deadline), UnavailableError)
     }
     t.notOk(requestLimit.aborted, 'nobody waits for the ten seconds that a request to Kafka may take')
     proxy.resume()
@@ -134,7 +136,7 @@ t.test('with Kafka away at the start the server starts; jobs go out once it is t
   const { queue, logged } = queueFor(t, config, { openSocket })
   await waitFor('the queue to know', () => queue.capacity === 0)
   const deadline = soon()
-  await t.rejects(queue.publish([generationMessageOf()], deadline), UnavailableError)
+  await t.rejects(queue.publish([messageOf()], deadline), UnavailableError)
   t.notOk(deadline.aborted, 'it fails at once, not at the deadline')
   await t.rejects(queue.probe())
   t.match(
@@ -159,7 +161,7 @@ t.test(
       await waitFor('a send to succeed', () => sent(queue, round))
       proxy.cut()
       await waitFor('the break to be noticed without a send', () => queue.capacity === 0)
-      await t.rejects(queue.publish([generationMessageOf()], soon()), UnavailableError)
+      await t.rejects(queue.publish([messageOf()], soon()), UnavailableError)
       proxy.resume()
     }
     await waitFor('a send to succeed', () => sent(queue, 4))
@@ -174,14 +176,14 @@ t.test('a queue closes without waiting for a silent broker, sends under way incl
   const config = kafkaConfig()
   const { proxy, openSocket } = await faultyNetwork(t, config)
   const { queue } = queueFor(t, config, { openSocket })
-  await queue.publish([generationMessageOf()], soon())
+  await queue.publish([messageOf()], soon())
   proxy.stall()
   const deadline = AbortSignal.timeout(30_000)
-  const sending = t.rejects(queue.publish([generationMessageOf()], deadline), UnavailableError)
+  const sending = t.rejects(queue.publish([messageOf()], deadline), UnavailableError)
   await queue.close()
   await sending
   t.notOk(deadline.aborted, 'it does not wait for the deadline of what it was sending')
-  await t.rejects(queue.publish([generationMessageOf()], soon()), UnavailableError)
+  await t.rejects(queue.publish([messageOf()], soon()), UnavailableError)
 })
 
 const skip = (await hasAdminCalls(kafkaConfig())) ? false : NO_ADMIN
@@ -234,6 +236,10 @@ t.test('every attempt at a job is one trace, and continues the request’s where
   t.not(traceparentOf(jobId), traceparentOf(jobId), 'each message is a span of its own')
 })
 
+function messageOf(over: Partial<GenerationMessage> = {}) {
+  return withHeaders(generationMessageOf(over))
+}
+
 interface Logged {
   level: string
   text: string
@@ -257,7 +263,7 @@ function queueFor(t: Test, kafka: KafkaConfig, over: Partial<Parameters<typeof c
 
 /** Whether a message went out, as a dispatcher finds out: by trying again. */
 async function sent(queue: KafkaQueue, attempt: number): Promise<boolean> {
-  const message: GenerationMessage = generationMessageOf({ attempt, job_id: randomUUID() })
+  const message = messageOf({ attempt, job_id: randomUUID() })
   return queue.publish([message], soon()).then(
     () => true,
     () => false,

@@ -2,14 +2,17 @@ import t, { type Test } from 'tap'
 import type { DeadLetter, GenerationMessage } from '../../src/contract/generation.js'
 import { createLocalQueue } from '../../src/dispatch/local-queue.js'
 import type { JobQueue } from '../../src/dispatch/queue.js'
+import type { JobRef } from '../../src/store/jobs.js'
 import { waitFor } from '../support/condition.js'
 import { type LogLine, silentLog } from '../support/log.js'
-import { MESSAGE } from '../support/message.js'
+import { MESSAGE, withHeaders } from '../support/message.js'
 import { gate } from '../support/node.js'
 
 const NOW = Date.parse('2026-01-31T09:00:00.000Z')
 const never = new AbortController().signal
-const job = (job_id: string, attempt = 1): GenerationMessage => ({ ...MESSAGE, job_id, attempt })
+const job = (job_id: string, attempt = 1) => withHeaders({ ...MESSAGE, job_id, attempt })
+/** How the database knows the jobs of these ids. */
+const refs = (...jobIds: string[]) => jobIds.map((jobId) => ({ chapterId: 1, kind: 'concept', jobId }))
 
 t.test('a job is held in the database before its work begins', async (t) => {
   const { queue, did, held } = queueFor(t)
@@ -21,7 +24,7 @@ t.test('a job is held in the database before its work begins', async (t) => {
   holding.open()
   await publishing
   t.strictSame(did, ['work a 1', 'work b 1'])
-  t.match(held.calls, [{ jobIds: ['a', 'b'], until: NOW + 9000 }])
+  t.match(held.calls, [{ jobs: refs('a', 'b'), until: NOW + 9000 }])
 })
 
 t.test('a hold that fails, or comes too late, means that nothing was taken', async (t) => {
@@ -99,7 +102,7 @@ t.test('while work goes on its hold is renewed', async (t) => {
   const { queue, held } = queueFor(t)
   await queue.publish([job('a'), job('b')], never)
   const renewed = await waitFor('the renewal', () => held.calls[1], { timeoutMs: 8000 })
-  t.strictSame(renewed, { jobIds: ['a', 'b'], until: NOW + 9000 })
+  t.strictSame(renewed, { jobs: refs('a', 'b'), until: NOW + 9000 })
 })
 
 t.test(
@@ -109,7 +112,7 @@ t.test(
     await queue.publish([job('a'), job('b')], never)
     await queue.close()
     t.strictSame(did, ['work a 1', 'work b 1', 'abort a 1', 'abort b 1'])
-    t.match(held.calls.at(-1), { jobIds: ['a', 'b'], until: NOW })
+    t.match(held.calls.at(-1), { jobs: refs('a', 'b'), until: NOW })
   },
 )
 
@@ -129,12 +132,12 @@ t.test('without a worker nothing is held: whoever wants to answers by hand', asy
 t.test('a dead letter is told to the log', async (t) => {
   const { queue, lines } = queueFor(t)
   const letter: DeadLetter = {
-    ...job('a', 3),
+    ...job('a', 3).value,
     reason: 'refused',
     error: 'no',
     failed_at: MESSAGE.requested_at,
   }
-  await queue.publishDeadLetters([letter], never)
+  await queue.publishDeadLetters([withHeaders(letter)], never)
   t.match(lines, [{ level: 'warn', fields: { job_id: 'a', attempt: 3, reason: 'refused', error: 'no' } }])
 })
 
@@ -144,7 +147,7 @@ function queueFor(t: Test, { isIdle = false } = {}) {
   const lines: LogLine[] = []
   const endings = new Map<string, (error?: Error) => void>()
   const held = {
-    calls: [] as { jobIds: string[]; until: number }[],
+    calls: [] as { jobs: JobRef[]; until: number }[],
     before: (): Promise<void> | void => {},
   }
   const work = ({ job_id, attempt }: GenerationMessage, signal: AbortSignal) =>
@@ -158,9 +161,9 @@ function queueFor(t: Test, { isIdle = false } = {}) {
     })
   const queue: JobQueue = createLocalQueue({
     work: isIdle ? undefined : work,
-    async hold(jobIds, until) {
+    async hold(jobs, until) {
       await held.before()
-      held.calls.push({ jobIds, until })
+      held.calls.push({ jobs, until })
     },
     now: () => NOW,
     log: silentLog((line) => lines.push(line)),

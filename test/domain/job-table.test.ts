@@ -27,113 +27,102 @@ import {
  * at all changes, the same status when something else does.
  */
 const TABLE = `
-status    | input     | names   | after     | events                             | reply
-queued    | published | current | published |                                    |
-queued    | published | other   | =         |                                    |
-queued    | start     | current | published | concept_started                    | run
-queued    | start     | other   | =         |                                    | superseded
-queued    | finish    | current | completed | concept_completed                  | success
-queued    | finish    | other   | completed | concept_completed                  | success
-queued    | finish    | unnamed | completed | concept_completed                  | success
-queued    | fail      | current | queued    | concept_retrying                   | success
-queued    | fail      | other   | =         |                                    | ignored
-queued    | fail      | unnamed | =         |                                    | ignored
-queued    | progress  | current | published | concept_started                    | success
-queued    | progress  | other   | =         |                                    | ignored
-queued    | progress  | unnamed | queued    |                                    | success
-queued    | expire    | current | =         |                                    |
-queued    | expire    | other   | =         |                                    |
-queued    | lapse     | current | =         |                                    |
-queued    | lapse     | other   | =         |                                    |
-queued    | retry     | unnamed | =         |                                    | 409
-queued    | cancel    | unnamed | cancelled | chapter_cancelled                  | cancelled
-published | published | current | =         |                                    |
-published | published | other   | =         |                                    |
-published | start     | current | published | concept_started                    | run
-published | start     | other   | =         |                                    | superseded
-published | finish    | current | completed | concept_completed                  | success
-published | finish    | other   | completed | concept_completed                  | success
-published | finish    | unnamed | completed | concept_completed                  | success
-published | fail      | current | queued    | concept_retrying                   | success
-published | fail      | other   | =         |                                    | ignored
-published | fail      | unnamed | queued    | concept_retrying                   | success
-published | progress  | current | published | concept_started                    | success
-published | progress  | other   | =         |                                    | ignored
-published | progress  | unnamed | published | concept_started                    | success
-published | expire    | current | queued    | concept_timeout, concept_retrying  |
-published | expire    | other   | =         |                                    |
-published | lapse     | current | queued    |                                    |
-published | lapse     | other   | =         |                                    |
-published | retry     | unnamed | =         |                                    | 409
-published | cancel    | unnamed | cancelled | chapter_cancelled                  | cancelled
-completed | published | current | =         |                                    |
-completed | published | other   | =         |                                    |
-completed | start     | current | =         |                                    | completed
-completed | start     | other   | =         |                                    | completed
-completed | finish    | current | =         |                                    | duplicate
-completed | finish    | other   | =         |                                    | duplicate
-completed | finish    | unnamed | =         |                                    | duplicate
-completed | fail      | current | =         |                                    | ignored
-completed | fail      | other   | =         |                                    | ignored
-completed | fail      | unnamed | =         |                                    | ignored
-completed | progress  | current | =         |                                    | ignored, useless
-completed | progress  | other   | =         |                                    | ignored, useless
-completed | progress  | unnamed | =         |                                    | ignored, useless
-completed | expire    | current | =         |                                    |
-completed | expire    | other   | =         |                                    |
-completed | lapse     | current | =         |                                    |
-completed | lapse     | other   | =         |                                    |
-completed | retry     | unnamed | =         |                                    | 409
-completed | cancel    | unnamed | completed | chapter_cancelled                  | cancelled
-failed    | published | current | =         |                                    |
-failed    | published | other   | =         |                                    |
-failed    | start     | current | =         |                                    | superseded
-failed    | start     | other   | =         |                                    | superseded
-failed    | finish    | current | completed | concept_completed                  | success
-failed    | finish    | other   | completed | concept_completed                  | success
-failed    | finish    | unnamed | completed | concept_completed                  | success
-failed    | fail      | current | =         |                                    | ignored
-failed    | fail      | other   | =         |                                    | ignored
-failed    | fail      | unnamed | =         |                                    | ignored
-failed    | progress  | current | =         |                                    | ignored
-failed    | progress  | other   | =         |                                    | ignored
-failed    | progress  | unnamed | =         |                                    | ignored
-failed    | expire    | current | =         |                                    |
-failed    | expire    | other   | =         |                                    |
-failed    | lapse     | current | =         |                                    |
-failed    | lapse     | other   | =         |                                    |
-failed    | retry     | unnamed | queued    | chapter_retrying                   | retrying
-failed    | cancel    | unnamed | failed    | chapter_cancelled                  | cancelled
-cancelled | published | current | =         |                                    |
-cancelled | published | other   | =         |                                    |
-cancelled | start     | current | =         |                                    | cancelled
-cancelled | start     | other   | =         |                                    | cancelled
-cancelled | finish    | current | =         |                                    | ignored
-cancelled | finish    | other   | =         |                                    | ignored
-cancelled | finish    | unnamed | =         |                                    | ignored
-cancelled | fail      | current | =         |                                    | ignored
-cancelled | fail      | other   | =         |                                    | ignored
-cancelled | fail      | unnamed | =         |                                    | ignored
-cancelled | progress  | current | =         |                                    | ignored, useless
-cancelled | progress  | other   | =         |                                    | ignored, useless
-cancelled | progress  | unnamed | =         |                                    | ignored, useless
-cancelled | expire    | current | =         |                                    |
-cancelled | expire    | other   | =         |                                    |
-cancelled | lapse     | current | =         |                                    |
-cancelled | lapse     | other   | =         |                                    |
-cancelled | retry     | unnamed | =         |                                    | 409
-cancelled | cancel    | unnamed | =         |                                    | already
+status    | input        | names   | after     | events                             | reply
+queued    | start        | current | published | concept_started                    | run
+queued    | start        | other   | =         |                                    | superseded
+queued    | finish       | current | completed | concept_completed                  | success
+queued    | finish       | other   | completed | concept_completed                  | success
+queued    | finish       | unnamed | completed | concept_completed                  | success
+queued    | fail         | current | queued    | concept_retrying                   | success
+queued    | fail         | other   | =         |                                    | ignored
+queued    | fail         | unnamed | =         |                                    | ignored
+queued    | progress     | current | published | concept_started                    | success
+queued    | progress     | other   | =         |                                    | ignored
+queued    | progress     | unnamed | queued    |                                    | success
+queued    | expire       | current | =         |                                    |
+queued    | expire       | other   | =         |                                    |
+queued    | hold_expired | current | =         |                                    |
+queued    | hold_expired | other   | =         |                                    |
+queued    | retry        | unnamed | =         |                                    | 409
+queued    | cancel       | unnamed | cancelled | chapter_cancelled                  | cancelled
+published | start        | current | published | concept_started                    | run
+published | start        | other   | =         |                                    | superseded
+published | finish       | current | completed | concept_completed                  | success
+published | finish       | other   | completed | concept_completed                  | success
+published | finish       | unnamed | completed | concept_completed                  | success
+published | fail         | current | queued    | concept_retrying                   | success
+published | fail         | other   | =         |                                    | ignored
+published | fail         | unnamed | queued    | concept_retrying                   | success
+published | progress     | current | published | concept_started                    | success
+published | progress     | other   | =         |                                    | ignored
+published | progress     | unnamed | published | concept_started                    | success
+published | expire       | current | queued    | concept_timeout, concept_retrying  |
+published | expire       | other   | =         |                                    |
+published | hold_expired | current | queued    |                                    |
+published | hold_expired | other   | =         |                                    |
+published | retry        | unnamed | =         |                                    | 409
+published | cancel       | unnamed | cancelled | chapter_cancelled                  | cancelled
+completed | start        | current | =         |                                    | completed
+completed | start        | other   | =         |                                    | completed
+completed | finish       | current | =         |                                    | duplicate
+completed | finish       | other   | =         |                                    | duplicate
+completed | finish       | unnamed | =         |                                    | duplicate
+completed | fail         | current | =         |                                    | ignored
+completed | fail         | other   | =         |                                    | ignored
+completed | fail         | unnamed | =         |                                    | ignored
+completed | progress     | current | =         |                                    | ignored, useless
+completed | progress     | other   | =         |                                    | ignored, useless
+completed | progress     | unnamed | =         |                                    | ignored, useless
+completed | expire       | current | =         |                                    |
+completed | expire       | other   | =         |                                    |
+completed | hold_expired | current | =         |                                    |
+completed | hold_expired | other   | =         |                                    |
+completed | retry        | unnamed | =         |                                    | 409
+completed | cancel       | unnamed | completed | chapter_cancelled                  | cancelled
+failed    | start        | current | =         |                                    | superseded
+failed    | start        | other   | =         |                                    | superseded
+failed    | finish       | current | completed | concept_completed                  | success
+failed    | finish       | other   | completed | concept_completed                  | success
+failed    | finish       | unnamed | completed | concept_completed                  | success
+failed    | fail         | current | =         |                                    | ignored
+failed    | fail         | other   | =         |                                    | ignored
+failed    | fail         | unnamed | =         |                                    | ignored
+failed    | progress     | current | =         |                                    | ignored
+failed    | progress     | other   | =         |                                    | ignored
+failed    | progress     | unnamed | =         |                                    | ignored
+failed    | expire       | current | =         |                                    |
+failed    | expire       | other   | =         |                                    |
+failed    | hold_expired | current | =         |                                    |
+failed    | hold_expired | other   | =         |                                    |
+failed    | retry        | unnamed | queued    | chapter_retrying                   | retrying
+failed    | cancel       | unnamed | failed    | chapter_cancelled                  | cancelled
+cancelled | start        | current | =         |                                    | cancelled
+cancelled | start        | other   | =         |                                    | cancelled
+cancelled | finish       | current | =         |                                    | ignored
+cancelled | finish       | other   | =         |                                    | ignored
+cancelled | finish       | unnamed | =         |                                    | ignored
+cancelled | fail         | current | =         |                                    | ignored
+cancelled | fail         | other   | =         |                                    | ignored
+cancelled | fail         | unnamed | =         |                                    | ignored
+cancelled | progress     | current | =         |                                    | ignored, useless
+cancelled | progress     | other   | =         |                                    | ignored, useless
+cancelled | progress     | unnamed | =         |                                    | ignored, useless
+cancelled | expire       | current | =         |                                    |
+cancelled | expire       | other   | =         |                                    |
+cancelled | hold_expired | current | =         |                                    |
+cancelled | hold_expired | other   | =         |                                    |
+cancelled | retry        | unnamed | =         |                                    | 409
+cancelled | cancel       | unnamed | =         |                                    | already
 `
 
 /** Who can be named: our own inputs and `-start` always name their work, a client’s never do. */
 const NAMES: Record<JobInput, readonly (typeof MATCHES)[number][]> = {
-  published: ['current', 'other'],
   start: ['current', 'other'],
   finish: MATCHES,
   fail: MATCHES,
   progress: MATCHES,
   expire: ['current', 'other'],
-  lapse: ['current', 'other'],
+  hold_expired: ['current', 'other'],
   retry: ['unnamed'],
   cancel: ['unnamed'],
 }
@@ -189,7 +178,7 @@ for (const row of rows) {
 
 t.test('what names nothing is never taken for the current work where a name is needed', async (t) => {
   for (const status of JOB_STATUSES)
-    for (const input of ['published', 'start', 'expire', 'lapse'] as const)
+    for (const input of ['start', 'expire', 'hold_expired'] as const)
       t.equal(actionOf(status, input, 'unnamed'), actionOf(status, input, 'other'), `${status} ${input}`)
 })
 
@@ -253,11 +242,9 @@ function commandOf(input: JobInput, named: { jobId?: string; attempt?: number })
   const chapterId = 1
   const work = { chapterId, kind: 'concept', jobId: '', attempt: 0, ...named } as const
   switch (input) {
-    case 'published':
-      return { type: 'published', chapterId, jobs: [{ ...work, publishedAt: LATER }] }
     case 'start':
     case 'expire':
-    case 'lapse':
+    case 'hold_expired':
       return { type: input, ...work }
     case 'finish':
       return finishOf('concept', named)

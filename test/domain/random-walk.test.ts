@@ -19,11 +19,11 @@ import {
   decideOn,
   failOf,
   finishOf,
+  markedPublished,
   NOON,
   namesOf,
   POLICY,
   progressOf,
-  publishedOf,
 } from '../support/chapters.js'
 import { seeded } from '../support/random.js'
 
@@ -84,7 +84,14 @@ function walk(seed: number, log: string[]): string[] {
     // Mostly forwards, over every duration of the policy; a little back, as clocks of other nodes are.
     now += pick([0, 1, 500, 5000, POLICY.heartbeatMs, POLICY.timeoutMs, POLICY.queueTimeoutMs, -700])
     for (const { jobId, attempt } of jobsOf(state)) memory.works.push({ jobId, attempt })
-    const command = randomCommand(state, memory, now, random, pick)
+    if (random() < 0.15) {
+      const kinds = random() < 0.5 ? JOB_KINDS : [pick(JOB_KINDS)]
+      log.push(`${now - NOON} published ${kinds}`)
+      state = markedPublished(state, kinds, now)
+      checkState(state)
+      continue
+    }
+    const command = randomCommand(state, memory, random, pick)
     log.push(`${now - NOON} ${JSON.stringify(command)}`)
     let decision: Decision
     try {
@@ -115,7 +122,6 @@ function walk(seed: number, log: string[]): string[] {
 function randomCommand(
   state: ChapterState,
   memory: Memory,
-  now: number,
   random: () => number,
   pick: <T>(items: readonly T[]) => T,
 ): ChapterCommand {
@@ -125,18 +131,14 @@ function randomCommand(
   const work = random() < 0.7 ? current : pick(memory.works)
   const named = pick([{}, work, work, { jobId: work.jobId }, { attempt: work.attempt }])
   const type = pick([
-    ...(['published', 'published', 'start', 'start', 'finish', 'progress', 'progress'] as const),
-    ...(['fail', 'fail', 'fail', 'expire', 'expire', 'lapse', 'retry'] as const),
+    ...(['start', 'start', 'finish', 'progress', 'progress', 'fail', 'fail', 'fail'] as const),
+    ...(['expire', 'expire', 'hold_expired', 'retry'] as const),
     ...(random() < 0.1 ? (['cancel'] as const) : []),
   ])
   switch (type) {
-    case 'published':
-      return random() < 0.5
-        ? publishedOf(state, JOB_KINDS, now)
-        : { type, chapterId, jobs: [{ kind, ...work, publishedAt: now - 3 }] }
     case 'start':
     case 'expire':
-    case 'lapse':
+    case 'hold_expired':
       return { type, chapterId, kind, ...work }
     case 'finish':
       return finishOf(kind, named)
@@ -253,8 +255,8 @@ function checkState(state: ChapterState): void {
     ok(job.progress >= 0 && job.progress <= 100)
     same(job.deadlineAt !== null, job.status === 'published', 'a deadline is a published job’s')
     ok(job.status !== 'cancelled' || state.status === 'cancelled')
-    if (job.status === 'completed') same([job.progress, job.failure], [100, null])
-    if (job.status === 'failed') ok(job.failure !== null)
+    if (job.status === 'completed') same([job.progress, job.reason, job.error], [100, null, null])
+    if (job.status === 'failed') ok(job.reason !== null)
     if (job.startedAt === null) ok(job.lastSignAt === null)
     ok(job.status !== 'queued' || job.lastSignAt === null)
   }

@@ -10,7 +10,7 @@ type Tap = Parameters<typeof recordFeed>[0]
 function slowLog(t: Tap) {
   const log = new FakeLog()
   for (let count = 8; count > 0; count--) log.commit(1)
-  const { feed, heard } = recordFeed(t, log, { holeMs: 1_000_000_000 })
+  const { feed, bus, deliver, heard } = recordFeed(t, log, { holeMs: 1_000_000_000 })
   const reads: {
     after: number
     answer: (page: LogPage | undefined) => void
@@ -34,30 +34,30 @@ function slowLog(t: Tap) {
       onCaughtUp: (entrance) => entrances.push(entrance),
     })
   const replayed = () => entrances.map(({ missed }) => missed.map(({ payload }) => payload.seq))
-  return { log, feed, heard, reads, answer, enter, entrances, replayed }
+  return { log, feed, bus, deliver, heard, reads, answer, enter, entrances, replayed }
 }
 
 t.test('a newcomer is given what follows its cursor, and then hears the rest', async (t) => {
-  const { log, feed, heard, answer, enter, replayed } = slowLog(t)
+  const { log, deliver, heard, answer, enter, replayed } = slowLog(t)
   const entering = enter(5)
   await answer()
   t.equal(await entering, true)
   t.same(replayed(), [[6, 7, 8]])
-  feed.deliver([log.commit(1)])
+  deliver([log.commit(1)])
   t.same(heard(), [9])
 })
 
 t.test('what is committed during the read is neither lost nor heard twice', async (t) => {
-  const { log, feed, heard, reads, answer, enter, replayed } = slowLog(t)
+  const { log, deliver, heard, reads, answer, enter, replayed } = slowLog(t)
   const entering = enter(5)
   await waitFor('the read', () => reads.length === 1)
   const page = log.page(1, 5)
-  feed.deliver([log.commit(1)])
+  deliver([log.commit(1)])
   await answer(page)
   await answer()
   await entering
   t.same(replayed(), [[6, 7, 8, 9]])
-  feed.deliver([log.commit(1)])
+  deliver([log.commit(1)])
   t.same(heard(), [9, 10], 'the 9 was heard before anyone was in')
 })
 

@@ -1,8 +1,10 @@
 /**
- * A log in memory that answers as the store does, and a feed over it that writes down what its room hears.
+ * A log in memory that answers as the store does, a bus on which the test is the other nodes, and a feed over both that
+ * writes down what its rooms hear.
  */
 import type { Test } from 'tap'
 import type { ChapterEvent, EventName } from '../../src/contract/event.js'
+import type { BusListener } from '../../src/feed/bus.js'
 import { createFeed, type Feed, type FeedEntry, type FeedOptions } from '../../src/feed/feed.js'
 import type { EventStore, LogCursor, LogPage } from '../../src/store/events.js'
 
@@ -72,8 +74,46 @@ export function eventOf(chapterId: number, seq: number, name: EventName = 'conce
   return { name, payload: { chapter_id: chapterId, seq } } as ChapterEvent
 }
 
+export interface FakeBus extends NonNullable<FeedOptions['bus']> {
+  /** What the feed published. */
+  readonly published: FeedEntry[]
+  /** Chapters whose channels are subscribed. */
+  readonly channels: Set<number>
+  isComplete: boolean
+  /** Entries of other nodes, whether or not somebody here subscribed to their channels. */
+  deliver(entries: FeedEntry[]): void
+  miss(chapterId?: number): void
+}
+
+/** Subscriptions are confirmed at once. */
+export function fakeBus(): FakeBus {
+  let listener: BusListener | undefined
+  const published: FeedEntry[] = []
+  const channels = new Set<number>()
+  return {
+    published,
+    channels,
+    isComplete: true,
+    publish: (entries) => published.push(...entries),
+    async subscribe(chapterId) {
+      channels.add(chapterId)
+    },
+    unsubscribe: (chapterId) => channels.delete(chapterId),
+    listen(added) {
+      listener = added
+    },
+    deliver(entries) {
+      for (const entry of entries) listener?.onEntry(entry)
+    },
+    miss: (chapterId) => listener?.onMissed(chapterId),
+  }
+}
+
 export interface RecordedFeed {
   feed: Feed
+  bus: FakeBus
+  /** Entries that other nodes committed. */
+  deliver: FakeBus['deliver']
   /** What the sockets of a chapter heard: the seq of an event, `40%` for progress. */
   heard(chapterId?: number): (number | string)[]
   errors: unknown[]
@@ -83,8 +123,10 @@ export interface RecordedFeed {
 export function recordFeed(t: Test, log: FakeLog, options: Partial<FeedOptions> = {}): RecordedFeed {
   const heard = new Map<number, (number | string)[]>()
   const errors: unknown[] = []
+  const bus = fakeBus()
   const feed = createFeed({
     events: log,
+    bus,
     holeMs: 10,
     repairMs: 1_000_000_000,
     toRoom(chapterId, _name, payload) {
@@ -95,7 +137,7 @@ export function recordFeed(t: Test, log: FakeLog, options: Partial<FeedOptions> 
     ...options,
   })
   t.teardown(() => feed.close())
-  return { feed, errors, heard: (chapterId = 1) => heard.get(chapterId) ?? [] }
+  return { feed, bus, deliver: bus.deliver, errors, heard: (chapterId = 1) => heard.get(chapterId) ?? [] }
 }
 
 function emptyChapter(chapterId: number): LogPage & { version: number } {

@@ -18,31 +18,31 @@ function openRoom(t: Tap, { progressMs = 0 } = {}) {
 }
 
 t.test('progress that is not newer than the last is dropped', async (t) => {
-  const { feed, heard, progress } = openRoom(t)
+  const { deliver, heard, progress } = openRoom(t)
   const first = progress(10)
   const second = progress(20)
-  feed.deliver([second])
-  feed.deliver([second])
-  feed.deliver([first])
-  feed.deliver([{ chapterId: 1, events: [], progress: null }])
+  deliver([second])
+  deliver([second])
+  deliver([first])
+  deliver([{ chapterId: 1, events: [], progress: null }])
   t.same(heard(), ['20%'])
 })
 
 t.test('progress goes down when a newer write says so: a retry starts again', async (t) => {
-  const { feed, heard, progress } = openRoom(t)
-  feed.deliver([progress(60)])
-  feed.deliver([progress(33)])
+  const { deliver, heard, progress } = openRoom(t)
+  deliver([progress(60)])
+  deliver([progress(33)])
   t.same(heard(), ['60%', '33%'])
 })
 
 t.test('progress is sent ten times a second at most, and the last one always', async (t) => {
-  const { feed, heard, times, progress, room } = openRoom(t, { progressMs: 100 })
+  const { deliver, heard, times, progress, room } = openRoom(t, { progressMs: 100 })
   let percent = 0
   await waitFor(
     'five updates are heard',
     () => {
       percent += 0.5
-      feed.deliver([progress(percent)])
+      deliver([progress(percent)])
       return times.length >= 5
     },
     { everyMs: 5 },
@@ -58,57 +58,57 @@ t.test('progress is sent ten times a second at most, and the last one always', a
 })
 
 t.test('progress that waits is sent before the end of the run rather than after it', async (t) => {
-  const { log, feed, heard, progress } = openRoom(t, { progressMs: 100 })
-  feed.deliver([progress(10)])
-  feed.deliver([progress(50)])
+  const { log, feed, deliver, heard, progress } = openRoom(t, { progressMs: 100 })
+  deliver([progress(10)])
+  deliver([progress(50)])
   t.same(heard(), ['10%'])
-  feed.deliver([log.commit(1, ['quiz_completed'])])
-  feed.deliver([log.commit(1, ['chapter_cancelled'])])
+  deliver([log.commit(1, ['quiz_completed'])])
+  deliver([log.commit(1, ['chapter_cancelled'])])
   t.same(heard(), ['10%', 2, '50%', 3])
 
   const marker = feed.open(2)
   marker.absorb(undefined)
-  feed.deliver([log.commit(2, [], 1)])
-  feed.deliver([log.commit(2, [], 2)])
+  deliver([log.commit(2, [], 1)])
+  deliver([log.commit(2, [], 2)])
   await waitFor('a later update is sent', () => heard(2).length === 2)
   t.same(heard(), ['10%', 2, '50%', 3], 'and not again when its time comes')
 })
 
 t.test('the progress of the write that ends the run comes before its end', async (t) => {
-  const { log, feed, heard } = openRoom(t, { progressMs: 100 })
-  feed.deliver([log.commit(1, ['concept_completed'], 66)])
-  feed.deliver([log.commit(1, ['quiz_completed', 'all_completed'], 100)])
+  const { log, deliver, heard } = openRoom(t, { progressMs: 100 })
+  deliver([log.commit(1, ['concept_completed'], 66)])
+  deliver([log.commit(1, ['quiz_completed', 'all_completed'], 100)])
   t.same(heard(), [2, '66%', 3, '100%', 4])
 })
 
 t.test('after the end nothing is heard of progress from before it', async (t) => {
-  const { log, feed, heard, progress } = openRoom(t)
+  const { log, deliver, heard, progress } = openRoom(t)
   const late = progress(50)
-  feed.deliver([log.commit(1, ['quiz_completed', 'all_completed'], 100)])
-  feed.deliver([late])
+  deliver([log.commit(1, ['quiz_completed', 'all_completed'], 100)])
+  deliver([late])
   t.same(heard(), [2, '100%', 3])
 })
 
 t.test('after the end nothing is heard of progress that a cancellation overtook', async (t) => {
-  const { log, feed, heard, progress } = openRoom(t)
+  const { log, deliver, heard, progress } = openRoom(t)
   const late = progress(50)
-  feed.deliver([log.commit(1, ['chapter_cancelled'])])
-  feed.deliver([late])
+  deliver([log.commit(1, ['chapter_cancelled'])])
+  deliver([late])
   t.same(heard(), ['50%', 2], 'the end carried it')
 })
 
 t.test('after the end newer progress is heard: a retry', async (t) => {
-  const { log, feed, heard, progress } = openRoom(t)
-  feed.deliver([log.commit(1, ['chapter_failed'], 66)])
-  feed.deliver([log.commit(1, ['chapter_retrying'], 33)])
-  feed.deliver([progress(40)])
+  const { log, deliver, heard, progress } = openRoom(t)
+  deliver([log.commit(1, ['chapter_failed'], 66)])
+  deliver([log.commit(1, ['chapter_retrying'], 33)])
+  deliver([progress(40)])
   t.same(heard(), ['66%', 2, 3, '33%', '40%'])
 })
 
 t.test('a room knows the latest progress, sent or not, for those who join', async (t) => {
-  const { feed, room, heard, progress } = openRoom(t, { progressMs: 100_000 })
-  feed.deliver([progress(10)])
-  feed.deliver([progress(20)])
+  const { feed, deliver, room, heard, progress } = openRoom(t, { progressMs: 100_000 })
+  deliver([progress(10)])
+  deliver([progress(20)])
   t.same(heard(), ['10%'])
   t.match(feed.open(1).progress, { update: { progress: 20 } })
   t.match(room.progress, { update: { progress: 20 } })
@@ -116,9 +116,9 @@ t.test('a room knows the latest progress, sent or not, for those who join', asyn
 
 t.test('progress waits until the log was read', async (t) => {
   const log = new FakeLog()
-  const { feed, heard } = recordFeed(t, log)
+  const { feed, deliver, heard } = recordFeed(t, log)
   const room = feed.open(1)
-  feed.deliver([log.commit(1, [], 10)])
+  deliver([log.commit(1, [], 10)])
   t.same(heard(), [])
   room.absorb(log.page(1))
   t.same(heard(), ['10%'])

@@ -3,7 +3,7 @@ import t from 'tap'
 import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
 import { buildTestApp } from '../support/app.js'
 import { createChapter } from '../support/client.js'
-import { memoryDatabase } from '../support/database.js'
+import { embeddedDatabase } from '../support/database.js'
 import { tell } from '../support/stock-client.js'
 
 const LIMIT_MS = 50
@@ -62,7 +62,7 @@ const FINISHES: Record<string, string> = {
 }
 
 t.test(`a body of 1 MB that is refused costs less than ${LIMIT_MS} ms`, { timeout: 300_000 }, async (t) => {
-  const { app, url } = await buildTestApp(t, {}, { database: await memoryDatabase(t) })
+  const { app, url } = await buildTestApp(t, {}, { database: await embeddedDatabase(t) })
   const id = await createChapter(url)
   const cases = [
     ...Object.entries(CREATES).map(([name, body]) => [name, '/v1/chapter/', body] as const),

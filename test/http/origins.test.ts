@@ -7,7 +7,7 @@ import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
 import { buildTestApp, type TestApp } from '../support/app.js'
 import { connectSocket } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
-import { memoryDatabase } from '../support/database.js'
+import { embeddedDatabase } from '../support/database.js'
 import { openRawHttp, requestText } from '../support/raw-http.js'
 
 const ALLOWED = 'https://school.example'
@@ -21,7 +21,7 @@ const FOREIGN = [
   'https://school.example, https://evil.example',
 ]
 const testApp = await buildTestApp(t, { CORS_ORIGIN: ALLOWED })
-const embedded = await buildTestApp(t, { CORS_ORIGIN: ALLOWED }, { database: await memoryDatabase(t) })
+const embedded = await buildTestApp(t, { CORS_ORIGIN: ALLOWED }, { database: await embeddedDatabase(t) })
 const APPS: Record<string, TestApp> = { PostgreSQL: testApp, 'the embedded database': embedded }
 
 const HANDSHAKE = '/socket.io/?EIO=4&transport=polling'

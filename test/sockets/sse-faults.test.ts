@@ -42,7 +42,7 @@ async function serveEvents(t: Tap, wrap: (readPage: PageReader) => PageReader = 
   const commit = (bytes = 0) => {
     const entry = log.commit(1)
     for (const { payload } of entry.events) payload.message = 'x'.repeat(bytes)
-    feed.deliver([entry])
+    feed.publish([entry])
   }
   return { log, feed, app, url: `${url}/v1/chapter/1/events`, connections, close, commit }
 }

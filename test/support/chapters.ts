@@ -72,7 +72,8 @@ export const COMPLETED = { status: 'completed', deadlineAt: null, progress: 100 
 export const FAILED = {
   status: 'failed',
   deadlineAt: null,
-  failure: { reason: 'refused', error: 'no' },
+  reason: 'refused',
+  error: 'no',
 } as const
 export const CANCELLED = { status: 'cancelled', deadlineAt: null } as const
 export const QUEUED = { status: 'queued', deadlineAt: null } as const
@@ -141,13 +142,25 @@ export function expireOf(state: ChapterState, kind: JobKind) {
   return { type: 'expire', chapterId: 1, kind, ...workOf(state, kind) } as const
 }
 
-export function lapseOf(state: ChapterState, kind: JobKind) {
-  return { type: 'lapse', chapterId: 1, kind, ...workOf(state, kind) } as const
+export function holdExpiredOf(state: ChapterState, kind: JobKind) {
+  return { type: 'hold_expired', chapterId: 1, kind, ...workOf(state, kind) } as const
 }
 
-export function publishedOf(state: ChapterState, kinds: readonly JobKind[], publishedAt: number) {
-  const jobs = kinds.map((kind) => ({ kind, ...workOf(state, kind), publishedAt }))
-  return { type: 'published', chapterId: 1, jobs } as const
+/** The chapter after the store marked these jobs published, which takes no decision. */
+export function markedPublished(
+  state: ChapterState,
+  kinds: readonly JobKind[],
+  publishedAt: number,
+): ChapterState {
+  const jobs = { ...state.jobs }
+  for (const kind of kinds)
+    if (jobs[kind].status === 'queued')
+      jobs[kind] = {
+        ...jobs[kind],
+        status: 'published',
+        deadlineAt: publishedAt + POLICY.queueTimeoutMs,
+      }
+  return frozen({ ...state, jobs })
 }
 
 export function namesOf(decision: { events: readonly { name: string }[] }): string[] {

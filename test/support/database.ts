@@ -9,7 +9,7 @@ import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import type { Test } from 'tap'
-import { type Database, openEmbeddedDatabase } from '../../src/store/database.js'
+import { type Database, openEmbeddedDatabase, PLANNING } from '../../src/store/database.js'
 import { MIGRATIONS_DIR } from '../../src/store/migrations.js'
 import type { Db } from '../../src/store/prepared.js'
 import { copyEmbeddedDatabase } from './embedded.js'
@@ -28,7 +28,7 @@ export function postgresUrl(t: Test): Promise<string> {
 
 /** One more pool of connections to a database, as another node would have it. */
 export function connectPostgres(t: Test, url: string, max = 4): Database {
-  const client = postgres(url, { max, onnotice() {} })
+  const client = postgres(url, { max, connection: { ...PLANNING }, onnotice() {} })
   const close = () => client.end({ timeout: 5 })
   t.teardown(close)
   return {

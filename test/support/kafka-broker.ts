@@ -49,12 +49,14 @@ async function startMock({ directory, installation, user, env, keep }: ServiceRu
   if (broker.pid !== undefined) keep(broker.pid, 'SIGKILL')
   const ended = new AbortController()
   broker.on('error', (error) => ended.abort(error))
-  broker.on('exit', (code) =>
-    ended.abort(new Error(`kcat ended with code ${code}: ${readFileSync(log, 'utf8')}`)),
-  )
+  const onExit = (code: number | null) =>
+    ended.abort(new Error(`kcat ended with code ${code}: ${readFileSync(log, 'utf8')}`))
+  broker.on('exit', onExit)
   const address = () => /replaced with ([\d.]+:\d+)/.exec(readFileSync(log, 'utf8'))?.[1]
   const brokers = await waitFor('kcat’s mock broker to say its address', address, { signal: ended.signal })
   await waitFor('the mock broker to answer', () => kafkaVersion(brokers), { signal: ended.signal })
+  // At the end of the run it is killed, and its log is gone.
+  broker.off('exit', onExit)
   broker.unref()
   return brokers
 }

@@ -1,5 +1,7 @@
 /** A message as a worker gets it. */
 import type { GenerationMessage } from '../../src/contract/generation.js'
+import type { Message } from '../../src/dispatch/message.js'
+import { traceparentOf } from '../../src/dispatch/traceparent.js'
 
 export const MESSAGE: GenerationMessage = {
   job_id: '6f0d8a3e-4d0e-4b53-9a39-3f1b0d2c7a11',
@@ -22,4 +24,18 @@ export const MESSAGE: GenerationMessage = {
     fail_url: 'http://localhost/v1/chapter/1/concept-fail',
     progress_url: 'http://localhost/v1/chapter/1/progress',
   },
+}
+
+/** The message as a queue is given it. */
+export function withHeaders<Value extends GenerationMessage>(value: Value): Message<Value> {
+  const { job_id, attempt } = value
+  return {
+    value,
+    headers: {
+      'content-type': 'application/json',
+      'job-id': job_id,
+      attempt: String(attempt),
+      traceparent: traceparentOf(job_id),
+    },
+  }
 }

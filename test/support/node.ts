@@ -13,9 +13,10 @@ import {
 } from '../../src/chapters/commit-group.js'
 import type { ChapterEvent } from '../../src/contract/event.js'
 import type { JobKind, JobResults } from '../../src/contract/job.js'
+import type { CreatedChapter } from '../../src/domain/chapter.js'
 import type { ChapterCommand, FinishResult } from '../../src/domain/command.js'
 import type { NewChapter } from '../../src/domain/create.js'
-import { type ChapterStore, type CreatedChapter, createChapterStore } from '../../src/store/chapters.js'
+import { type ChapterStore, createChapterStore } from '../../src/store/chapters.js'
 import type { Database } from '../../src/store/database.js'
 import { createEventStore, type EventStore } from '../../src/store/events.js'
 import { createJobStore, type JobStore } from '../../src/store/jobs.js'
@@ -250,7 +251,6 @@ export function memoryStore(): MemoryStore {
         const { createId, quizIds, idempotency } = creation
         const { ownerId, conceptId, exerciseId, quizCount, status, createdAt } = state
         const chapter = {
-          createId,
           chapterId: state.id,
           conceptId,
           exerciseId,

@@ -11,6 +11,8 @@ export interface TcpProxy {
   readonly port: number
   /** Connections that were accepted, in all. */
   readonly accepted: number
+  /** Is told of everything that the target answers, in pieces as they come. */
+  onAnswer(listener: (bytes: Buffer) => void): void
   /** From now on nothing passes, in either direction, and new connections are accepted into silence. */
   stall(): void
   /** What was held back passes, and everything after it. */
@@ -26,6 +28,7 @@ export interface TcpProxy {
 export async function tcpProxy(t: Test, target: { host: string; port: number }): Promise<TcpProxy> {
   let state: 'forwarding' | 'stalled' | 'cut' = 'forwarding'
   let accepted = 0
+  const listeners: ((bytes: Buffer) => void)[] = []
   const pairs = new Set<{ near: Socket; far: Socket }>()
   const abandoned = new Set<{ near: Socket; far: Socket }>()
 
@@ -46,6 +49,9 @@ export async function tcpProxy(t: Test, target: { host: string; port: number }):
     far.on('close', end)
     near.pipe(far)
     far.pipe(near)
+    far.on('data', (bytes: Buffer) => {
+      for (const listener of listeners) listener(bytes)
+    })
     if (state === 'stalled') hold(pair)
   })
   server.listen(0, '127.0.0.1')
@@ -70,6 +76,7 @@ export async function tcpProxy(t: Test, target: { host: string; port: number }):
     get accepted() {
       return accepted
     },
+    onAnswer: (listener) => void listeners.push(listener),
     stall() {
       state = 'stalled'
       for (const pair of pairs) hold(pair)

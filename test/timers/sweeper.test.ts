@@ -51,7 +51,7 @@ t.test('a job whose process died is queued again under the same attempt, and tol
   const before = await node.chapters.readChapter(id)
   const jobId = before?.jobs.concept.jobId ?? ''
   await node.submit({ type: 'start', chapterId: id, kind: 'concept', jobId, attempt: 1 })
-  await node.jobs.hold([jobId], clock.now() + 9000)
+  await node.jobs.hold([{ chapterId: id, kind: 'concept', jobId }], clock.now() + 9000)
   clock.advance(9000)
   const after = await waitFor('the job to be queued', async () => {
     const state = await node.chapters.readChapter(id)
@@ -131,7 +131,7 @@ t.test('a sweep that fails is followed by another', async (t) => {
     throw new Error('the database is away')
   }
   const sweeper = createSweeper({
-    jobs: { claimOverdue: never, claimLapsed: never },
+    jobs: { claimOverdue: never, claimExpiredHolds: never },
     events: { deleteLogsEndedBefore: never, deleteKeysBefore: never },
     groups: { submit: never },
     now: Date.now,
@@ -168,13 +168,14 @@ async function sweptBy(t: Test, count: number) {
   })
   const published = async (chapterId: number, attempt: number) => {
     const state = await node.chapters.readChapter(chapterId)
-    const jobs = JOB_KINDS.map((kind) => ({
+    const attempts = JOB_KINDS.map((kind) => ({
+      chapterId,
       kind,
       jobId: state?.jobs[kind].jobId ?? '',
       attempt,
-      publishedAt: clock.now(),
+      deadlineAt: clock.now() + POLICY.queueTimeoutMs,
     }))
-    await node.submit({ type: 'published', chapterId, jobs })
+    await node.jobs.markPublished(attempts)
   }
   return { node, nodes, clock, database, published, check: () => checkLogs(t, database, nodes) }
 }
