@@ -6,8 +6,9 @@ import type { Note } from './mend.js'
 
 /** What PostgreSQL can keep: NUL is removed, half a character becomes U+FFFD. Commands of LaTeX are taken back. */
 export function cleanText(text: string, note: Note): string {
-  const storable = text.replaceAll('\0', '').toWellFormed()
-  if (storable !== text) note('characters')
+  const isStorable = text.isWellFormed() && !text.includes('\0')
+  const storable = isStorable ? text : text.replaceAll('\0', '').toWellFormed()
+  if (!isStorable) note('characters')
   const mended = mendControls(storable)
   if (mended !== storable) note('latex')
   return mended
@@ -15,6 +16,9 @@ export function cleanText(text: string, note: Note): string {
 
 /** What programs and models write when they have nothing to write. */
 const NOTHING = new Set(['undefined', 'null', 'NaN', '[object Object]', 'TBD', 'TODO', 'N/A', 'n/a'])
+
+/** Longest text that is looked at for such a word. */
+const MAX_NOTHING = 200
 
 /** Only spaces, or characters that nobody sees. */
 export function isBlank(text: string): boolean {
@@ -30,7 +34,9 @@ export function saysNothing(text: string): boolean {
 
 /** As `saysNothing`; prose of signs alone (`---`) says nothing either. */
 export function isNoProse(text: string): boolean {
-  return saysNothing(text) || !/[\p{L}\p{N}\p{So}]/u.test(text)
+  if (!/[\p{L}\p{N}\p{So}]/u.test(text)) return true
+  // With a letter in it, only a short text can be one of those.
+  return text.trim().length <= MAX_NOTHING && saysNothing(text)
 }
 
 /**

@@ -4,7 +4,7 @@
  * a body; path and query parameters, which are text, become the integers and booleans that they spell.
  */
 import type { TSchema } from '@sinclair/typebox'
-import { Ajv, type ErrorObject } from 'ajv'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import ajvFormats from 'ajv-formats'
 import type { Violation } from './problem.js'
 
@@ -37,7 +37,8 @@ export type Check = (value: unknown) => Violation[]
 export function compileCheck(schema: TSchema, part = 'body'): Check {
   const root = PARTS[part] ?? `/${part}`
   const isValid = quick.compile(schema)
-  const validate = thorough.compile(schema)
+  // Compiled when the first value is refused: most schemas never refuse one.
+  let validate: ValidateFunction | undefined
   const known = schema.properties === undefined ? undefined : Object.keys(schema.properties)
   return (value) => {
     if (part === 'params' || part === 'querystring') spellOut(schema, value)
@@ -45,13 +46,14 @@ export function compileCheck(schema: TSchema, part = 'body'): Check {
     const isOfShape = isValid(value)
     if (!isOfShape) {
       const isLarge = hasMoreParts(value, MAX_THOROUGH_PARTS)
+      validate ??= thorough.compile(schema)
       const check = isLarge ? isValid : validate
       if (isLarge || !check(value)) violations.push(...violationsOf(check.errors ?? [], root))
       // Refused already: its texts could hold the event loop up for longer than they are worth.
       if (isLarge) return shortenedAll(violations)
     }
     checkText(value, root, known, violations)
-    return shortenedAll(violations)
+    return violations.length === 0 ? violations : shortenedAll(violations)
   }
 }
 
