@@ -94,7 +94,7 @@ t.test('an offered job and a claimed one make the same message', async (t) => {
   )
 })
 
-t.test('jobs that could not be sent stay queued, and go out when their lease has lapsed', async (t) => {
+t.test('jobs that could not be sent stay queued, and go out when their lease has expired', async (t) => {
   const { queue, node, clock, lines, publishedOf } = await dispatching(t)
   queue.before = () => {
     throw new Error('no broker')
