@@ -1,5 +1,5 @@
 /**
- * Many small requests as few large ones: while one is under way the next gathers, without any timer, so that a
+ * Many small requests as few large ones: while one is under way the next one fills, without any timer, so that a
  * lone request waits for nobody and a storm of them is a handful.
  *
  * A batch is bounded, and the event loop turns between two: answering thousands of requests at once would let
@@ -12,7 +12,7 @@ export type Batcher<Item, Reply> = (item: Item) => Promise<Reply>
 /** Some milliseconds of work, for one statement and for whoever is answered. */
 const MAX_BATCH = 50
 
-/** How long a flood is gathered at most, ms; a batch has to be worth its statement. */
+/** How long a flood is collected at most, ms; a batch has to be worth its statement. */
 const GATHER_MS = 20
 
 /** A connection says one thing a turn, and not each is an item of this batch. */
@@ -45,13 +45,13 @@ export function createBatcher<Item, Reply>(
       } catch (error) {
         for (const { reject } of batch) reject(error)
       }
-      await gather()
+      await collect()
     }
     isRunning = false
   }
 
   /** Lets the event loop turn, once or until nothing new comes for some turns. */
-  async function gather(): Promise<void> {
+  async function collect(): Promise<void> {
     const until = performance.now() + GATHER_MS
     let quiet = 0
     do {

@@ -3,6 +3,7 @@
  * jittered, growing, capped pause between attempts, until it is closed.
  */
 import { backoffMs } from './backoff.js'
+import { abortable } from './deadline.js'
 
 export interface ReconnectingOptions<T> {
   /** In log lines: “Kafka”. */
@@ -141,22 +142,5 @@ export function keepConnected<T>(options: ReconnectingOptions<T>): Reconnecting<
       life.abort(new Error(`${name} was closed`))
       await attempt.catch(() => {})
     },
-  }
-}
-
-/** Settles as `promise` does, or rejects with the signal’s reason, whichever comes first. */
-export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  // What comes after an abort is nobody’s business any more.
-  promise.catch(() => {})
-  signal.throwIfAborted()
-  let abort = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

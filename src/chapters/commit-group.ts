@@ -14,6 +14,7 @@
  * again on what is stored, and the feed’s repair and the lease’s end stand in for `onCommit`.)
  */
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
+import { backoffMs } from '../async/backoff.js'
 import type { GenerationPolicy } from '../config/config.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
@@ -276,9 +277,9 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       return false
     })
     if (again.length === 0) return
-    const [first, last] = WAIT_MS[why]
+    const [retryBaseMs, retryMaxMs] = WAIT_MS[why]
     const tries = Math.max(...again.map((waiting) => waiting.tries[why]))
-    const waitMs = random() * Math.min(last, first * 2 ** (tries - 1))
+    const waitMs = backoffMs(tries + 1, { retryBaseMs, retryMaxMs }, random)
     void delay(waitMs).then(() => {
       queue.unshift(...again)
       if (!isRunning) void run()

@@ -5,7 +5,7 @@
  *   shall not rejoin by itself), so nothing that was had is sent again.
  * - A join without an answer is asked again; one that the server refuses for good ends its room.
  * - A connection may be dead without an error (sleep, another network). When the page is shown again, the
- *   network is back or the clock jumped, the server is asked for a sign of life, and a silent connection is
+ *   network is back or the clock jumped, the server is asked for a heartbeat, and a silent connection is
  *   replaced at once.
  */
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'

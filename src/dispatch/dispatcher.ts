@@ -14,7 +14,7 @@ import type { JobQueue } from './queue.js'
 export const LEASE_MS = 15_000
 const SEND_TIMEOUT_MS = 5000
 const MAX_BATCH = 300
-/** Offers kept in memory while a send takes its time; those beyond are claimed when their lease has lapsed. */
+/** Offers kept in memory while a send takes its time; those beyond are claimed when their lease has expired. */
 const MAX_OFFERED = 10 * MAX_BATCH
 
 export interface Dispatcher {

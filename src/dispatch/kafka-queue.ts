@@ -9,7 +9,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Admin, Partitioners, type Producer, type TopicMessages } from 'kafkajs'
-import { abortable, keepConnected } from '../async/reconnecting.js'
+import { backoffMs } from '../async/backoff.js'
+import { abortable } from '../async/deadline.js'
+import { keepConnected } from '../async/reconnecting.js'
 import type { KafkaConfig } from '../config/config.js'
 import { DEAD_LETTER_TOPIC, TOPICS } from '../contract/generation.js'
 import { UnavailableError } from '../errors.js'
@@ -40,8 +42,8 @@ const OPEN_TIMEOUT_MS = 8000
 const REPLICATION_TIMEOUT_MS = 4000
 const PROBE_TIMEOUT_MS = 2000
 const CLOSE_TIMEOUT_MS = 2000
-/** Missing topics are made as soon as that is possible and allowed; longest pause between two tries. */
-const TOPICS_RETRY_MS = 60_000
+/** Missing topics are made as soon as that is possible and allowed. */
+const TOPICS_BACKOFF = { retryBaseMs: 4000, retryMaxMs: 60_000 }
 /**
  * kafkajs writes what goes to one partition as one batch, of which a broker takes 1 MiB unless it is told
  * otherwise. No more than this of a topic goes into one send, in bytes of values.
@@ -86,7 +88,7 @@ export function createKafkaQueue(options: KafkaQueueOptions): KafkaQueue {
 
   async function retryTopics(admin: Admin, life: AbortSignal): Promise<void> {
     for (let tries = 2; ; tries++) {
-      const waitMs = Math.min(TOPICS_RETRY_MS, 1000 * 2 ** tries) * (0.5 + Math.random() / 2)
+      const waitMs = TOPICS_BACKOFF.retryBaseMs / 2 + backoffMs(tries, TOPICS_BACKOFF, Math.random)
       await sleep(waitMs, undefined, { signal: life, ref: false })
       const error = await ensureTopics(admin, config)
       if (error === undefined) return log.info({ tries }, 'the topics are there')

@@ -20,11 +20,11 @@ export interface JobState {
   requestedAt: number
   /** While `queued`: publish it then, not before. */
   dueAt: number
-  /** While `published`: it timed out then, unless a sign of life moves it. */
+  /** While `published`: it timed out then, unless a heartbeat moves it. */
   deadlineAt: number | null
-  /** This attempt's first sign of life, once `{kind}_started` was logged for it. */
+  /** This attempt's first heartbeat, once `{kind}_started` was logged for it. */
   startedAt: number | null
-  /** This attempt's last sign of life; null also after the process that worked on it died. */
+  /** This attempt's last heartbeat; null also after the process that worked on it died. */
   lastSignAt: number | null
   /** Why the last attempt failed; kept while the next one runs. Null when none did. */
   reason: FailureReason | null

@@ -26,13 +26,13 @@ export const MATCHES = ['current', 'other', 'unnamed'] as const
 export type Match = (typeof MATCHES)[number]
 
 export type JobAction =
-  /** a worker begins, unless one that gave a sign of life lately is at it: → published */
+  /** a worker begins, unless one that sent a heartbeat lately is at it: → published */
   | 'start'
   /** the result is stored: → completed */
   | 'complete'
   /** → queued with the next attempt, or failed */
   | 'fail'
-  /** a sign of life: deadline and progress, → published */
+  /** a heartbeat: deadline and progress, → published */
   | 'progress'
   /** the number only: nobody knows which attempt it is about */
   | 'note'

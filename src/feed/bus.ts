@@ -16,6 +16,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyBaseLogger } from 'fastify'
 import { createBatcher } from '../async/batcher.js'
+import { within } from '../async/deadline.js'
 import { compileCheck } from '../contract/validation.js'
 import type { FeedEntry } from './chapter-feed.js'
 import type { RedisConnections } from './redis.js'
@@ -62,6 +63,8 @@ const HEARTBEAT_MS = 1000
 const MAX_MISSED = 2
 /** A silent node is dead by then; whatever it wrote last was found. */
 const FORGET_AFTER_MISSED = 30
+/** After its start a node publishes until it must have heard every other one, ms. */
+const ALONE_AFTER_MS = 10_000
 /** How long a join waits for Redis to confirm a subscription, ms. */
 const CONFIRM_MS = 500
 const LINGER_MS = 5000
@@ -96,6 +99,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   /** Heartbeats missed in a row, by node, this one included. */
   const missed = new Map<string, number>([[nodeId, 0]])
   let listener: BusListener = { onEntry() {}, onMissed() {} }
+  const startedAt = performance.now()
   let hasFailed = false
 
   const confirm = createBatcher(async (chapterIds: number[]) => {
@@ -105,6 +109,9 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
       )
     return chapterIds.map(() => undefined)
   })
+
+  /** Nobody else has been heard for long enough. A node that starts says so before it takes sockets. */
+  const isAlone = () => missed.size === 1 && performance.now() - startedAt > ALONE_AFTER_MS
 
   /** One write for all of them. */
   function send(messages: [channel: string, body: string][]): void {
@@ -175,6 +182,8 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     })
   })
 
+  publisher.on('ready', () => sendHeartbeat())
+
   const heartbeat = setInterval(() => {
     for (const [node, count] of missed) {
       missed.set(node, count + 1)
@@ -220,15 +229,15 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
 
   return {
     publish(entries) {
-      // While no other node is known there is nobody to tell. A new one says so before it takes sockets.
-      if (entries.length > 0 && missed.size > 1)
-        send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
+      if (entries.length === 0 || isAlone()) return
+      send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
     },
     async subscribe(chapterId) {
       const channel = channels.get(chapterId) ?? open(chapterId)
       channel.closedAt = undefined
       if (channel.isConfirmed) return
-      if (this.isHearing && subscriber.status === 'ready') await settledWithin(CONFIRM_MS, channel.confirmed)
+      if (this.isHearing && subscriber.status === 'ready')
+        await within(CONFIRM_MS, channel.confirmed, 'Redis').catch(() => {})
       if (!channel.isConfirmed) channel.isOverdue = true
     },
     unsubscribe(chapterId) {
@@ -252,15 +261,6 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
       sendHeartbeat({ leaving: true })
     },
   }
-}
-
-async function settledWithin(ms: number, promise: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
-  })
-  await Promise.race([promise, late])
-  clearTimeout(timer)
 }
 
 /** What another node may send: its release may be another, so only what is used is asked for. */

@@ -53,6 +53,7 @@ export async function catchUp(options: CatchUpOptions): Promise<boolean> {
   let isIn = false
   try {
     await room.subscribed
+    if (!isWanted()) return false
     let { after } = options
     let isReset = false
     const missed = new Map<number, ChapterEvent>()

@@ -6,6 +6,7 @@
  */
 import type { FastifyBaseLogger } from 'fastify'
 import { Redis, type RedisOptions } from 'ioredis'
+import { backoffMs } from '../async/backoff.js'
 import type { RedisConfig } from '../config/config.js'
 
 export interface RedisConnections {
@@ -29,8 +30,9 @@ export function connectRedis({ url }: Pick<RedisConfig, 'url'>, log: FastifyBase
   }
 }
 
-const retryStrategy = (times: number): number =>
-  Math.min(50 * 2 ** Math.min(times, 6), 2000) * (0.5 + Math.random() / 2)
+const LEAST_WAIT_MS = 50
+const BACKOFF = { retryBaseMs: 100, retryMaxMs: 2000 }
+const retryStrategy = (times: number): number => LEAST_WAIT_MS + backoffMs(times + 1, BACKOFF, Math.random)
 
 /** Its types and `exactOptionalPropertyTypes` disagree on this one. */
 type Options = Omit<RedisOptions, 'replyMapping'>

@@ -12,12 +12,13 @@
  * 2. Each batch hands its messages out one by one, as places get free, beating the group’s heart meanwhile.
  *    Working is not awaited: the fetching goes on, and with it the heartbeat, for jobs that take long.
  * 3. A message that comes again while its job still runs here (a rebalance, a new session) joins that job.
- * 4. On any crash, or when no sign of life came for a while, the client is dropped and a new session opened.
+ * 4. On any crash, or when no heartbeat came for a while, the client is dropped and a new session opened.
  */
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer, EachBatchPayload } from 'kafkajs'
-import { abortable, keepConnected } from '../async/reconnecting.js'
+import { abortable } from '../async/deadline.js'
+import { keepConnected } from '../async/reconnecting.js'
 import { repeat } from '../async/repeat.js'
 import { createSemaphore } from '../async/semaphore.js'
 import type { KafkaConfig } from '../config/config.js'
@@ -135,7 +136,7 @@ export function createGeneratorConsumer(options: GeneratorConsumerOptions): Gene
     })
     // kafkajs may wait for ever for a broker that went silent.
     const watch = setInterval(() => {
-      if (performance.now() - lastSignAt > SILENCE_MS) lost(new Error(`no sign of life for ${SILENCE_MS} ms`))
+      if (performance.now() - lastSignAt > SILENCE_MS) lost(new Error(`no heartbeat for ${SILENCE_MS} ms`))
     }, TICK_MS).unref()
     life.addEventListener('abort', () => clearInterval(watch), { once: true })
 

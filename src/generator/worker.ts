@@ -12,6 +12,8 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
+import { backoffMs } from '../async/backoff.js'
+import { withDeadline } from '../async/deadline.js'
 import type { FailCallback } from '../contract/callback.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import type { Locale } from '../contract/scalar.js'
@@ -69,7 +71,7 @@ export class CallbackUndeliveredError extends Error {
   }
 }
 
-/** Another worker showed a sign of life of this very attempt not long ago (`GENERATION_HEARTBEAT_MS`). */
+/** Another worker sent a heartbeat of this very attempt not long ago (`GENERATION_HEARTBEAT_MS`). */
 export class AlreadyRunningError extends Error {
   override readonly name = 'AlreadyRunningError'
   readonly code = 'already_running'
@@ -305,8 +307,7 @@ type Reply =
 const CANCELLED = new Error('cancelled by the server')
 const SILENT = new Error('the model neither answered nor reported progress in time')
 
-const BACKOFF_BASE_MS = 500
-const BACKOFF_MAX_MS = 30_000
+const BACKOFF = { retryBaseMs: 500, retryMaxMs: 30_000 }
 /** A longer `Retry-After` is not waited for: the queue can deliver the message again. */
 const RETRY_AFTER_MAX_MS = 60_000
 const TEXT_MAX_CHARS = 2000
@@ -408,8 +409,7 @@ function retryAfterMsOf(response: Response): number {
  * asked for, so that workers it sent away together do not come back together.
  */
 function waitBeforeMs(n: number, retryAfterMs: number, random: () => number): number {
-  const cap = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** (n - 2))
-  return Math.round(retryAfterMs + random() * cap)
+  return Math.round(retryAfterMs + backoffMs(n, BACKOFF, random))
 }
 
 /** Fetch hides the reason (`ECONNREFUSED`) in its error’s cause. */
@@ -418,25 +418,6 @@ function describe(error: unknown): string {
   const { cause } = error
   if (!(cause instanceof Error)) return error.message
   return `${error.message}: ${cause.message || ('code' in cause ? String(cause.code) : cause.name)}`
-}
-
-/** Runs `run` with a signal that aborts with `signal` or after `ms`; unlike `AbortSignal.timeout` it ends with it. */
-async function withDeadline<T>(
-  ms: number,
-  signal: AbortSignal,
-  run: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  signal.throwIfAborted()
-  const controller = new AbortController()
-  const abort = () => controller.abort(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  const timer = setTimeout(() => controller.abort(new Error(`no answer within ${ms} ms`)), ms)
-  try {
-    return await run(controller.signal)
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', abort)
-  }
 }
 
 function rejectOnAbort(signal: AbortSignal): Promise<never> {

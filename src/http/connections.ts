@@ -1,7 +1,7 @@
 /**
  * The server’s TCP connections: what each is being answered, what waits on it, and when it is cut.
  *
- * - Requests of one connection are taken up one after the other: the next one when the answer before it was handed to
+ * - Requests of one connection are accepted one after the other: the next one when the answer before it was handed to
  *   the operating system. So what a client pipelines costs no more than one answer at a time, and a connection that
  *   closes leaves nothing that was begun for it but that one.
  * - A connection is not read further while many requests wait on it. Beyond the limits it gets 503 and is closed.
@@ -99,9 +99,9 @@ export function trackConnections(
       forgetWaiting(connection)
     })
   })
-  server.on('request', takeUp)
+  server.on('request', accept)
   // A request that expects what the server does not know is refused like any other.
-  server.on('checkExpectation', takeUp)
+  server.on('checkExpectation', accept)
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => {})
     // Two answers would get into each other.
@@ -111,7 +111,7 @@ export function trackConnections(
     closeAfter(socket, rawProblem(refusal))
   })
 
-  function takeUp(request: IncomingMessage, response: ServerResponse): void {
+  function accept(request: IncomingMessage, response: ServerResponse): void {
     const connection = connections.get(request.socket)
     if (connection === undefined || connection.isFull) return
     // Node has dropped what came after it in the same packet. The client learns by the close that it must ask again.

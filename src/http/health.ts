@@ -4,6 +4,7 @@
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import { within } from '../async/deadline.js'
 import { stringEnum } from '../contract/scalar.js'
 
 export type DependencyState = 'ok' | 'degraded'
@@ -65,15 +66,8 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
 }
 
 async function stateOf(probe: () => Promise<void>): Promise<DependencyState> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<DependencyState>((resolve) => {
-    timer = setTimeout(resolve, PROBE_TIMEOUT_MS, 'degraded')
-  })
-  const probed = probe().then(
-    () => 'ok' as const,
-    () => 'degraded' as const,
+  return within(PROBE_TIMEOUT_MS, probe(), 'the dependency').then(
+    () => 'ok',
+    () => 'degraded',
   )
-  const state = await Promise.race([probed, timeout])
-  clearTimeout(timer)
-  return state
 }

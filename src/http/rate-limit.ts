@@ -12,6 +12,7 @@ import rateLimit, {
 } from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
 import type { Redis } from 'ioredis'
+import { within } from '../async/deadline.js'
 import { clientOf } from '../auth/client.js'
 import type { Config } from '../config/config.js'
 import { RateLimitedError } from '../errors.js'
@@ -105,7 +106,7 @@ function redisStore(
       // Otherwise it might wait in the client’s queue, and be counted when it no longer matters.
       if (redis.status !== 'ready') throw new Error(`Redis is not connected (${redis.status})`)
       const counting = redis.multi().set(key, 0, 'PX', windowMs, 'NX').incr(key).pttl(key).exec()
-      const [, incr, pttl] = (await within(REDIS_TIMEOUT_MS, counting)) ?? []
+      const [, incr, pttl] = (await within(REDIS_TIMEOUT_MS, counting, 'Redis')) ?? []
       const [current, ttl] = [incr?.[1], pttl?.[1]]
       if (typeof current !== 'number' || typeof ttl !== 'number')
         throw incr?.[0] ?? pttl?.[0] ?? new Error('Redis gave no answer to a count')
@@ -134,17 +135,5 @@ function redisStore(
     child() {
       return this
     }
-  }
-}
-
-async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`Redis did not answer in ${ms} ms`)), ms)
-  })
-  try {
-    return await Promise.race([promise, timeout])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -52,7 +52,7 @@ interface Session {
   unwatch: () => void
 }
 
-/** Least time between two signs of life of a node, ms. */
+/** Least time between two heartbeats of a node, ms. */
 const MIN_SEEN_MS = 500
 
 export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: SessionsOptions): Sessions {
@@ -63,11 +63,13 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
   const onError = (error: unknown) =>
     log.warn({ err: error }, 'sessions could not be written; clients may have to join again')
 
-  const takeUp = createBatcher(async (keys: string[]) => {
-    const rooms = await store.takeUp(keys, nodeId, { now: present(), ttlMs, maxRooms })
+  const readRooms = createBatcher(async (keys: string[]) => {
+    const rooms = await store.resume(keys, nodeId, { now: present(), ttlMs, maxRooms })
     return keys.map((key) => rooms.get(key))
   })
-  const left = createBatcher((pids: string[]) => answered(store.left(pids, nodeId, now()), pids))
+  const disconnected = createBatcher((pids: string[]) =>
+    answered(store.disconnected(pids, nodeId, now()), pids),
+  )
   const forget = createBatcher((pids: string[]) => answered(store.forget(pids, nodeId), pids))
   const forgetRoom = createBatcher((rooms: { pid: string; chapterId: number }[]) =>
     answered(store.forgetRooms(rooms, nodeId), rooms),
@@ -121,15 +123,15 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
   /** @returns undefined when it is not known; then nothing has changed */
   async function resume(key: string): Promise<Session | undefined> {
     const older = open.get(key)
-    // Before the database is asked: the end of that connection must not end what is taken up now.
+    // Before the database is asked: the end of that connection must not end the session that is resumed now.
     if (older !== undefined) older.isHeld = false
     let rooms: SessionRoom[] | undefined
     try {
-      rooms = await takeUp(key)
+      rooms = await readRooms(key)
     } finally {
       if (older !== undefined && rooms === undefined) {
         older.isHeld = true
-        if (older.hasEnded) write(left(key))
+        if (older.hasEnded) write(disconnected(key))
       }
     }
     return rooms === undefined ? undefined : newSession(key, rooms)
@@ -153,7 +155,7 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
     session.unwatch()
     session.hasEnded = true
     if (open.get(session.key) === session) open.delete(session.key)
-    if (session.isHeld) write(isForGood ? forget(session.key) : left(session.key))
+    if (session.isHeld) write(isForGood ? forget(session.key) : disconnected(session.key))
   }
 
   return {

@@ -84,7 +84,7 @@ export function createEventStore(db: Db): EventStore {
   }
 }
 
-/** In one order, for two nodes may write the same session. One that another node has taken up is left alone. */
+/** In one order, for two nodes may write the same session. One that another node has resumed is left alone. */
 const REMEMBER = sql`
 with remembered as (
   insert into session_room (pid, chapter_id, after_seq, node_id)

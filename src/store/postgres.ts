@@ -8,6 +8,7 @@ import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import type { FastifyBaseLogger } from 'fastify'
 import postgres, { type Options, type Sql } from 'postgres'
+import { backoffMs } from '../async/backoff.js'
 import { createSemaphore } from '../async/semaphore.js'
 import type { PostgresConfig } from '../config/config.js'
 import { ConfigError } from '../errors.js'
@@ -23,6 +24,7 @@ const MIGRATION_LOCK = 7_229_184
 /** How long a server that is not there yet is waited for at start. */
 const START_TIMEOUT_MS = 60_000
 const CONNECT_TIMEOUT_S = 5
+const RECONNECT = { retryBaseMs: 50, retryMaxMs: 1000 }
 /** Statements that may wait for a connection of the pool. */
 const MAX_QUEUED = 5000
 
@@ -211,7 +213,7 @@ function optionsOf({ ssl }: PostgresConfig): Options<Record<string, never>> {
     keep_alive: 10,
     // Arrays are not used. Nobody would catch its failure, and a connection lost in its first moment end the process.
     fetch_types: false,
-    backoff: (retries: number) => Math.min(1, 0.05 * 2 ** Math.min(retries, 10)) * (0.5 + Math.random() / 2),
+    backoff: (retries: number) => 0.025 + backoffMs(retries + 2, RECONNECT, Math.random) / 1000,
     onnotice() {},
   }
 }

@@ -2,7 +2,7 @@
  * What a Socket.IO session must not lose: its rooms, where any node finds them. They are remembered in the
  * joins’ own read (`events.ts`); here they are found again, left and forgotten.
  *
- * A session may be taken up while its connection lives, for `ttlMs` after it ended, and for `ttlMs` after its node
+ * A session may be resumed while its connection lives, for `ttlMs` after it ended, and for `ttlMs` after its node
  * was last seen: a node that was killed says nothing. Whoever takes it up has it alone: the connection before, which
  * may be on another node and not know, changes nothing of it any more.
  */
@@ -23,21 +23,21 @@ export interface SessionStore {
   /** Says that this node is alive. */
   seen(nodeId: string, now: number): Promise<void>
   /**
-   * Takes sessions over: their rooms, by pid; nothing for one that is not known or too old. Rooms beyond `maxRooms` a
+   * Resumes sessions: their rooms, by pid; nothing for one that is not known or too old. Rooms beyond `maxRooms` a
    * session are deleted; those of the newest chapters are kept.
    */
-  takeUp(
+  resume(
     pids: string[],
     nodeId: string,
     limits: { now: number; ttlMs: number; maxRooms: number },
   ): Promise<Map<string, SessionRoom[]>>
   /** Their connections ended; the rooms are kept for a while. */
-  left(pids: string[], nodeId: string, now: number): Promise<void>
+  disconnected(pids: string[], nodeId: string, now: number): Promise<void>
   /** Only while this node has the session: its client may be back on another one. */
   forgetRooms(rooms: { pid: string; chapterId: number }[], nodeId: string): Promise<void>
   /** As `forgetRooms`, all of them. */
   forget(pids: string[], nodeId: string): Promise<void>
-  /** Deletes what nobody can take up any more. @returns how many rooms */
+  /** Deletes what nobody can resume any more. @returns how many rooms */
   deleteExpired(now: number, ttlMs: number): Promise<number>
 }
 
@@ -48,12 +48,12 @@ export interface SessionRoom {
 
 export function createSessionStore(db: Db): SessionStore {
   const seen = prepare(db, 'node_seen', NODE_SEEN)
-  const takeUp = prepare<{ pid: string; chapter_id: number | string; after_seq: number | string }>(
+  const resume = prepare<{ pid: string; chapter_id: number | string; after_seq: number | string }>(
     db,
-    'session_take_up',
-    TAKE_UP,
+    'session_resume',
+    RESUME,
   )
-  const left = prepare(db, 'session_left', LEFT)
+  const disconnected = prepare(db, 'session_disconnected', DISCONNECTED)
   const forgetRooms = prepare(db, 'session_forget_rooms', FORGET_ROOMS)
   const forget = prepare(db, 'session_forget', FORGET)
   const deleteExpired = prepare(db, 'session_expired', DELETE_EXPIRED)
@@ -62,8 +62,8 @@ export function createSessionStore(db: Db): SessionStore {
     async seen(nodeId, now) {
       await seen({ nodeId, now: toInstant(now) })
     },
-    async takeUp(pids, nodeId, { now, ttlMs, maxRooms }) {
-      const rows = await takeUp({
+    async resume(pids, nodeId, { now, ttlMs, maxRooms }) {
+      const rows = await resume({
         pids: JSON.stringify(pids),
         nodeId,
         since: toInstant(now - ttlMs),
@@ -77,8 +77,8 @@ export function createSessionStore(db: Db): SessionStore {
       }
       return rooms
     },
-    async left(pids, nodeId, now) {
-      await left({ pids: JSON.stringify(pids), nodeId, now: toInstant(now) })
+    async disconnected(pids, nodeId, now) {
+      await disconnected({ pids: JSON.stringify(pids), nodeId, now: toInstant(now) })
     },
     async forgetRooms(rooms, nodeId) {
       await forgetRooms({
@@ -103,7 +103,7 @@ const since = sql`${sql.placeholder('since')}::timestamptz`
 const NODE_SEEN = sql`
 insert into node (id, seen_at) values (${nodeId}, ${now}) on conflict (id) do update set seen_at = excluded.seen_at`
 
-const TAKE_UP = sql`
+const RESUME = sql`
 with found as materialized (
   select pid, chapter_id, row_number() over (partition by pid order by chapter_id desc) as place
   from session_room
@@ -121,7 +121,7 @@ where found.place <= ${sql.placeholder('maxRooms')}::int
 returning s.pid, s.chapter_id, s.after_seq`
 
 /** Only this node’s: the session may be on another one already. */
-const LEFT = sql`
+const DISCONNECTED = sql`
 update session_room set left_at = ${now} where pid in ${pids} and node_id = ${nodeId} and left_at is null`
 
 const FORGET_ROOMS = sql`

@@ -3,10 +3,10 @@
  * answers, given answers and scroll positions stay.
  */
 import { canCancel, canRetry } from './chapter.js'
-import { byId, setAttribute, setBar, setText } from './element.js'
+import { byId, setAttribute, setBar, setText } from './dom.js'
 import { openJobs } from './jobs.js'
-import { openParts } from './parts.js'
 import { describeError, hideProblem, showProblem } from './problem.js'
+import { openSections } from './sections.js'
 import { words } from './strings.js'
 import { formatDay } from './time.js'
 import { openTimeline } from './timeline.js'
@@ -18,7 +18,7 @@ export function openChapterPage() {
   const title = byId('chapter-title', HTMLElement)
   const box = byId('chapter-problem', HTMLElement)
   const jobs = openJobs(byId('jobs', HTMLElement))
-  const parts = openParts(byId('content', HTMLElement))
+  const parts = openSections(byId('content', HTMLElement))
   const timeline = openTimeline(byId('timeline', HTMLElement))
   let problemShown = 'null'
 

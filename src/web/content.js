@@ -4,7 +4,7 @@
  * code and absolute links. Images become links, for loading one tells a stranger who reads.
  * What cannot be rendered, or not in time, is shown as text: no content hides another one or holds the page up.
  */
-import { element, icon } from './element.js'
+import { createElement, icon } from './dom.js'
 import { markdownToHtml } from './markdown.js'
 import { language, words } from './strings.js'
 import DOMPurify from './vendor/purify.js'
@@ -36,8 +36,8 @@ const MAX_MARKS = 2000
 export function renderConcept(concept, lang) {
   const fragment = document.createDocumentFragment()
   const content = concept.content ?? ''
-  const written = element('div', { class: 'written', lang, 'aria-busy': 'true' })
-  fragment.append(element('h3', { dir: 'auto', lang }, concept.title ?? ''), written)
+  const written = createElement('div', { class: 'written', lang, 'aria-busy': 'true' })
+  fragment.append(createElement('h3', { dir: 'auto', lang }, concept.title ?? ''), written)
   markdownToHtml(content).then((html) => {
     written.removeAttribute('aria-busy')
     written.replaceChildren(
@@ -51,9 +51,9 @@ export function renderConcept(concept, lang) {
 export function renderExercise(exercise, lang) {
   const fragment = document.createDocumentFragment()
   if (exercise.difficulty) {
-    fragment.append(element('p', { class: 'difficulty' }, words(`difficulty_${exercise.difficulty}`)))
+    fragment.append(createElement('p', { class: 'difficulty' }, words(`difficulty_${exercise.difficulty}`)))
   }
-  fragment.append(element('div', { class: 'written', lang }, renderText(exercise.question ?? '')))
+  fragment.append(createElement('div', { class: 'written', lang }, renderText(exercise.question ?? '')))
   if (exercise.answer) fragment.append(renderAnswer(exercise.answer, lang))
   return fragment
 }
@@ -64,13 +64,17 @@ export function renderExercise(exercise, lang) {
  */
 export function renderQuizzes(quizzes, lang) {
   const checks = quizzes.filter((quiz) => optionsOf(quiz) !== null).length
-  const score = element('p', { class: 'score', role: 'status' })
+  const score = createElement('p', { class: 'score', role: 'status' })
   let right = 0
-  const list = element('ol', { class: 'quizzes' })
+  const list = createElement('ol', { class: 'quizzes' })
   quizzes.forEach((quiz, index) => {
     const name = `quiz-${quiz.id}`
     const options = optionsOf(quiz)
-    const question = element('div', { id: name, class: 'written', lang }, renderText(quiz.question ?? ''))
+    const question = createElement(
+      'div',
+      { id: name, class: 'written', lang },
+      renderText(quiz.question ?? ''),
+    )
     const body =
       options === null
         ? renderAnswer(quiz.correct_answer ?? '', lang)
@@ -79,7 +83,13 @@ export function renderQuizzes(quizzes, lang) {
             score.textContent = words('quiz_score', { right, all: checks })
           })
     list.append(
-      element('li', { class: 'quiz' }, element('h3', {}, words('quiz_n', { n: index + 1 })), question, body),
+      createElement(
+        'li',
+        { class: 'quiz' },
+        createElement('h3', {}, words('quiz_n', { n: index + 1 })),
+        question,
+        body,
+      ),
     )
   })
   const fragment = document.createDocumentFragment()
@@ -115,7 +125,7 @@ function cleanElements(html, title = null) {
     pre.setAttribute('dir', 'ltr')
   }
   for (const table of fragment.querySelectorAll('table')) {
-    const frame = element('div', { class: 'scroll', ...scrollable('table') })
+    const frame = createElement('div', { class: 'scroll', ...scrollable('table') })
     table.replaceWith(frame)
     frame.append(table)
   }
@@ -124,7 +134,7 @@ function cleanElements(html, title = null) {
 
 /** The text alone. @param {string} text */
 export function plainText(text) {
-  return element('p', { class: 'text', dir: 'auto' }, text)
+  return createElement('p', { class: 'text', dir: 'auto' }, text)
 }
 
 /**
@@ -151,8 +161,8 @@ function renderText(text) {
     if (block.trim() === '') continue
     fragment.append(
       isCode
-        ? element('pre', { dir: 'ltr', ...scrollable('code') }, element('code', {}, block))
-        : element('p', { class: 'text', dir: 'auto' }, renderInline(block.trim())),
+        ? createElement('pre', { dir: 'ltr', ...scrollable('code') }, createElement('code', {}, block))
+        : createElement('p', { class: 'text', dir: 'auto' }, renderInline(block.trim())),
     )
   }
   return fragment
@@ -197,19 +207,19 @@ function countOf(text, mark) {
  * @param {(first: boolean) => void} solved whether at the first choice
  */
 function renderOptions(name, options, lang, solved) {
-  const verdict = element('p', { class: 'verdict', role: 'status' })
-  const group = element('div', {
+  const verdict = createElement('p', { class: 'verdict', role: 'status' })
+  const group = createElement('div', {
     class: 'options',
     role: 'group',
     'aria-labelledby': name,
   })
   let choices = 0
   for (const option of options) {
-    const mark = element('span', { class: 'mark' })
-    const button = element(
+    const mark = createElement('span', { class: 'mark' })
+    const button = createElement(
       'button',
       { type: 'button', class: 'option' },
-      element('span', { dir: 'auto', lang }, renderInline(option.text)),
+      createElement('span', { dir: 'auto', lang }, renderInline(option.text)),
       mark,
     )
     button.addEventListener('click', () => {
@@ -258,11 +268,11 @@ function optionsOf(quiz) {
 
 /** @param {string} answer @param {string} lang */
 function renderAnswer(answer, lang) {
-  return element(
+  return createElement(
     'details',
     { class: 'answer' },
-    element('summary', {}, words('show_answer')),
-    element('div', { class: 'written', lang }, renderText(answer)),
+    createElement('summary', {}, words('show_answer')),
+    createElement('div', { class: 'written', lang }, renderText(answer)),
   )
 }
 
@@ -271,7 +281,7 @@ function renderInline(text) {
   const fragment = document.createDocumentFragment()
   if (countOf(text, '`') > MAX_MARKS) return plainText(text)
   text.split(/`([^`\n]+)`/).forEach((part, index) => {
-    if (part !== '') fragment.append(index % 2 === 1 ? element('code', { dir: 'ltr' }, part) : part)
+    if (part !== '') fragment.append(index % 2 === 1 ? createElement('code', { dir: 'ltr' }, part) : part)
   })
   return fragment
 }
@@ -305,7 +315,7 @@ function scrollable(key) {
 
 /** @param {string} text */
 function visuallyHidden(text) {
-  return element('span', { class: 'visually-hidden' }, text)
+  return createElement('span', { class: 'visually-hidden' }, text)
 }
 
 /** @param {string} text */

@@ -3,7 +3,7 @@
  * What is right is the server’s to say: the form sends what it has and shows the answer. Sending it
  * again after a failure gives the same chapter, because both carry one `Idempotency-Key`.
  */
-import { byId } from './element.js'
+import { byId } from './dom.js'
 import { describeError, hideProblem, showProblem } from './problem.js'
 import { chapters } from './server.js'
 import { language, words } from './strings.js'

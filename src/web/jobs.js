@@ -2,7 +2,7 @@
  * The box per kind: status, bar, attempt, countdown, and what went wrong before.
  */
 import { JOB_KINDS } from 'chaptercast-client'
-import { element, icon, setAttribute, setBar, setText } from './element.js'
+import { createElement, icon, setAttribute, setBar, setText } from './dom.js'
 import { serverNow } from './server.js'
 import { words, wordsOr } from './strings.js'
 import { formatLeft, formatTime } from './time.js'
@@ -13,9 +13,9 @@ import { formatLeft, formatTime } from './time.js'
 /** @param {HTMLElement} root */
 export function openJobs(root) {
   const boxes = JOB_KINDS.map((kind) => {
-    const name = element('h3', { id: `${kind}-label` })
-    const status = element('p', { class: 'status' })
-    const bar = element('div', {
+    const name = createElement('h3', { id: `${kind}-label` })
+    const status = createElement('p', { class: 'status' })
+    const bar = createElement('div', {
       class: 'bar',
       id: `${kind}-bar`,
       role: 'progressbar',
@@ -23,9 +23,9 @@ export function openJobs(root) {
       'aria-valuemin': 0,
       'aria-valuemax': 100,
     })
-    const facts = element('p', { class: 'facts' })
-    const tries = element('ul', { class: 'tries' })
-    const box = element(
+    const facts = createElement('p', { class: 'facts' })
+    const tries = createElement('ul', { class: 'tries' })
+    const box = createElement(
       'div',
       { class: 'job', id: `job-${kind}` },
       icon(kind),
@@ -59,7 +59,12 @@ export function openJobs(root) {
           tries.dataset.lines = JSON.stringify(lines)
           tries.replaceChildren(
             ...lines.map(({ text, error }) =>
-              element('li', {}, text, error ? element('span', { class: 'why', dir: 'auto' }, error) : null),
+              createElement(
+                'li',
+                {},
+                text,
+                error ? createElement('span', { class: 'why', dir: 'auto' }, error) : null,
+              ),
             ),
           )
         }

@@ -5,7 +5,7 @@
 import { canCancel, canRetry, splitName } from './chapter.js'
 import { openChapterPage } from './chapter-page.js'
 import { openCreateForm } from './create-form.js'
-import { byId, setText } from './element.js'
+import { byId, setText } from './dom.js'
 import { openRecent } from './recent.js'
 import { chapters } from './server.js'
 import { language, setLanguage, translate, words } from './strings.js'

@@ -2,7 +2,7 @@
  * Shows what was refused: in one box with every violation, and beside the fields it is about.
  */
 import { RefusedError, UnreachableError } from 'chaptercast-client'
-import { element, setAttribute } from './element.js'
+import { createElement, setAttribute } from './dom.js'
 import { words, wordsOr } from './strings.js'
 
 /**
@@ -30,12 +30,12 @@ export function showProblem(box, problem, form) {
   const violations = problem.errors
   box.replaceChildren()
   box.append(
-    element('strong', {}, problem.title),
+    createElement('strong', {}, problem.title),
     // Without violations the detail says more than the title; with them it repeats the first.
     violations.length === 0
-      ? element('p', {}, problem.detail)
-      : element('ul', {}, ...violations.map(describeViolation)),
-    problem.requestId ? element('p', { class: 'request-id' }, problem.requestId) : '',
+      ? createElement('p', {}, problem.detail)
+      : createElement('ul', {}, ...violations.map(describeViolation)),
+    problem.requestId ? createElement('p', { class: 'request-id' }, problem.requestId) : '',
   )
   box.hidden = false
   if (form === undefined) return null
@@ -69,7 +69,7 @@ export function hideProblem(box, form) {
 /** @param {import('chaptercast-client').Violation} violation */
 function describeViolation({ path, message }) {
   // The server’s own words, which are English.
-  return element('li', { lang: 'en' }, element('code', {}, path), ` ${message}`)
+  return createElement('li', { lang: 'en' }, createElement('code', {}, path), ` ${message}`)
 }
 
 /** @param {HTMLFormElement} form */

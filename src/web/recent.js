@@ -1,7 +1,7 @@
 /**
  * The list of recent chapters on the start page, read again now and then while something is written.
  */
-import { byId, element } from './element.js'
+import { byId, createElement } from './dom.js'
 import { chapters, serverNow } from './server.js'
 import { language, words } from './strings.js'
 
@@ -60,22 +60,22 @@ export function openRecent(isAboutToken) {
 /** @param {ChapterList['items'][number]} item */
 function describeItem(item) {
   const progress = item.status === 'processing' ? ` ${Math.floor(item.progress)}%` : ''
-  return element(
+  return createElement(
     'li',
     {},
-    element(
+    createElement(
       'a',
       { href: `?chapter=${item.chapter_id}`, 'data-chapter': item.chapter_id },
-      element('span', { class: 'name', dir: 'auto', lang: item.locale }, item.title),
-      element(
+      createElement('span', { class: 'name', dir: 'auto', lang: item.locale }, item.title),
+      createElement(
         'span',
         { class: 'facts' },
-        element(
+        createElement(
           'span',
           { class: 'pill', 'data-status': item.status },
           `${words(`status_${item.status}`)}${progress}`,
         ),
-        element('span', { class: 'muted' }, `#${item.chapter_id} · ${ago(item.created_at)}`),
+        createElement('span', { class: 'muted' }, `#${item.chapter_id} · ${ago(item.created_at)}`),
       ),
     ),
   )

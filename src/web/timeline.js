@@ -1,7 +1,7 @@
 /**
  * What happened, newest first: every event of the log once, as it comes.
  */
-import { byId, element, setAttribute, setText } from './element.js'
+import { byId, createElement, setAttribute, setText } from './dom.js'
 import { words } from './strings.js'
 import { formatDay, formatTime } from './time.js'
 
@@ -44,17 +44,17 @@ export function openTimeline(list) {
 function describeEntry({ event: { name, payload }, isNews }) {
   const { at, seq, message } = payload
   const error = 'error' in payload ? payload.error : undefined
-  return element(
+  return createElement(
     'li',
     { class: isNews ? 'live' : '', 'data-seq': seq, 'data-tone': toneOf(name) },
-    element('p', { class: 'said', dir: 'auto' }, message),
-    error ? element('p', { class: 'why', dir: 'auto' }, error) : null,
-    element(
+    createElement('p', { class: 'said', dir: 'auto' }, message),
+    error ? createElement('p', { class: 'why', dir: 'auto' }, error) : null,
+    createElement(
       'p',
       { class: 'facts' },
-      element('time', { datetime: at, title: formatDay(at) }, formatTime(at)),
-      element('code', {}, name),
-      element('span', { 'aria-label': words('event_number', { n: seq }), role: 'img' }, `#${seq}`),
+      createElement('time', { datetime: at, title: formatDay(at) }, formatTime(at)),
+      createElement('code', {}, name),
+      createElement('span', { 'aria-label': words('event_number', { n: seq }), role: 'img' }, `#${seq}`),
     ),
   )
 }

@@ -3,7 +3,7 @@
  * used, kept for this tab alone, and never part of an address.
  */
 import { RefusedError, UnreachableError } from 'chaptercast-client'
-import { byId, setAttribute, setText } from './element.js'
+import { byId, setAttribute, setText } from './dom.js'
 import { chapters, currentToken, keepToken } from './server.js'
 import { words } from './strings.js'
 

@@ -35,7 +35,6 @@ t.test('a node hears nothing of a chapter in whose room it has nobody', async (t
   t.same(new Set(ofHere), new Set(chapterIds))
   t.same(new Set(ofThere), new Set(chapterIds))
   t.same(new Set(ofAside), new Set([own]))
-  t.ok(ofThere.length >= 3 * CHAPTERS, `${ofThere.length} messages`)
 })
 
 t.test('a chapter that nobody watches is told to no node', async (t) => {

@@ -4,7 +4,7 @@
  */
 import { JOB_KINDS } from 'chaptercast-client'
 import { plainText, renderConcept, renderExercise, renderQuizzes } from './content.js'
-import { element, icon, setText } from './element.js'
+import { createElement, icon, setText } from './dom.js'
 import { language, words } from './strings.js'
 
 /** @typedef {import('./watch.js').ChapterWatch} ChapterWatch */
@@ -12,12 +12,17 @@ import { language, words } from './strings.js'
 /** @typedef {import('chaptercast-client').LearningView} LearningView */
 
 /** @param {HTMLElement} root */
-export function openParts(root) {
+export function openSections(root) {
   const sections = JOB_KINDS.map((kind) => {
-    const heading = element('h2', { id: `content-${kind}` }, icon(kind), element('span'))
-    const body = element('div', { class: 'body' })
+    const heading = createElement('h2', { id: `content-${kind}` }, icon(kind), createElement('span'))
+    const body = createElement('div', { class: 'body' })
     root.append(
-      element('section', { class: `card part ${kind}`, 'aria-labelledby': `content-${kind}` }, heading, body),
+      createElement(
+        'section',
+        { class: `card part ${kind}`, 'aria-labelledby': `content-${kind}` },
+        heading,
+        body,
+      ),
     )
     return { kind, heading, body, shown: '' }
   })
@@ -84,10 +89,10 @@ function renderPart(kind, { concept, exercise, quizzes }, lang) {
 /** @param {boolean} ended */
 function placeholder(ended) {
   const fragment = document.createDocumentFragment()
-  fragment.append(element('p', { class: 'muted' }, words(ended ? 'not_written' : 'writing')))
+  fragment.append(createElement('p', { class: 'muted' }, words(ended ? 'not_written' : 'writing')))
   if (!ended) {
-    const lines = element('div', { class: 'skeleton', 'aria-hidden': 'true' })
-    for (let line = 0; line < 3; line += 1) lines.append(element('span'))
+    const lines = createElement('div', { class: 'skeleton', 'aria-hidden': 'true' })
+    for (let line = 0; line < 3; line += 1) lines.append(createElement('span'))
     fragment.append(lines)
   }
   return fragment
