@@ -63,11 +63,10 @@ const HEARTBEAT_MS = 1000
 const MAX_MISSED = 2
 /** A silent node is dead by then; whatever it wrote last was found. */
 const FORGET_AFTER_MISSED = 30
-/** After its start a node publishes until it must have heard every other one, ms. */
-const ALONE_AFTER_MS = 10_000
 /** How long a join waits for Redis to confirm a subscription, ms. */
 const CONFIRM_MS = 500
 const LINGER_MS = 5000
+/** Of one command. */
 const MAX_CHANNELS = 1000
 
 interface Channel {
@@ -99,19 +98,12 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   /** Heartbeats missed in a row, by node, this one included. */
   const missed = new Map<string, number>([[nodeId, 0]])
   let listener: BusListener = { onEntry() {}, onMissed() {} }
-  const startedAt = performance.now()
   let hasFailed = false
 
   const confirm = createBatcher(async (chapterIds: number[]) => {
-    for (let start = 0; start < chapterIds.length; start += MAX_CHANNELS)
-      await subscriber.subscribe(
-        ...chapterIds.slice(start, start + MAX_CHANNELS).map((id) => feedPrefix + id),
-      )
+    await subscriber.subscribe(...chapterIds.map((id) => feedPrefix + id))
     return chapterIds.map(() => undefined)
-  })
-
-  /** Nobody else has been heard for long enough. A node that starts says so before it takes sockets. */
-  const isAlone = () => missed.size === 1 && performance.now() - startedAt > ALONE_AFTER_MS
+  }, MAX_CHANNELS)
 
   /** One write for all of them. */
   function send(messages: [channel: string, body: string][]): void {
@@ -229,8 +221,8 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
 
   return {
     publish(entries) {
-      if (entries.length === 0 || isAlone()) return
-      send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
+      if (entries.length > 0)
+        send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
     },
     async subscribe(chapterId) {
       const channel = channels.get(chapterId) ?? open(chapterId)

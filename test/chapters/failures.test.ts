@@ -225,7 +225,7 @@ for (const [name, open] of Object.entries(DATABASES))
     const poisoned: ChapterCommand[] = [
       finishOf(own, 'concept', 'a NUL \0'),
       finishOf(beside, 'quiz', 'a NUL \0'),
-      progressOf(own, 1000, 'exercise'),
+      progressOf(own, Number.NaN, 'exercise'),
       finishOf(beside, 'exercise', 'half a pair \ud800'),
     ]
     const healthy: ChapterCommand[] = [

@@ -62,7 +62,7 @@ await withBrowser(t, async (browser) => {
   await t.test('ordinary Markdown is rendered after a text that could not be', async (t) => {
     const page = await openPage(t, browser, `${url}/`, { isSuspect: true })
     for (const [content, selector] of [
-      [TEXTS['nested brackets'] ?? '', '.concept .written:not([aria-busy])'],
+      [`Brackets: ${TEXTS['nested brackets']}`, '.concept .written:not([aria-busy])'],
       ['Some **bold** text', '.concept strong'],
     ] as const) {
       const id = await create(url, 'A chapter')
