@@ -12,9 +12,14 @@ export interface ReadOptions {
   flagged: number | undefined
 }
 
+/** More than the schema allows are not looked at: it refuses them. */
+const MAX_OPTIONS = 50
+const MAX_CHARS = 100_000
+
 /** @returns undefined when these are no options */
 export function readOptions(given: unknown, note: Note): ReadOptions | undefined {
   if (given === undefined || given === null) return { options: null, flagged: undefined }
+  if (isTooLarge(given)) return undefined
   const shaped = shapeOf(given, note)
   if (shaped === undefined) return undefined
   return { options: withoutLabels(shaped.options, note), flagged: shaped.flagged }
@@ -37,6 +42,11 @@ function shapeOf(given: unknown, note: Note): (ReadOptions & { options: Option[]
   if (options.length < 2 || sequenceOf(options.map(({ text }) => text)) === undefined) return undefined
   note('options')
   return { options, flagged: undefined }
+}
+
+function isTooLarge(given: unknown): boolean {
+  if (typeof given === 'string') return given.length > MAX_CHARS
+  return typeof given === 'object' && given !== null && Object.keys(given).length > MAX_OPTIONS
 }
 
 /** `{"A": "사과", "B": "바나나"}`. */

@@ -205,7 +205,8 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       const won =
         creation === undefined
           ? answer.chapters.get(state.id)?.writeId === plan.writeId
-          : answer.created.has(creation.createId)
+          : // A create that was decided twice has drawn other ids: only the chapter that is there is this write's.
+            answer.created.get(creation.createId)?.chapterId === state.id
       if (!won) continue
       unknown.delete(plan)
       tell([plan])

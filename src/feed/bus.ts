@@ -62,7 +62,7 @@ const HEARTBEAT_MS = 1000
 /** Heartbeats in a row that may be missed before messages count as missed. */
 const MAX_MISSED = 2
 /** A silent node is dead by then; whatever it wrote last was found. */
-const FORGET_AFTER_MISSED = 30
+const FORGET_AFTER_MISSED = 300
 /** How long a join waits for Redis to confirm a subscription, ms. */
 const CONFIRM_MS = 500
 const LINGER_MS = 5000
@@ -166,15 +166,17 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
       log.warn({ err: error }, 'a message of another node could not be used')
     }
   })
-  // Confirmed in order: this one comes after the channels that ioredis subscribes again.
+  // Every channel again: ioredis forgets what waited in its queue when Redis refused a connection. Confirmed in order,
+  // so the last one says that all are.
   subscriber.on('ready', () => {
+    const all = [...channels.keys()]
+    for (let start = 0; start < all.length; start += MAX_CHANNELS)
+      void subscriber.subscribe(...all.slice(start, start + MAX_CHANNELS).map((id) => feedPrefix + id))
     void subscriber.subscribe(nodesChannel).then(() => {
       sendHeartbeat()
       listener.onMissed()
     })
   })
-
-  publisher.on('ready', () => sendHeartbeat())
 
   const heartbeat = setInterval(() => {
     for (const [node, count] of missed) {

@@ -48,6 +48,8 @@ interface Session {
   isHeld: boolean
   /** Its connection has; a join that was under way may still come. */
   hasEnded: boolean
+  /** Its client said goodbye. */
+  isOver: boolean
   /** Stops waiting for the end of its connection. */
   unwatch: () => void
 }
@@ -154,8 +156,10 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
     if (session === undefined) return
     session.unwatch()
     session.hasEnded = true
+    // Told again after a join that was on its way: a goodbye stays one.
+    session.isOver ||= isForGood
     if (open.get(session.key) === session) open.delete(session.key)
-    if (session.isHeld) write(isForGood ? forget(session.key) : disconnected(session.key))
+    if (session.isHeld) write(session.isOver ? forget(session.key) : disconnected(session.key))
   }
 
   return {
@@ -187,7 +191,7 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
 }
 
 function newSession(key: string, rooms: SessionRoom[]): Session {
-  return { key, rooms, isHeld: true, hasEnded: false, unwatch() {} }
+  return { key, rooms, isHeld: true, hasEnded: false, isOver: false, unwatch() {} }
 }
 
 async function answered(done: Promise<void>, items: unknown[]): Promise<undefined[]> {

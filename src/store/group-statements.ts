@@ -183,8 +183,8 @@ changed_job as (
   )},
     status = case when ${IS_MARKED} then job.status else x.status end,
     deadline_at = case when ${IS_MARKED} then job.deadline_at else to_timestamp(x."deadlineAt" / 1000) end,
-    leased_until = to_timestamp(x."leasedUntil" / 1000),
-    held_until = case when x.status = 'queued' then null else job.held_until end
+    leased_until = case when ${IS_MARKED} then null else to_timestamp(x."leasedUntil" / 1000) end,
+    held_until = case when x.status = 'queued' and not (${IS_MARKED}) then null else job.held_until end
   from ${recordset(table.job, 'jobs', JOB_ROW)} join changed on changed.id = x."chapterId"
   where job.chapter_id = x."chapterId" and job.kind = x.kind
 )`,

@@ -161,6 +161,7 @@ export const job = pgTable(
   },
   (t) => [
     primaryKey({ name: 'job_of_chapter', columns: [t.chapterId, t.kind] }),
+    unique('job_job_id').on(t.jobId),
     index('job_to_publish').on(t.dueAt).where(sql`status = 'queued'`),
     index('job_to_expire').on(t.deadlineAt).where(sql`status = 'published'`),
     index('job_held').on(t.heldUntil).where(sql`status = 'published' and held_until is not null`),

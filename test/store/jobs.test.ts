@@ -160,6 +160,8 @@ for (const [name, open] of Object.entries(DATABASES))
           quizCount: 7,
           metadata: { a: [1] },
           traceparent: null,
+          reason: null,
+          error: null,
         },
       )
     })
