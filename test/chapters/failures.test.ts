@@ -266,3 +266,22 @@ function toldOf(groups: TestGroups, chapterId: number): string[] {
   const events = groups.told.filter(({ state }) => state.id === chapterId).flatMap(({ events }) => events)
   return events.map(({ name }) => name)
 }
+
+t.test('a create that was decided twice is answered with the chapter that exists', async (t) => {
+  const store = memoryStore()
+  // The first write never arrives; the second does, but its answer is lost.
+  store.beforeWrite = (call) => {
+    if (call === 1) throw databaseError('ECONNRESET')
+  }
+  store.afterWrite = (call) => {
+    if (call === 2) throw databaseError('ECONNRESET')
+  }
+  const groups = groupsOn(store)
+  const { chapter } = await groups.create({ chapter: NEW_CHAPTER })
+  t.strictSame([...store.chapters.keys()], [chapter.chapterId])
+  t.strictSame(
+    groups.told.map(({ state }) => state.id),
+    [chapter.chapterId],
+    'nobody is told of a chapter that does not exist',
+  )
+})
