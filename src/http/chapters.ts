@@ -255,9 +255,14 @@ function refuseInvalid(request: FastifyRequest): void {
   if (violations.length > 0) throw new InvalidRequestError(violations)
 }
 
+/** UTF-16 units. */
+const MAX_LOOKED_THROUGH = 65_536
+
 /** Metadata is passed on as it came, so a number in it must not change on the way. */
 function numberViolations(request: FastifyRequest, metadata: unknown, isOnly: boolean): Violation[] {
-  const paths = changedNumbers(request).map((number) => pathOf(metadata, Number(number)))
+  // A large body that is refused anyway is not looked through.
+  const numbers = isOnly ? changedNumbers(request) : changedNumbers(request, MAX_LOOKED_THROUGH)
+  const paths = numbers.map((number) => pathOf(metadata, Number(number)))
   // One that stands elsewhere is most likely told of already, by the schema.
   const found = new Set(paths.flatMap((path) => path ?? (isOnly ? '/body' : [])))
   const message = 'has a number that cannot be kept exactly; send it as text'

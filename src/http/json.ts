@@ -17,11 +17,18 @@ declare module 'fastify' {
   }
 }
 
-const changed = new WeakMap<FastifyRequest, string[]>()
+const texts = new WeakMap<FastifyRequest, string>()
 
-/** Numbers of the body, as they were sent, that are not what was read. Only on a route that `keepsNumbers`. */
-export function changedNumbers(request: FastifyRequest): readonly string[] {
-  return changed.get(request) ?? []
+/**
+ * Numbers of the body, as they were sent, that are not what was read. Only on a route that `keepsNumbers`.
+ * @param maxLength a longer body is not looked at, UTF-16 units
+ */
+export function changedNumbers(
+  request: FastifyRequest,
+  maxLength = Number.POSITIVE_INFINITY,
+): readonly string[] {
+  const text = texts.get(request) ?? ''
+  return text.length <= maxLength ? numbersThatChange(text) : []
 }
 
 export function readJson(app: FastifyInstance): void {
@@ -35,7 +42,7 @@ export function readJson(app: FastifyInstance): void {
     const text = body.toString('utf8')
     return parseJson(request, text, (error, value) => {
       if (error !== null) return done(refusal(faultOf(text)))
-      if (request.routeOptions.config.keepsNumbers === true) changed.set(request, numbersThatChange(text))
+      if (request.routeOptions.config.keepsNumbers === true) texts.set(request, text)
       return done(null, value)
     })
   })

@@ -101,9 +101,10 @@ t.test('a log that is deleted while a newcomer comes is not waited for', async (
 })
 
 t.test('who does not want in any more is not admitted and leaves no share behind', async (t) => {
-  const { feed, answer, enter, entrances } = slowLog(t)
+  const { feed, answer, enter, entrances, reads } = slowLog(t)
   let isWanted = true
   const entering = enter(0, () => isWanted)
+  await waitFor('the read', () => reads.length === 1)
   isWanted = false
   await answer()
   t.equal(await entering, false)

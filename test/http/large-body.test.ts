@@ -58,7 +58,6 @@ const FINISHES: Record<string, string> = {
     .slice(0, -501)
     .replace(/,[^,]*$/, '')}]}]}`,
   'a text as questions': `{"quizzes":${JSON.stringify('x'.repeat(BYTES - 100))}}`,
-  'an answer with a NUL at its end': `{"quizzes":[{"question":"a","type":"short","correct_answer":"${'x'.repeat(BYTES - 200)}\\u0000"}]}`,
 }
 
 t.test(`a body of 1 MB that is refused costs less than ${LIMIT_MS} ms`, { timeout: 300_000 }, async (t) => {
