@@ -48,7 +48,7 @@ export interface FeedOptions {
 const REPAIR_BATCH = 1000
 /** A room in which nothing happened for so long is quiet, ms. */
 const QUIET_AFTER_MS = 10_000
-const QUIET_ROOMS = 2000
+const QUIET_ROOMS = 500
 const NOW = Promise.resolve()
 
 export function createFeed(options: FeedOptions): Feed {
