@@ -1,8 +1,7 @@
 /**
- * Every error the client throws. Branch on the class or on `code`, never on the message.
+ * The errors of the client; those that carry a chapter’s end are in `run-errors.ts`. Branch on the class or on `code`, never on the message.
  */
-import type { ErrorCode, JobKind, Violation } from './contract.js'
-import type { ChapterSnapshot } from './snapshot.js'
+import type { ErrorCode, Violation } from './contract.js'
 
 export type ClientErrorCode =
   | ErrorCode
@@ -60,32 +59,6 @@ export class UnreachableError extends ChaptercastError {
   }
 }
 
-/** The run ended and a part of it could not be written; `chapters.retry(id)` tries again. */
-export class ChapterFailedError extends ChaptercastError {
-  override readonly name = 'ChapterFailedError'
-  readonly snapshot: ChapterSnapshot
-
-  constructor(snapshot: ChapterSnapshot) {
-    super('chapter_failed', `Chapter ${snapshot.chapter_id} failed: ${failedOf(snapshot).join(', ')}`)
-    this.snapshot = snapshot
-  }
-
-  /** Which parts. */
-  get failed(): JobKind[] {
-    return failedOf(this.snapshot)
-  }
-}
-
-export class ChapterCancelledError extends ChaptercastError {
-  override readonly name = 'ChapterCancelledError'
-  readonly snapshot: ChapterSnapshot
-
-  constructor(snapshot: ChapterSnapshot) {
-    super('chapter_cancelled', `Chapter ${snapshot.chapter_id} was cancelled`)
-    this.snapshot = snapshot
-  }
-}
-
 /** `chapters.close()` was called. */
 export class ClosedError extends ChaptercastError {
   override readonly name = 'ClosedError'
@@ -93,8 +66,4 @@ export class ClosedError extends ChaptercastError {
   constructor() {
     super('closed', 'The client was closed')
   }
-}
-
-function failedOf({ jobs }: ChapterSnapshot): JobKind[] {
-  return Object.values(jobs).flatMap(({ kind, status }) => (status === 'failed' ? [kind] : []))
 }

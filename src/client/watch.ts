@@ -10,9 +10,9 @@ import type {
   LearningView,
   ProgressUpdate,
 } from './contract.js'
-import { ChapterCancelledError, ChapterFailedError } from './errors.js'
 import type { Http } from './http.js'
 import type { Follower, Position, Room } from './room.js'
+import { ChapterCancelledError, ChapterFailedError } from './run-errors.js'
 import { type ChapterSnapshot, newSnapshot, takeView } from './snapshot.js'
 import { onAbort } from './wait.js'
 

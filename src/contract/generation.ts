@@ -18,8 +18,8 @@ const url = (description: string) => Type.String({ description })
 
 /** Why the attempt before this one failed. */
 export const PreviousFailure = Type.Object({
-  reason: stringEnum(FAILURE_REASONS),
-  error: nullable(Type.String()),
+  reason: stringEnum(FAILURE_REASONS, 'the kind of failure'),
+  error: nullable(Type.String({ description: 'what was said about it' })),
 })
 
 const messageFields = {
