@@ -1,7 +1,8 @@
 /**
  * Commands in, committed events out. Commands that arrive while a group is being written form the next
  * group: one read of every chapter concerned, pure decisions, one conditional write. A lone command waits for
- * nobody, and a busy node pays two round trips for a hundred.
+ * nobody, and a busy node pays two round trips for a hundred. Finishes of chapters that this node wrote last need no
+ * read (`remembered.ts`).
  *
  * Guarantees: what a command answers is in the database, unless it changed nothing; a chapter’s decisions
  * are written whole or not at all; `onCommit` hears of each write once, in commit order per chapter, after the
@@ -21,7 +22,7 @@ import type { JobKind } from '../contract/job.js'
 import { type ChapterState, isDue } from '../domain/chapter.js'
 import type { ChapterCommand, DecisionContext, OwedDeadLetter, Replies } from '../domain/command.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
-import type { ChapterStore, GroupAnswer } from '../store/chapters.js'
+import type { ChapterStore, GroupAnswer, GroupWritten, StoredChapter } from '../store/chapters.js'
 import { failureKindOf, isUniqueViolation } from '../store/failure.js'
 import {
   type Again,
@@ -33,6 +34,7 @@ import {
   questionOf,
   type Waiting,
 } from './group-plan.js'
+import { createRememberedChapters } from './remembered.js'
 
 /** One chapter’s write, after its commit. */
 export interface Committed {
@@ -71,13 +73,16 @@ export interface GroupLimits {
   groupBytes: number
   waitingCommands: number
   waitingBytes: number
+  /** Of the chapters that are remembered, UTF-16 units; 0: none are. */
+  rememberedLength: number
 }
 
-const LIMITS: GroupLimits = {
+export const GROUP_LIMITS: GroupLimits = {
   groupCommands: 128,
   groupBytes: 4 * 1_048_576,
   waitingCommands: 4000,
   waitingBytes: 64 * 1_048_576,
+  rememberedLength: 8 * 1_048_576,
 }
 
 /** Tries of one command: others win a chapter often, but not for ever; a database that is away is not waited for long. */
@@ -93,8 +98,9 @@ const WAIT_MS: Record<Again, [first: number, last: number]> = {
 
 export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   const { store, now, random, newId, leaseMs, onCommit, onError } = options
-  const limits = { ...LIMITS, ...options.limits }
+  const limits = { ...GROUP_LIMITS, ...options.limits }
   const queue: Waiting[] = []
+  const remembered = createRememberedChapters(limits.rememberedLength)
   /** Writes whose outcome is unknown, while someone waits for it. */
   const unknown = new Set<Planned>()
   let waitingCount = 0
@@ -136,7 +142,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
         await commit(group)
         options.onGroup?.(group.length, performance.now() - startedAt)
       } catch (error) {
-        // Nothing above is expected to throw; a mistake of ours must not leave anyone waiting.
+        // Nothing above is expected to throw; an unexpected error must not leave anyone waiting.
         onError(error, 'a commit group failed')
         for (const waiting of group) settle(waiting, { error })
       }
@@ -157,8 +163,9 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
 
   async function commit(group: Waiting[]): Promise<void> {
     let answer: GroupAnswer
+    const known = knownChapters(group)
     try {
-      answer = await store.readGroup(questionOf(group))
+      answer = await readUnlessKnown(group, known)
     } catch (error) {
       await failed(group, error)
       return
@@ -172,30 +179,74 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     lookForUnknown(answer)
     const undecided = group.filter((waiting) => !wasWritten(waiting))
     const { planned, unchanged } = decideGroup(undecided, answer, context)
-    for (const { waiting, outcome } of unchanged) settle(waiting, outcome)
+    for (const { waiting, outcome } of unchanged) if (!isKnown(waiting, known)) settle(waiting, outcome)
+    // What changes nothing is not checked by a write, so it must not be answered from memory.
+    readAgain(unchanged.flatMap(({ waiting }) => (isKnown(waiting, known) ? [waiting] : [])))
     if (planned.length === 0) return
 
-    let written: Set<number>
+    let result: GroupWritten
     try {
       const writes = planned.map(({ write }) => write)
-      written = await store.writeGroup(writes, planned[0]?.writeId ?? newId(), now() + leaseMs)
+      result = await store.writeGroup(writes, planned[0]?.writeId ?? newId(), now() + leaseMs)
     } catch (error) {
       const members = planned.flatMap((plan) => plan.members.map((member) => member.waiting))
       if (failureKindOf(error) === 'connection')
         for (const plan of planned) {
+          remembered.delete(plan.write.state.id)
           unknown.add(plan)
           for (const { waiting } of plan.members) waiting.unknown.push(plan)
         }
       await failed(members, error)
       return
     }
+    const { written, moved } = result
     committed(planned.filter(({ write }) => written.has(write.state.id)))
-    for (const { write, members } of planned)
-      if (!written.has(write.state.id))
-        tryAgain(
-          members.map(({ waiting }) => waiting),
-          'moved',
-        )
+    for (const { write, members } of planned) {
+      const { id } = write.state
+      if (written.has(id)) continue
+      const waiting = members.map((member) => member.waiting)
+      const current = moved.get(id)
+      // Decided on memory that was out of date: once, it is decided at once on what there is now.
+      const isFirst = known.has(id) && waiting.every(({ tries }) => tries.moved === 0)
+      if (isFirst && current !== undefined && current.state.version !== write.expectedVersion) {
+        remembered.set(current)
+        for (const each of waiting) each.tries.moved += 1
+        queue.unshift(...waiting)
+      } else {
+        remembered.delete(id)
+        tryAgain(waiting, 'moved')
+      }
+    }
+  }
+
+  /** Chapters of this group that are remembered and that only finishes are about. */
+  function knownChapters(group: Waiting[]): Map<number, StoredChapter> {
+    const known = new Map<number, StoredChapter>()
+    for (const { task } of group) {
+      if (task.type !== 'command' || task.command.type !== 'finish') continue
+      const chapter = remembered.get(task.command.chapterId)
+      if (chapter !== undefined) known.set(chapter.state.id, chapter)
+    }
+    for (const { task } of group)
+      if (task.type === 'command' && task.command.type !== 'finish') known.delete(task.command.chapterId)
+    return known
+  }
+
+  /** The group's read, of what is not known already. */
+  async function readUnlessKnown(
+    group: Waiting[],
+    known: ReadonlyMap<number, StoredChapter>,
+  ): Promise<GroupAnswer> {
+    const toRead = known.size === 0 ? group : group.filter((waiting) => !isKnown(waiting, known))
+    const answer = toRead.length === 0 ? EMPTY_ANSWER() : await store.readGroup(questionOf(toRead))
+    for (const [id, chapter] of known) answer.chapters.set(id, chapter)
+    return answer
+  }
+
+  /** Decides them in the next group, on what the database says. */
+  function readAgain(group: Waiting[]): void {
+    for (const { task } of group) if (task.type === 'command') remembered.delete(task.command.chapterId)
+    queue.unshift(...group)
   }
 
   /** Finds writes that won although their answer was lost: before anything is decided on what they did. */
@@ -231,7 +282,10 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   /** Once for each write, whichever of its commands finds out that it won. */
   function tell(plans: Planned[]): void {
     const news = plans.filter((plan) => plan.isTold === undefined)
-    for (const plan of news) plan.isTold = true
+    for (const plan of news) {
+      plan.isTold = true
+      remembered.set({ state: plan.write.state, writeId: plan.writeId })
+    }
     try {
       onCommit(
         news.map(({ write }) => ({
@@ -317,6 +371,17 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     },
   }
 }
+
+function isKnown({ task }: Waiting, known: ReadonlyMap<number, StoredChapter>): boolean {
+  return task.type === 'command' && known.has(task.command.chapterId)
+}
+
+const EMPTY_ANSWER = (): GroupAnswer => ({
+  chapters: new Map(),
+  created: new Map(),
+  keys: [],
+  ids: { chapters: [], concepts: [], exercises: [], quizzes: [] },
+})
 
 /** About what a command adds to the write, in bytes. */
 function sizeOf(command: ChapterCommand): number {

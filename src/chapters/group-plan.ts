@@ -182,15 +182,17 @@ function planCommands(
   }
 
   for (const [chapterId, commands] of byChapter) {
-    const before = answer.chapters.get(chapterId)?.state
-    if (before === undefined) {
+    const stored = answer.chapters.get(chapterId)
+    if (stored === undefined) {
       const outcome = { error: new ChapterNotFoundError(chapterId) }
       plan.unchanged.push(...commands.map(({ waiting }) => ({ waiting, outcome })))
       continue
     }
+    const { state: before, writeId: expectedWriteId } = stored
     const members: Planned['members'] = []
     const write: ChapterWrite = {
       expectedVersion: before.version,
+      expectedWriteId,
       state: before,
       changedKinds: [],
       events: [],

@@ -35,8 +35,14 @@ export interface GroupQuestion {
   newQuizzes: number
 }
 
+export interface StoredChapter {
+  state: ChapterState
+  /** The write that made this version. */
+  writeId: string
+}
+
 export interface GroupAnswer {
-  chapters: Map<number, { state: ChapterState; writeId: string }>
+  chapters: Map<number, StoredChapter>
   /** By create id. */
   created: Map<string, CreatedChapter>
   keys: {
@@ -54,10 +60,19 @@ export interface GroupAnswer {
   }
 }
 
+export interface GroupWritten {
+  /** Ids of the chapters that were written. */
+  written: Set<number>
+  /** Chapters that exist and were not written, as they are now. */
+  moved: Map<number, StoredChapter>
+}
+
 /** All that one chapter’s decisions changed. Written whole, if the chapter is still at `expectedVersion`. */
 export interface ChapterWrite {
   /** null: the chapter is new. */
   expectedVersion: number | null
+  /** The write that made that version: tells a chapter of a restored database from the one that was decided on. */
+  expectedWriteId?: string
   state: ChapterState
   changedKinds: readonly JobKind[]
   events: ChapterEvent[]
@@ -76,9 +91,8 @@ export interface ChapterStore {
   /**
    * The group’s one write. Chapters that moved, are locked, or whose idempotency key was taken are left out.
    * @param leasedUntil jobs that are to be published now are leased to the caller until then, ms
-   * @returns ids of the chapters that were written
    */
-  writeGroup(writes: ChapterWrite[], writeId: string, leasedUntil: number): Promise<Set<number>>
+  writeGroup(writes: ChapterWrite[], writeId: string, leasedUntil: number): Promise<GroupWritten>
   readChapter(id: number): Promise<ChapterState | undefined>
   list(filter: ChapterFilter): Promise<ChapterSummary[]>
   readLearning(id: number, withAnswers: boolean): Promise<LearningView | undefined>
@@ -96,7 +110,7 @@ export interface ChapterFilter {
 }
 
 interface GroupAnswerJson {
-  chapters?: { state: ChapterState; writeId: string }[]
+  chapters?: StoredChapter[]
   created?: { createId: string; chapter: CreatedChapter }[]
   keys?: GroupAnswer['keys']
   ids?: GroupAnswer['ids']
@@ -108,7 +122,11 @@ type ChapterRecord = RecordOf<Omit<ChapterSummary, 'chapter_id'>> & { id: number
 
 export function createChapterStore(db: Db): ChapterStore {
   const read = preparedByParts<{ answer: GroupAnswerJson }, ReadPart>(db, 'group_read', groupRead)
-  const write = preparedByParts<{ id: number | string }, WriteList>(db, 'group_write', groupWrite)
+  const write = preparedByParts<{ id: number | string; moved: StoredChapter | null }, WriteList>(
+    db,
+    'group_write',
+    groupWrite,
+  )
   const learning = prepare<{ learning: LearningRecord }>(db, 'learning', LEARNING)
 
   const readGroup = async (question: GroupQuestion): Promise<GroupAnswer> => {
@@ -147,7 +165,11 @@ export function createChapterStore(db: Db): ChapterStore {
       const lists = recordsOf(writes, writeId, leasedUntil)
       const parts = WRITE_LISTS.filter((name) => lists[name].length > 0)
       const values = Object.fromEntries(parts.map((name) => [name, JSON.stringify(lists[name])]))
-      return new Set((await write(parts, values)).map(({ id }) => Number(id)))
+      const result: GroupWritten = { written: new Set(), moved: new Map() }
+      for (const { id, moved } of await write(parts, values))
+        if (moved === null) result.written.add(Number(id))
+        else result.moved.set(Number(id), moved)
+      return result
     },
 
     async list({ ownerId, courseId, status, among, before, limit }) {
@@ -204,10 +226,17 @@ function recordsOf(
     WriteList,
     object[]
   >
-  for (const { expectedVersion, state, changedKinds, events, results, deadLetters, creation } of writes) {
+  for (const { expectedVersion, expectedWriteId, state, ...write } of writes) {
+    const { changedKinds, events, results, deadLetters, creation } = write
     const chapterId = state.id
     if (creation === undefined)
-      lists.changes.push({ id: state.id, expectedVersion, ...pick(state, CHANGING_KEYS), writeId })
+      lists.changes.push({
+        id: state.id,
+        expectedVersion,
+        expectedWriteId,
+        ...pick(state, CHANGING_KEYS),
+        writeId,
+      })
     else {
       const { createId, quizIds, idempotency } = creation
       const { conceptId, exerciseId } = state

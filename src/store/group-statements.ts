@@ -39,6 +39,8 @@ const STATE = sql`
       select json_object_agg(j.kind, json_build_object(${recordFields(table.job, 'j', JOB_KEYS)}))
       from job j where j.chapter_id = c.id))`
 
+const STORED = sql`json_build_object('writeId', c.write_id, 'state', ${STATE})`
+
 const CREATED = sql`
   json_build_object('chapterId', c.id, ${recordFields(table.chapter, 'c', ['status', 'createdAt', 'quizCount'])},
     'conceptId', (select id from concept where chapter_id = c.id),
@@ -52,7 +54,7 @@ const drawn = (sequence: string, count: string) => sql`
 /** Parts of the read, by the field of the answer. */
 const READ_PARTS = {
   chapters: sql`(
-    select coalesce(json_agg(json_build_object('writeId', c.write_id, 'state', ${STATE})), '[]')
+    select coalesce(json_agg(${STORED}), '[]')
     from chapter c where c.id = any(string_to_array(${sql.placeholder('chapterIds')}::text, ',')::bigint[]))`,
   created: sql`(
     select coalesce(json_agg(json_build_object('createId', c.create_id, 'chapter', ${CREATED})), '[]')
@@ -98,7 +100,7 @@ export type WriteList = (typeof WRITE_LISTS)[number]
  * `unmoved` takes, in id order and without waiting, only chapters that are still at the version that was decided on.
  * Everything else is written for those (`changed`) and for new chapters (`created`) alone. A create whose idempotency
  * key was taken meanwhile inserts nothing. Other statements skip rows that this one has locked, so it cannot deadlock.
- * @returns as `written`, the ids of the chapters that were written
+ * @returns the `id` of each chapter that was written; as `moved`, those that exist and were not, as they are
  */
 export function groupWrite(lists: readonly WriteList[]): SQL {
   const written = [
@@ -113,7 +115,11 @@ export function groupWrite(lists: readonly WriteList[]): SQL {
     sql`written as (${sql.join(written, sql` union all `)})`,
     ...lists.filter((name) => !isFirst(name)).map((name) => WRITE_PARTS[name]),
   ]
-  return sql`with ${sql.join(parts, sql`, `)} select id from written`
+  const moved = sql` union all
+    select c.id, ${STORED} from chapter c join change using (id)
+    where change.id not in (select id from changed)`
+  return sql`with ${sql.join(parts, sql`, `)}
+    select id, null::json as moved from written ${lists.includes('changes') ? moved : sql``}`
 }
 
 const isFirst = (name: WriteList) => name === 'changes' || name === 'creations'
@@ -125,9 +131,13 @@ const IS_MARKED = sql`job.status = 'published' and x.status = 'queued' and job.j
 const WRITE_PARTS: Record<WriteList, SQL> = {
   changes: sql`
 change as (
-  select * from ${recordset(table.chapter, 'changes', ['id', ...CHANGING_KEYS], { expectedVersion: 'bigint' })}
+  select * from ${recordset(table.chapter, 'changes', ['id', ...CHANGING_KEYS], {
+    expectedVersion: 'bigint',
+    expectedWriteId: 'uuid',
+  })}
 ), unmoved as materialized (
   select c.id from chapter c join change on change.id = c.id and change."expectedVersion" = c.version
+    and coalesce(change."expectedWriteId", c.write_id) = c.write_id
   order by c.id for update of c skip locked
 ), changed as (
   update chapter c set ${assignments(table.chapter, CHANGING_KEYS)},

@@ -51,7 +51,8 @@ for (const [name, open] of Object.entries(DATABASES))
         ),
         writeOf(current, finishOf(current.id, 'quiz', 'current')),
       )
-      t.strictSame([...written], [current.id])
+      t.strictSame([...written.written], [current.id])
+      t.match(written.moved.get(stale.id), { state: { version: stale.version + 1 } }, 'and is told as it is')
       t.strictSame(await everythingOf(stale.id), before)
     })
 
@@ -226,7 +227,8 @@ for (const [name, open] of Object.entries(DATABASES))
       t.equal(await chapters.readChapter(999_999), undefined)
       t.equal(await chapters.readLearning(999_999, true), undefined)
       const ghost = { ...writeOf(state, finishOf(state.id, 'quiz')), state: { ...state, id: 999_999 } }
-      t.equal((await write(ghost)).size, 0)
+      const { written, moved } = await write(ghost)
+      t.equal(written.size + moved.size, 0)
     })
 
     await t.test('a list is newest first, page by page, of an owner, a course or a status', async (t) => {

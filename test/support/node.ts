@@ -10,6 +10,7 @@ import {
   type CommitGroups,
   type Committed,
   createCommitGroups,
+  GROUP_LIMITS,
 } from '../../src/chapters/commit-group.js'
 import type { ChapterEvent } from '../../src/contract/event.js'
 import type { JobKind, JobResults } from '../../src/contract/job.js'
@@ -31,7 +32,10 @@ export interface TestGroups extends CommitGroups {
   make(fields?: Partial<NewChapter>): Promise<number>
 }
 
-/** Commit groups on `store`; retries do not wait, unless given a `random` of their own. */
+/**
+ * Commit groups on `store`; retries do not wait, unless given a `random` of their own, and nothing is remembered between
+ * groups, unless given a `limits.rememberedLength`.
+ */
 export function groupsOn(
   store: CommitGroupOptions['store'],
   options: Partial<CommitGroupOptions> = {},
@@ -48,6 +52,7 @@ export function groupsOn(
     onCommit: (committed) => told.push(...committed),
     onError: (error) => errors.push(error),
     ...options,
+    limits: { rememberedLength: 0, ...options.limits },
   })
   return {
     ...groups,
@@ -67,7 +72,11 @@ export interface StoreNode extends TestGroups {
 export function nodeOn(database: Database, options: Partial<CommitGroupOptions> = {}): StoreNode {
   const chapters = createChapterStore(database.db)
   return {
-    ...groupsOn(chapters, { random: Math.random, ...options }),
+    ...groupsOn(chapters, {
+      random: Math.random,
+      ...options,
+      limits: { rememberedLength: GROUP_LIMITS.rememberedLength, ...options.limits },
+    }),
     chapters,
     jobs: createJobStore(database.db),
     events: createEventStore(database.db),
@@ -263,7 +272,12 @@ export function memoryStore(): MemoryStore {
         if (idempotency) keys.set(`${ownerId} ${idempotency.key}`, { ownerId, chapter, ...idempotency })
       }
       await store.afterWrite(call)
-      return new Set(won.map(({ state }) => state.id))
+      const written = new Set(won.map(({ state }) => state.id))
+      const lost = writes.flatMap(({ state: { id } }) => {
+        const stored = store.chapters.get(id)
+        return written.has(id) || stored === undefined ? [] : [[id, stored] as const]
+      })
+      return { written, moved: new Map(lost) }
     },
   }
   return store
