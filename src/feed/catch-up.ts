@@ -59,10 +59,11 @@ export async function catchUp(options: CatchUpOptions): Promise<boolean> {
     const missed = new Map<number, ChapterEvent>()
     let from = Math.min(after, room.position ?? after)
     for (let round = 1; round <= MAX_ROUNDS; round++) {
+      const since = room.position
       const page = await readPage(chapterId, from, round === 1 ? options.remember : undefined)
       if (!isWanted()) return false
       const end = page?.lastSeq ?? 0
-      room.absorb(page)
+      room.absorb(page, since)
       if (after > end) {
         after = 0
         isReset = true

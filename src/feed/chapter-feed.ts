@@ -34,8 +34,11 @@ export interface Room {
   /** The last seq delivered; undefined until the log was first read. */
   readonly position: number | undefined
   readonly progress: LatestProgress | null
-  /** Feeds the room what was read from the log. */
-  absorb(page: LogPage | undefined): void
+  /**
+   * Feeds the room what was read from the log.
+   * @param since the room's position when the read began: a log that ends before it has lost what it held
+   */
+  absorb(page: LogPage | undefined, since?: number | undefined): void
   /** Adds a listener of this share's own, from the room's position on. */
   listen(listener: Listener): void
   /** Gives the share and its listener back; may be called again. */
@@ -86,7 +89,7 @@ export class ChapterFeed {
       get progress() {
         return chapter.progress
       },
-      absorb: (page) => this.absorb(page),
+      absorb: (page, since) => this.absorb(page, since),
       listen: (added) => {
         listener = added
         this.listeners.add(added)
@@ -110,7 +113,8 @@ export class ChapterFeed {
     this.sendProgress()
   }
 
-  absorb(page: LogPage | undefined): void {
+  absorb(page: LogPage | undefined, since?: number | undefined): void {
+    if (since !== undefined && (page?.lastSeq ?? 0) < since) this.rewind(page?.lastSeq ?? 0)
     if (this.position === undefined) {
       this.position = page?.lastSeq ?? 0
       this.options.onFirstRead()
@@ -124,6 +128,13 @@ export class ChapterFeed {
     }
     this.advance()
     this.sendProgress()
+  }
+
+  /** The database lost commits that were delivered: a failover, or a restore. What it says next is new. */
+  private rewind(position: number): void {
+    this.position = position
+    this.held.clear()
+    this.progress = null
   }
 
   stop(): void {

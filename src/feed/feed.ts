@@ -113,13 +113,14 @@ export function createFeed(options: FeedOptions): Feed {
       position === undefined ? [] : [{ chapterId, after: position, progressVersion: progress?.version ?? 0 }],
     )
     const pages = await events.readNews(cursors)
-    for (const [chapterId, page] of pages) {
+    for (const { chapterId, after } of cursors) {
+      const page = pages.get(chapterId)
       const chapter = chapters.get(chapterId)
-      if (chapter === undefined) continue
+      if (page === undefined || chapter === undefined) continue
       const before = chapter.position ?? 0
       repaired += page.events.filter(({ payload }) => payload.seq > before).length
       touch(chapter)
-      chapter.absorb(page)
+      chapter.absorb(page, after)
     }
   }
 

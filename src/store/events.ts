@@ -40,7 +40,7 @@ export interface EventStore {
    * @param remember rooms of sessions, written in the same statement
    */
   readPages(cursors: LogCursor[], remember?: RememberedRoom[]): Promise<Map<number, LogPage>>
-  /** As `readPages`, but only of chapters that have an event or a progress that the reader lacks. */
+  /** As `readPages`, but only of chapters whose log ends elsewhere or that have newer progress. */
   readNews(cursors: (LogCursor & { progressVersion: number })[]): Promise<Map<number, LogPage>>
   /** Deletes the logs of chapters that ended before. @returns how many chapters; call again while it is `limit` */
   deleteLogsEndedBefore(before: number, limit: number): Promise<number>
@@ -58,7 +58,8 @@ export function createEventStore(db: Db): EventStore {
   const news = prepare<{ page: LogPage }>(
     db,
     'read_news',
-    readPages(sql`(c.last_seq > wanted.after or c.progress_version > wanted."progressVersion")`),
+    // A log that ends before what the reader has was restored.
+    readPages(sql`(c.last_seq <> wanted.after or c.progress_version > wanted."progressVersion")`),
   )
   const deleteLogs = prepare(db, 'delete_logs', DELETE_LOGS)
   const deleteKeys = prepare(db, 'delete_keys', DELETE_KEYS)

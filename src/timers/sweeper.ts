@@ -9,6 +9,9 @@ import type { EventStore } from '../store/events.js'
 import type { AttemptRef, JobStore } from '../store/jobs.js'
 
 const CLAIM_MS = 10_000
+const STANDSTILL_MS = 3000
+/** A hold is renewed every 3 s. */
+const RENEWAL_MS = 5000
 const LIMIT = 200
 /** How long an idempotency key is remembered, at least. */
 const KEY_RETENTION_MS = 48 * 60 * 60 * 1000
@@ -20,6 +23,10 @@ export interface SweeperOptions {
   now: () => number
   pollMs: number
   eventRetentionMs: number
+  /** A pause between two sweeps that says that the database, or this process, stood still, ms. */
+  standstillMs?: number
+  /** How long those who hold jobs may take to renew their holds afterwards, ms. */
+  renewalMs?: number
   log: FastifyBaseLogger
 }
 
@@ -27,6 +34,7 @@ export function createSweeper(options: SweeperOptions): {
   close(): Promise<void>
 } {
   const { jobs, events, groups, now, pollMs, eventRetentionMs, log } = options
+  const { standstillMs = STANDSTILL_MS, renewalMs = RENEWAL_MS } = options
   const onError = (error: unknown) => log.warn({ err: error }, 'a sweep failed; the next one comes')
 
   async function end(type: 'expire' | 'hold_expired', claimed: AttemptRef[]): Promise<void> {
@@ -38,6 +46,10 @@ export function createSweeper(options: SweeperOptions): {
     )
   }
 
+  let sweptAt = performance.now()
+  /** Until then holds that ran out do not count, because nobody could renew them. */
+  let holdsCountFrom = 0
+
   const attempts = repeat(
     async () => {
       const claim = () => ({
@@ -47,7 +59,10 @@ export function createSweeper(options: SweeperOptions): {
       })
       const overdue = await jobs.claimOverdue(claim())
       await end('expire', overdue)
-      const unheld = await jobs.claimExpiredHolds(claim())
+      const at = performance.now()
+      if (at - sweptAt > standstillMs + pollMs) holdsCountFrom = at + renewalMs
+      sweptAt = at
+      const unheld = at < holdsCountFrom ? [] : await jobs.claimExpiredHolds(claim())
       await end('hold_expired', unheld)
       return overdue.length === LIMIT || unheld.length === LIMIT
     },

@@ -170,3 +170,19 @@ t.test('a query that fails is told to those who wait for it, and to nobody after
   t.match(outcomes, [{ reason: { message: 'away' } }, { value: { lastSeq: 1 } }])
   t.match(await readPage(1, 0), { lastSeq: 1 })
 })
+
+t.test('after a failover that lost commits, a newcomer is let in', async (t) => {
+  const { log, deliver, heard, answer, enter, entrances, replayed } = slowLog(t)
+  const first = enter(0)
+  await answer()
+  await first
+  deliver([log.commit(1)])
+  log.lose(1, 3)
+  const second = enter(9)
+  await answer()
+  await second
+  t.same(replayed()[1], [1, 2, 3, 4, 5, 6])
+  t.ok(entrances[1]?.isReset)
+  deliver([log.commit(1)])
+  t.same(heard(), [9, 7])
+})

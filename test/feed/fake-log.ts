@@ -33,6 +33,15 @@ export class FakeLog implements Pick<EventStore, 'readPages' | 'readNews'> {
     return { chapterId, events, progress: update === null ? null : { version, update } }
   }
 
+  /** As a failover to a standby that lacked the last commits. */
+  lose(chapterId: number, events: number): void {
+    const chapter = this.chapters.get(chapterId)
+    if (chapter === undefined) return
+    chapter.lastSeq -= events
+    chapter.events = chapter.events.slice(0, -events)
+    chapter.version -= events
+  }
+
   deleteLog(chapterId: number): void {
     const chapter = this.chapters.get(chapterId)
     if (chapter === undefined) return
@@ -59,7 +68,7 @@ export class FakeLog implements Pick<EventStore, 'readPages' | 'readNews'> {
     const pages = await this.readPages(cursors)
     for (const { chapterId, after, progressVersion } of cursors) {
       const page = pages.get(chapterId)
-      if (page && page.lastSeq <= after && page.progressVersion <= progressVersion) pages.delete(chapterId)
+      if (page && page.lastSeq === after && page.progressVersion <= progressVersion) pages.delete(chapterId)
     }
     return pages
   }

@@ -403,3 +403,17 @@ function ordersOf(items: number[]): number[][] {
     ordersOf(items.filter((other) => other !== item)).map((rest) => [item, ...rest]),
   )
 }
+
+t.test('after a failover that lost commits, a room hears what is committed next', async (t) => {
+  const log = new FakeLog()
+  const { feed, heard } = recordFeed(t, log, { repairMs: 20 })
+  for (let count = 4; count > 0; count--) log.commit(1)
+  feed.open(1).absorb(log.page(1))
+  feed.publish([log.commit(1), log.commit(1)])
+  t.same(heard(), [5, 6])
+  log.lose(1, 2)
+  const reads = log.reads.length
+  await waitFor('the room to be asked for', () => log.reads.length > reads + 1)
+  feed.publish([log.commit(1)])
+  t.same(heard(), [5, 6, 5])
+})

@@ -70,6 +70,43 @@ t.test('a job whose process died is queued again under the same attempt, and tol
   await check()
 })
 
+t.test('a job is not taken for abandoned because the database was away', async (t) => {
+  const claims: ('overdue' | 'holds')[] = []
+  let isAway = true
+  let renewed = false
+  let early = 0
+  const sweeper = createSweeper({
+    jobs: {
+      async claimOverdue() {
+        if (isAway) throw new Error('the database is away')
+        claims.push('overdue')
+        return []
+      },
+      async claimExpiredHolds() {
+        if (!renewed) early += 1
+        claims.push('holds')
+        return []
+      },
+    },
+    events: { deleteLogsEndedBefore: async () => 0, deleteKeysBefore: async () => 0 },
+    groups: { submit: async () => t.fail('nothing is overdue') as never },
+    now: Date.now,
+    pollMs: 5,
+    standstillMs: 50,
+    renewalMs: 500,
+    eventRetentionMs: RETENTION_MS,
+    log: silentLog(),
+  })
+  t.teardown(() => sweeper.close())
+  const since = performance.now()
+  await waitFor('an outage that is longer than a hold', () => performance.now() - since > 100)
+  isAway = false
+  await waitFor('sweeps without holds', () => claims.length > 5)
+  renewed = true
+  t.equal(early, 0)
+  await waitFor('holds to count again', () => claims.includes('holds'))
+})
+
 t.test(
   'an ended chapter’s log is deleted after its retention, and a late result goes on from there',
   async (t) => {
