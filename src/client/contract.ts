@@ -163,6 +163,18 @@ export interface JobView {
   max_attempts: number
   progress: number
   /**
+   * When this job was asked for, whatever its attempt
+   */
+  requested_at: string
+  /**
+   * When a worker began this attempt
+   */
+  started_at: string | null
+  /**
+   * When its worker was last heard
+   */
+  last_heard_at: string | null
+  /**
    * ISO 8601, UTC, milliseconds
    */
   deadline_at: string | null

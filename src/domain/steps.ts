@@ -111,7 +111,7 @@ export function requeue(changes: Changes, kind: JobKind): void {
   job.dueAt = changes.context.now
   job.deadlineAt = null
   // `startedAt` stays: this attempt's `{kind}_started` is in the log. The heartbeat goes with its process.
-  job.lastSignAt = null
+  job.lastHeardAt = null
 }
 
 /** Starts failed jobs again from attempt 1, under new ids. */
@@ -172,7 +172,7 @@ function queueAttempt(job: JobState, attempt: number, dueAt: number): void {
   job.dueAt = dueAt
   job.deadlineAt = null
   job.startedAt = null
-  job.lastSignAt = null
+  job.lastHeardAt = null
   job.progress = 0
 }
 
@@ -189,8 +189,8 @@ export function heartbeat(changes: Changes, kind: JobKind): number {
     changes.emit(`${kind}_started`, { status: 'started', attempt: job.attempt })
   }
   // Until now the deadline was the queue's, which may be later: a worker that hangs is found sooner.
-  if (job.lastSignAt === null) job.deadlineAt = null
-  job.lastSignAt = now
+  if (job.lastHeardAt === null) job.deadlineAt = null
+  job.lastHeardAt = now
   return renewDeadline(changes, job)
 }
 
@@ -204,7 +204,7 @@ export function renewDeadlines(changes: Changes): void {
 function renewDeadline({ context: { now, policy } }: Changes, job: JobState): number {
   const deadlineAt = Math.max(job.deadlineAt ?? 0, now + policy.timeoutMs)
   job.deadlineAt = deadlineAt
-  if (job.lastSignAt !== null) job.lastSignAt = now
+  if (job.lastHeardAt !== null) job.lastHeardAt = now
   return deadlineAt
 }
 

@@ -151,7 +151,7 @@ export const job = pgTable(
     /** While published: overdue then. */
     deadlineAt: instant('deadline_at'),
     startedAt: instant('started_at'),
-    lastSignAt: instant('last_sign_at'),
+    lastHeardAt: instant('last_sign_at'),
     reason: text('reason', { enum: FAILURE_REASONS }),
     error: text('error'),
     /** Until then a node is publishing it, or expiring it. No decision reads it, claiming raises no version. */

@@ -81,7 +81,7 @@ t.test('a failed attempt is followed by the next one, whose number rises at once
     dueAt: retryAt,
     deadlineAt: null,
     startedAt: null,
-    lastSignAt: null,
+    lastHeardAt: null,
     progress: 0,
     reason: 'rate_limited',
     error: '429',

@@ -257,7 +257,7 @@ function checkState(state: ChapterState): void {
     ok(job.status !== 'cancelled' || state.status === 'cancelled')
     if (job.status === 'completed') same([job.progress, job.reason, job.error], [100, null, null])
     if (job.status === 'failed') ok(job.reason !== null)
-    if (job.startedAt === null) ok(job.lastSignAt === null)
-    ok(job.status !== 'queued' || job.lastSignAt === null)
+    if (job.startedAt === null) ok(job.lastHeardAt === null)
+    ok(job.status !== 'queued' || job.lastHeardAt === null)
   }
 }

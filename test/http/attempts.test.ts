@@ -99,6 +99,30 @@ t.test('a start of what is over, or not the current work, is told so', async (t)
   t.same(await call(id, 'concept-start', work), { run: false, reason: 'cancelled' })
 })
 
+t.test(
+  'a view tells when a job was asked for, when its attempt began, and when its worker was last heard',
+  async (t) => {
+    const requested_at = inMinutes(0)
+    const id = await published()
+    t.match(await viewJob(url, id, 'exercise'), { requested_at, started_at: null, last_heard_at: null })
+    clock.advance(MINUTE_MS)
+    const started_at = inMinutes(0)
+    const work = await workOf(id, 'exercise')
+    await call(id, 'exercise-start', work)
+    t.match(await viewJob(url, id, 'exercise'), { requested_at, started_at, last_heard_at: started_at })
+    clock.advance(MINUTE_MS)
+    await call(id, 'progress', { progress: 1, message: 'x', kind: 'exercise', ...work })
+    t.match(await viewJob(url, id, 'exercise'), { requested_at, started_at, last_heard_at: inMinutes(0) })
+    await call(id, 'exercise-fail', { error: 'x', ...work })
+    t.match(await viewJob(url, id, 'exercise'), {
+      attempt: 2,
+      requested_at,
+      started_at: null,
+      last_heard_at: null,
+    })
+  },
+)
+
 t.test('a failure schedules the next attempt after a jittered wait, and says why', async (t) => {
   const id = await published()
   const work = await workOf(id, 'concept')

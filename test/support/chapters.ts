@@ -79,7 +79,7 @@ export const CANCELLED = { status: 'cancelled', deadlineAt: null } as const
 export const QUEUED = { status: 'queued', deadlineAt: null } as const
 export const STARTED = {
   startedAt: NOON,
-  lastSignAt: NOON,
+  lastHeardAt: NOON,
   deadlineAt: NOON + POLICY.timeoutMs,
 } as const
 
