@@ -26,6 +26,8 @@ export interface GenerationPolicy {
   maxAttempts: number
   retryBaseMs: number
   retryMaxMs: number
+  /** How old a job may be so that a busy model costs it no attempt. */
+  patienceMs: number
   /** Of the questions asked for, how many must be good when others are bad, in [0, 1]. */
   quizMinShare: number
 }
@@ -213,6 +215,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       maxAttempts: whole('GENERATION_MAX_ATTEMPTS'),
       retryBaseMs: whole('GENERATION_RETRY_BASE_MS'),
       retryMaxMs: whole('GENERATION_RETRY_MAX_MS'),
+      patienceMs: whole('GENERATION_PATIENCE_MS'),
       quizMinShare: share('QUIZ_MIN_SHARE'),
     }),
     generator: generator as Config['generator'],

@@ -149,6 +149,12 @@ export const SETTINGS = {
     'First cap of the full-jitter wait between attempts',
   ),
   GENERATION_RETRY_MAX_MS: integer(60_000, 0, MAX_TIMER_MS, 'Last cap of that wait'),
+  GENERATION_PATIENCE_MS: integer(
+    3_600_000,
+    0,
+    MAX_TIMER_MS,
+    'How long after a job was asked for a busy model (`rate_limited`, `unavailable`) costs it no attempt',
+  ),
   QUIZ_MIN_SHARE: {
     type: 'share',
     default: 0.6,
