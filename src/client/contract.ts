@@ -179,6 +179,10 @@ export interface JobView {
    */
   deadline_at: string | null
   /**
+   * While it waits for a place in the window: how many jobs are given one before it, up to 1,000
+   */
+  waiting_before?: number
+  /**
    * Why the last attempt that failed did: of a failed job this one, else the one before
    */
   error: {

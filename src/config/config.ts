@@ -2,6 +2,7 @@
  * The environment, read once into a frozen `Config`. What can be set is in `settings.ts`.
  */
 import { readFileSync } from 'node:fs'
+import type { JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { ConfigError } from '../errors.js'
 import {
@@ -84,6 +85,8 @@ export interface Config {
   readonly kafka: KafkaConfig | undefined
   readonly corsOrigin: '*' | readonly string[]
   readonly generation: Readonly<GenerationPolicy>
+  /** Jobs with workers at once, of all kinds and of each; 0: no limit. */
+  readonly window: Readonly<Record<'all' | JobKind, number>>
   readonly generator: (typeof GENERATORS)[number]
   readonly generatorDelayMs: number
   readonly generatorConcurrency: number
@@ -217,6 +220,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       retryMaxMs: whole('GENERATION_RETRY_MAX_MS'),
       patienceMs: whole('GENERATION_PATIENCE_MS'),
       quizMinShare: share('QUIZ_MIN_SHARE'),
+    }),
+    window: Object.freeze({
+      all: whole('GENERATION_WINDOW'),
+      concept: whole('GENERATION_WINDOW_CONCEPT'),
+      exercise: whole('GENERATION_WINDOW_EXERCISE'),
+      quiz: whole('GENERATION_WINDOW_QUIZ'),
     }),
     generator: generator as Config['generator'],
     generatorDelayMs: whole('GENERATOR_DELAY_MS'),

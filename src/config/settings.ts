@@ -155,6 +155,20 @@ export const SETTINGS = {
     MAX_TIMER_MS,
     'How long after a job was asked for a busy model (`rate_limited`, `unavailable`) costs it no attempt',
   ),
+  GENERATION_WINDOW: integer(
+    0,
+    0,
+    100_000,
+    'How many jobs may be with workers at once, over all nodes; the rest wait, and owners take turns; 0 is no limit',
+  ),
+  GENERATION_WINDOW_CONCEPT: integer(
+    0,
+    0,
+    100_000,
+    'The same for concepts alone; 0 is no limit of their own',
+  ),
+  GENERATION_WINDOW_EXERCISE: integer(0, 0, 100_000, 'For exercises'),
+  GENERATION_WINDOW_QUIZ: integer(0, 0, 100_000, 'For quizzes'),
   QUIZ_MIN_SHARE: {
     type: 'share',
     default: 0.6,

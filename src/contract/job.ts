@@ -80,6 +80,13 @@ export const JobView = Type.Object({
   started_at: nullable(Type.String({ description: 'When a worker began this attempt' })),
   last_heard_at: nullable(Type.String({ description: 'When its worker was last heard' })),
   deadline_at: nullable(Instant),
+  waiting_before: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description:
+        'While it waits for a place in the window: how many jobs are given one before it, up to 1,000',
+    }),
+  ),
   error: nullable(JobError),
 })
 export type JobView = Static<typeof JobView>
