@@ -17,7 +17,9 @@ import { createDispatcher, LEASE_MS } from './dispatch/dispatcher.js'
 import { createKafkaQueue } from './dispatch/kafka-queue.js'
 import { createLocalQueue } from './dispatch/local-queue.js'
 import { dueJobOf } from './dispatch/message.js'
+import { createPlaces } from './dispatch/places.js'
 import type { JobQueue } from './dispatch/queue.js'
+import { isWindowed } from './domain/window.js'
 import { type Bus, createBus } from './feed/bus.js'
 import { createPageReader } from './feed/catch-up.js'
 import { createFeed, type FeedEntry } from './feed/feed.js'
@@ -51,6 +53,7 @@ import { createEventStore } from './store/events.js'
 import { createJobStore, type JobStore } from './store/jobs.js'
 import { openPostgres } from './store/postgres.js'
 import { createSessionStore } from './store/sessions.js'
+import { createWindowStore } from './store/window.js'
 import { createSweeper } from './timers/sweeper.js'
 
 /** What tests put in place of the real thing. */
@@ -106,10 +109,13 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   // Queued jobs, to whoever does the work.
   const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
   const queue = overrides.queue ?? openQueue(config, { hold: jobs.hold, now, log })
+  const window = isWindowed(config.window) ? createWindowStore(database.db) : undefined
+  const places = window && createPlaces({ limits: config.window, store: window, now, random })
   const dispatcher = whileListening(app, () =>
     createDispatcher({
       queue,
       jobs,
+      places,
       now,
       queueTimeoutMs: generation.queueTimeoutMs,
       publicUrl,
@@ -138,7 +144,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       now,
       random,
       newId,
-      leaseMs: LEASE_MS,
+      leaseMs: places === undefined ? LEASE_MS : null,
       onError: (error, about) => log.error({ err: error }, about),
       onGroup: metrics.groupWritten,
       // Sockets first, then the work: what a worker answers must not overtake what asked for it.
@@ -147,6 +153,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
         dispatcher()?.offer(
           committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
         )
+        if (places !== undefined) dispatcher()?.hear(committed.flatMap(({ events }) => events))
         if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
         metrics.committed(committed)
       },
@@ -213,6 +220,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   await app.register(chapterRoutes, {
     groups,
     chapters,
+    waitingBefore: window && ((id) => window.waitingBefore(id, config.window.all > 0, now())),
     defaultLocale: config.defaultLocale,
     clients,
     createLimit: limits.create,

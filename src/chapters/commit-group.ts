@@ -59,8 +59,8 @@ export interface CommitGroupOptions {
   now: () => number
   random: () => number
   newId: () => string
-  /** How long this node may take to publish what it made, ms. */
-  leaseMs: number
+  /** How long this node may take to publish what it made, ms; null: its jobs wait for a place in the window. */
+  leaseMs: number | null
   onCommit: (committed: Committed[]) => void
   onError: (error: unknown, about: string) => void
   /** How many commands a group had, and how long it took, ms. */
@@ -187,7 +187,8 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     let result: GroupWritten
     try {
       const writes = planned.map(({ write }) => write)
-      result = await store.writeGroup(writes, planned[0]?.writeId ?? newId(), now() + leaseMs)
+      const leasedUntil = leaseMs === null ? null : now() + leaseMs
+      result = await store.writeGroup(writes, planned[0]?.writeId ?? newId(), leasedUntil)
     } catch (error) {
       const members = planned.flatMap((plan) => plan.members.map((member) => member.waiting))
       if (failureKindOf(error) === 'connection')

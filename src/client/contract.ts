@@ -163,9 +163,25 @@ export interface JobView {
   max_attempts: number
   progress: number
   /**
+   * When this job was asked for, whatever its attempt
+   */
+  requested_at: string
+  /**
+   * When a worker began this attempt
+   */
+  started_at: string | null
+  /**
+   * When its worker was last heard
+   */
+  last_heard_at: string | null
+  /**
    * ISO 8601, UTC, milliseconds
    */
   deadline_at: string | null
+  /**
+   * While it waits for a place in the window: how many jobs are given one before it, up to 1,000
+   */
+  waiting_before?: number
   /**
    * Why the last attempt that failed did: of a failed job this one, else the one before
    */

@@ -2,6 +2,7 @@
  * The environment, read once into a frozen `Config`. What can be set is in `settings.ts`.
  */
 import { readFileSync } from 'node:fs'
+import type { JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { ConfigError } from '../errors.js'
 import {
@@ -26,6 +27,8 @@ export interface GenerationPolicy {
   maxAttempts: number
   retryBaseMs: number
   retryMaxMs: number
+  /** How old a job may be so that a busy model costs it no attempt. */
+  patienceMs: number
   /** Of the questions asked for, how many must be good when others are bad, in [0, 1]. */
   quizMinShare: number
 }
@@ -82,6 +85,8 @@ export interface Config {
   readonly kafka: KafkaConfig | undefined
   readonly corsOrigin: '*' | readonly string[]
   readonly generation: Readonly<GenerationPolicy>
+  /** Jobs with workers at once, of all kinds and of each; 0: no limit. */
+  readonly window: Readonly<Record<'all' | JobKind, number>>
   readonly generator: (typeof GENERATORS)[number]
   readonly generatorDelayMs: number
   readonly generatorConcurrency: number
@@ -213,7 +218,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       maxAttempts: whole('GENERATION_MAX_ATTEMPTS'),
       retryBaseMs: whole('GENERATION_RETRY_BASE_MS'),
       retryMaxMs: whole('GENERATION_RETRY_MAX_MS'),
+      patienceMs: whole('GENERATION_PATIENCE_MS'),
       quizMinShare: share('QUIZ_MIN_SHARE'),
+    }),
+    window: Object.freeze({
+      all: whole('GENERATION_WINDOW'),
+      concept: whole('GENERATION_WINDOW_CONCEPT'),
+      exercise: whole('GENERATION_WINDOW_EXERCISE'),
+      quiz: whole('GENERATION_WINDOW_QUIZ'),
     }),
     generator: generator as Config['generator'],
     generatorDelayMs: whole('GENERATOR_DELAY_MS'),

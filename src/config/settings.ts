@@ -149,6 +149,26 @@ export const SETTINGS = {
     'First cap of the full-jitter wait between attempts',
   ),
   GENERATION_RETRY_MAX_MS: integer(60_000, 0, MAX_TIMER_MS, 'Last cap of that wait'),
+  GENERATION_PATIENCE_MS: integer(
+    3_600_000,
+    0,
+    MAX_TIMER_MS,
+    'How long after a job was asked for a busy model (`rate_limited`, `unavailable`) costs it no attempt',
+  ),
+  GENERATION_WINDOW: integer(
+    0,
+    0,
+    100_000,
+    'How many jobs may be with workers at once, over all nodes; the rest wait, and owners take turns; 0 is no limit',
+  ),
+  GENERATION_WINDOW_CONCEPT: integer(
+    0,
+    0,
+    100_000,
+    'The same for concepts alone; 0 is no limit of their own',
+  ),
+  GENERATION_WINDOW_EXERCISE: integer(0, 0, 100_000, 'For exercises'),
+  GENERATION_WINDOW_QUIZ: integer(0, 0, 100_000, 'For quizzes'),
   QUIZ_MIN_SHARE: {
     type: 'share',
     default: 0.6,

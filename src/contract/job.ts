@@ -76,7 +76,17 @@ export const JobView = Type.Object({
   attempt: Type.Integer({ minimum: 1 }),
   max_attempts: Type.Integer({ minimum: 1 }),
   progress: Percent,
+  requested_at: Type.String({ description: 'When this job was asked for, whatever its attempt' }),
+  started_at: nullable(Type.String({ description: 'When a worker began this attempt' })),
+  last_heard_at: nullable(Type.String({ description: 'When its worker was last heard' })),
   deadline_at: nullable(Instant),
+  waiting_before: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description:
+        'While it waits for a place in the window: how many jobs are given one before it, up to 1,000',
+    }),
+  ),
   error: nullable(JobError),
 })
 export type JobView = Static<typeof JobView>

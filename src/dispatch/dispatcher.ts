@@ -2,12 +2,17 @@
  * Queued jobs to the queue. A job is its own outbox row: whoever made it has it leased and offers it here at
  * once, a whole commit group in one send; what is left after the lease, any node’s dispatcher claims. Sent
  * twice is harmless, never sent is not: a send that failed or was not marked is simply found again.
+ *
+ * With a window (`places.ts`) nothing is leased to its maker: every job waits until a claim gives it a place, and a
+ * place that became free on this node is claimed at once.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import { createBatcher } from '../async/batcher.js'
 import { repeat } from '../async/repeat.js'
+import type { ChapterEvent } from '../contract/event.js'
 import type { DueJob, JobStore, PublishedAttempt } from '../store/jobs.js'
 import { deadLetterMessage, jobMessage } from './message.js'
+import type { Places } from './places.js'
 import type { JobQueue } from './queue.js'
 
 /** How long a claim keeps others off. Longer than a send’s deadline and a write’s together. */
@@ -18,8 +23,10 @@ const MAX_BATCH = 300
 const MAX_OFFERED = 10 * MAX_BATCH
 
 export interface Dispatcher {
-  /** Jobs just committed, due now and leased to this node. */
+  /** Jobs just committed, due now and leased to this node; with a window they are leased to nobody. */
   offer(jobs: DueJob[]): void
+  /** Events just committed: with a window, what ended leaves a free place. */
+  hear(events: readonly ChapterEvent[]): void
   /** A dead letter was just committed. */
   offerDeadLetters(): void
   /** No further send; resolves when the one under way is over and marked. */
@@ -29,6 +36,8 @@ export interface Dispatcher {
 export interface DispatcherOptions {
   queue: JobQueue
   jobs: Pick<JobStore, 'claimDue' | 'markPublished' | 'claimDeadLetters' | 'deleteDeadLetters'>
+  /** undefined: any number of jobs may be with workers. */
+  places?: Places | undefined
   now: () => number
   queueTimeoutMs: number
   publicUrl: () => string
@@ -37,7 +46,7 @@ export interface DispatcherOptions {
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { queue, jobs, now, queueTimeoutMs, publicUrl, pollMs, log } = options
+  const { queue, jobs, places, now, queueTimeoutMs, publicUrl, pollMs, log } = options
   const offered: DueJob[] = []
   let claimedAt = Number.NEGATIVE_INFINITY
 
@@ -60,11 +69,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const limit = Math.min(MAX_BATCH, queue.capacity)
       if (limit <= 0) return false
       claimedAt = now()
-      const claimed = await jobs.claimDue({
-        now: now(),
-        leasedUntil: now() + LEASE_MS,
-        limit,
-      })
+      const leasedUntil = now() + LEASE_MS
+      const claimed = places
+        ? await places.claim(limit, leasedUntil)
+        : await jobs.claimDue({ now: now(), leasedUntil, limit })
       if (claimed.length > 0) await send(claimed)
       return claimed.length === limit || offered.length > 0
     },
@@ -111,8 +119,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   return {
     offer(batch) {
-      offered.push(...batch.slice(0, MAX_OFFERED - offered.length))
+      if (places === undefined) offered.push(...batch.slice(0, MAX_OFFERED - offered.length))
+      else if (batch.length === 0) return
       turns.soon()
+    },
+    hear(events) {
+      if (places?.hear(events)) turns.soon()
     },
     offerDeadLetters: letterTurns.soon,
     async close() {

@@ -25,7 +25,7 @@ export interface JobState {
   /** This attempt's first heartbeat, once `{kind}_started` was logged for it. */
   startedAt: number | null
   /** This attempt's last heartbeat; null also after the process that worked on it died. */
-  lastSignAt: number | null
+  lastHeardAt: number | null
   /** Why the last attempt failed; kept while the next one runs. Null when none did. */
   reason: FailureReason | null
   error: string | null

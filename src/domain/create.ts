@@ -38,7 +38,7 @@ export function createChapter(
     dueAt: now,
     deadlineAt: null,
     startedAt: null,
-    lastSignAt: null,
+    lastHeardAt: null,
     reason: null,
     error: null,
   })

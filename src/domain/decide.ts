@@ -63,7 +63,7 @@ function start(changes: Changes, { kind, jobId, attempt }: Command<'start'>): St
   switch (actionOf(job.status, 'start', matchOf(job, { jobId, attempt }))) {
     case 'start': {
       const { now, policy } = changes.context
-      const isBusy = job.lastSignAt !== null && now - job.lastSignAt < policy.heartbeatMs
+      const isBusy = job.lastHeardAt !== null && now - job.lastHeardAt < policy.heartbeatMs
       if (isBusy && job.status === 'published') return refuse('running')
       return { run: true, deadline_at: toInstant(heartbeat(changes, kind)) }
     }

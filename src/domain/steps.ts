@@ -3,7 +3,7 @@
  * choose the steps; each step writes into the decision's `Changes`.
  */
 
-import { backoffMs } from '../async/backoff.js'
+import { backoffMs, busyWaitMs } from '../async/backoff.js'
 import type { ProgressUpdate } from '../contract/event.js'
 import { type FailureReason, JOB_KINDS, type JobKind, type JobResults } from '../contract/job.js'
 import { toInstant } from '../contract/wire.js'
@@ -51,19 +51,36 @@ interface AttemptEnd {
   leastWaitMs: number
 }
 
-/** Ends the current attempt: the next one is scheduled, or the job fails, and perhaps the chapter. */
+/** Failures for load: they are no fault of the work. */
+const BUSY_REASONS: readonly FailureReason[] = ['rate_limited', 'unavailable']
+
+/**
+ * Ends the current attempt: the next one is scheduled, or the job fails, and perhaps the chapter. A busy model costs no
+ * attempt while the job is young: the same one is tried again under a new job id, so that callbacks of the try before
+ * are told apart.
+ */
 export function endAttempt(changes: Changes, kind: JobKind, end: AttemptEnd): void {
-  const { now, policy, random } = changes.context
+  const { now, policy, random, newId } = changes.context
   const job = changes.changeJob(kind)
   const { reason, error } = end
   const failure = { reason, ...(error === null ? {} : { error }) }
   const hadProgress = job.progress > 0
-  job.reason = reason
-  job.error = error
+  const isBusy = BUSY_REASONS.includes(reason)
+  const ageMs = now - job.requestedAt
+  const isFree = end.retryable && isBusy && ageMs < policy.patienceMs
+  // A later attempt is still told why the one before it failed.
+  if (!isFree || job.attempt === 1) {
+    job.reason = reason
+    job.error = error
+  }
 
-  if (end.retryable && job.attempt < job.maxAttempts) {
-    const next = job.attempt + 1
-    const retryAt = now + Math.max(backoffMs(next, policy, random), end.leastWaitMs)
+  if (isFree || (end.retryable && job.attempt < job.maxAttempts)) {
+    const next = isFree ? job.attempt : job.attempt + 1
+    const waitMs = isBusy
+      ? busyWaitMs(ageMs, end.leastWaitMs, policy, random)
+      : Math.max(backoffMs(next, policy, random), end.leastWaitMs)
+    const retryAt = now + waitMs
+    if (isFree) job.jobId = newId()
     queueAttempt(job, next, retryAt)
     changes.emit(`${kind}_retrying`, {
       status: 'retrying',
@@ -111,7 +128,7 @@ export function requeue(changes: Changes, kind: JobKind): void {
   job.dueAt = changes.context.now
   job.deadlineAt = null
   // `startedAt` stays: this attempt's `{kind}_started` is in the log. The heartbeat goes with its process.
-  job.lastSignAt = null
+  job.lastHeardAt = null
 }
 
 /** Starts failed jobs again from attempt 1, under new ids. */
@@ -172,7 +189,7 @@ function queueAttempt(job: JobState, attempt: number, dueAt: number): void {
   job.dueAt = dueAt
   job.deadlineAt = null
   job.startedAt = null
-  job.lastSignAt = null
+  job.lastHeardAt = null
   job.progress = 0
 }
 
@@ -189,8 +206,8 @@ export function heartbeat(changes: Changes, kind: JobKind): number {
     changes.emit(`${kind}_started`, { status: 'started', attempt: job.attempt })
   }
   // Until now the deadline was the queue's, which may be later: a worker that hangs is found sooner.
-  if (job.lastSignAt === null) job.deadlineAt = null
-  job.lastSignAt = now
+  if (job.lastHeardAt === null) job.deadlineAt = null
+  job.lastHeardAt = now
   return renewDeadline(changes, job)
 }
 
@@ -204,7 +221,7 @@ export function renewDeadlines(changes: Changes): void {
 function renewDeadline({ context: { now, policy } }: Changes, job: JobState): number {
   const deadlineAt = Math.max(job.deadlineAt ?? 0, now + policy.timeoutMs)
   job.deadlineAt = deadlineAt
-  if (job.lastSignAt !== null) job.lastSignAt = now
+  if (job.lastHeardAt !== null) job.lastHeardAt = now
   return deadlineAt
 }
 

@@ -20,7 +20,7 @@ import {
   LIST_LIMIT_DEFAULT,
   METADATA_MAX_BYTES,
 } from '../contract/chapter.js'
-import { JobView } from '../contract/job.js'
+import { type JobKind, JobView } from '../contract/job.js'
 import type { Violation } from '../contract/problem.js'
 import type { Locale } from '../contract/scalar.js'
 import { toWire } from '../contract/wire.js'
@@ -37,6 +37,8 @@ import { problems } from './responses.js'
 export interface ChapterRoutesOptions {
   groups: Pick<CommitGroups, 'create' | 'submit'>
   chapters: Pick<ChapterStore, 'readChapter' | 'readLearning' | 'list'>
+  /** How many jobs come before those of a chapter that wait for a place; undefined without a window. */
+  waitingBefore: ((chapterId: number) => Promise<Partial<Record<JobKind, number>>>) | undefined
   defaultLocale: Locale
   clients: ClientAuth
   createLimit: RouteLimit
@@ -45,7 +47,7 @@ export interface ChapterRoutesOptions {
 const tags = ['Chapters']
 
 export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = async (app, options) => {
-  const { groups, chapters, defaultLocale, clients, createLimit } = options
+  const { groups, chapters, waitingBefore, defaultLocale, clients, createLimit } = options
   app.addHook('onRequest', clients.authenticate)
 
   /** Retry and cancel; whose a chapter is never changes, so it may be read before. */
@@ -163,7 +165,8 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       if (state === undefined) throw new ChapterNotFoundError(id)
       const { ownerId, courseId } = state
       requireRead(clients.identityOf(request).access, { chapterId: id, ownerId, courseId })
-      return chapterView(state)
+      const isQueued = jobsOf(state).some(({ status }) => status === 'queued')
+      return chapterView(state, isQueued ? await waitingBefore?.(id) : undefined)
     },
   )
 
@@ -313,12 +316,17 @@ function sorted(value: unknown): unknown {
   return entries.map(([name, inner]) => [name, sorted(inner)])
 }
 
-function chapterView(state: ChapterState): ChapterView {
+function chapterView(state: ChapterState, waiting: Partial<Record<JobKind, number>> = {}): ChapterView {
   return {
     ...summaryOf(state),
-    jobs: jobsOf(state).map(({ reason, error, ...job }) =>
-      toWire(JobView, { ...job, error: reason === null ? null : { reason, message: error } }),
-    ),
+    jobs: jobsOf(state).map(({ reason, error, ...job }) => {
+      const before = waiting[job.kind]
+      return toWire(JobView, {
+        ...job,
+        ...(before === undefined ? {} : { waitingBefore: before }),
+        error: reason === null ? null : { reason, message: error },
+      })
+    }),
   }
 }
 

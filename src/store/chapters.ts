@@ -90,9 +90,9 @@ export interface ChapterStore {
   readGroup(question: GroupQuestion): Promise<GroupAnswer>
   /**
    * The group’s one write. Chapters that moved, are locked, or whose idempotency key was taken are left out.
-   * @param leasedUntil jobs that are to be published now are leased to the caller until then, ms
+   * @param leasedUntil jobs that are to be published now are leased to the caller until then, ms; null: to nobody
    */
-  writeGroup(writes: ChapterWrite[], writeId: string, leasedUntil: number): Promise<GroupWritten>
+  writeGroup(writes: ChapterWrite[], writeId: string, leasedUntil: number | null): Promise<GroupWritten>
   readChapter(id: number): Promise<ChapterState | undefined>
   list(filter: ChapterFilter): Promise<ChapterSummary[]>
   readLearning(id: number, withAnswers: boolean): Promise<LearningView | undefined>
@@ -220,7 +220,7 @@ export function summaryOf(chapter: ChapterRecord): ChapterSummary {
 function recordsOf(
   writes: ChapterWrite[],
   writeId: string,
-  leasedUntil: number,
+  leasedUntil: number | null,
 ): Record<WriteList, object[]> {
   const lists = Object.fromEntries(WRITE_LISTS.map((name) => [name, []])) as unknown as Record<
     WriteList,

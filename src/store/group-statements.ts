@@ -19,7 +19,7 @@ const FIXED = ['createId', 'courseId', 'ownerId', 'title', 'description', 'local
 export const CHANGING_KEYS = keysOf(table.chapter, ['id', ...FIXED, 'createdAt', 'logFrom', 'logEndedAt'])
 export const CREATION_KEYS = keysOf(table.chapter, ['logFrom', 'logEndedAt'])
 const STATE_KEYS = keysOf(table.chapter, ['writeId', 'createId', 'logFrom', 'logEndedAt'])
-export const JOB_KEYS = keysOf(table.job, ['chapterId', 'leasedUntil', 'heldUntil'])
+export const JOB_KEYS = keysOf(table.job, ['chapterId', 'leasedUntil', 'heldUntil', 'ownerId', 'placedAt'])
 
 const JOB_ROW = ['chapterId', ...JOB_KEYS, 'leasedUntil']
 /** What a finish fills in. */
@@ -125,8 +125,11 @@ export function groupWrite(lists: readonly WriteList[]): SQL {
 const isFirst = (name: WriteList) => name === 'changes' || name === 'creations'
 
 /** The publisher's mark may come between a decision's read and its write: the job then stays as it was marked. */
-const IS_MARKED = sql`job.status = 'published' and x.status = 'queued' and job.job_id = x."jobId"
+const IS_SAME_WORK = sql`x.status = 'queued' and job.job_id = x."jobId"
   and job.attempt = x.attempt and job.due_at = to_timestamp(x."dueAt" / 1000)::timestamptz(3)`
+const IS_MARKED = sql`job.status = 'published' and ${IS_SAME_WORK}`
+/** It was given a place in the window, and is being sent: a decision that leaves it queued does not take its place. */
+const HAS_PLACE = sql`job.placed_at is not null and job.status = 'queued' and ${IS_SAME_WORK}`
 
 const WRITE_PARTS: Record<WriteList, SQL> = {
   changes: sql`
@@ -144,7 +147,7 @@ change as (
     log_ended_at = case when x.status = 'processing' then null else to_timestamp(x."updatedAt" / 1000) end
   from change x join unmoved on unmoved.id = x.id
   where c.id = x.id
-  returning c.id
+  returning c.id, c.owner_id
 )`,
   creations: sql`
 creation as (
@@ -166,7 +169,7 @@ creation as (
   select ${recordValues(table.chapter, CREATION_KEYS)}
   from creation x where x.key is null or x.id in (select chapter_id from keyed)
   order by x.id
-  returning id
+  returning id, owner_id
 ), new_concept as (
   insert into concept (id, chapter_id) select "conceptId", id from creation join created using (id)
 ), new_exercise as (
@@ -181,8 +184,8 @@ new_quiz as (
 )`,
   newJobs: sql`
 new_job as (
-  insert into job (${columnNames(table.job, JOB_ROW)})
-  select ${recordValues(table.job, JOB_ROW)}
+  insert into job (${columnNames(table.job, JOB_ROW)}, owner_id)
+  select ${recordValues(table.job, JOB_ROW)}, created.owner_id
   from ${recordset(table.job, 'newJobs', JOB_ROW)} join created on created.id = x."chapterId"
 )`,
   jobs: sql`
@@ -193,7 +196,10 @@ changed_job as (
   )},
     status = case when ${IS_MARKED} then job.status else x.status end,
     deadline_at = case when ${IS_MARKED} then job.deadline_at else to_timestamp(x."deadlineAt" / 1000) end,
-    leased_until = case when ${IS_MARKED} then null else to_timestamp(x."leasedUntil" / 1000) end,
+    leased_until = case when ${IS_MARKED} then null when ${HAS_PLACE} then job.leased_until
+      else to_timestamp(x."leasedUntil" / 1000) end,
+    placed_at = case when ${HAS_PLACE} then job.placed_at end,
+    owner_id = changed.owner_id,
     held_until = case when x.status = 'queued' and not (${IS_MARKED}) then null else job.held_until end
   from ${recordset(table.job, 'jobs', JOB_ROW)} join changed on changed.id = x."chapterId"
   where job.chapter_id = x."chapterId" and job.kind = x.kind

@@ -4,7 +4,7 @@
  * Instants are milliseconds since the epoch.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { GenerationMessage } from '../contract/generation.js'
 import type { FailureReason, JobKind } from '../contract/job.js'
 import { camelCase, type RecordOf, toInstant } from '../contract/wire.js'
@@ -134,14 +134,21 @@ const isFree = sql`(leased_until is null or leased_until <= ${now})`
 
 /** What a message says of its job and of its chapter; the rest is made when it is sent. */
 const MESSAGE_KEYS = [...Object.keys(GenerationMessage.properties).map(camelCase), 'reason', 'error']
-const JOB_KEYS = keysOf(table.job, ['chapterId', 'deadlineAt']).filter((key) => MESSAGE_KEYS.includes(key))
+const JOB_KEYS = keysOf(table.job, ['chapterId', 'deadlineAt', 'ownerId']).filter((key) =>
+  MESSAGE_KEYS.includes(key),
+)
 const CHAPTER_KEYS = [
   ...MESSAGE_KEYS.filter((key) => !JOB_KEYS.includes(key) && keysOf(table.chapter).includes(key)),
   'traceparent',
 ]
 const LETTER_KEYS = keysOf(table.deadLetter, [...JOB_KEYS, 'chapterId', 'leasedUntil'])
 
-const chapterFields = sql`'chapterId', c.id, ${recordFields(table.chapter, 'c', CHAPTER_KEYS)}`
+/** A `DueJob`, from rows of `job` and `chapter`. */
+export function messageOf(job: string, chapter: string): SQL {
+  return sql`json_build_object(${recordFields(table.job, job, JOB_KEYS)}, ${chapterFields(chapter)})`
+}
+const chapterFields = (row: string) =>
+  sql`'chapterId', ${sql.raw(row)}.id, ${recordFields(table.chapter, row, CHAPTER_KEYS)}`
 const ATTEMPT = sql`json_build_object(${recordFields(table.job, 'job', ['chapterId', 'kind', 'jobId', 'attempt'])})`
 
 const CLAIM_DUE = sql`
@@ -154,7 +161,7 @@ with free as materialized (
   where job.chapter_id = free.chapter_id and job.kind = free.kind
   returning job.*
 )
-select json_build_object(${recordFields(table.job, 'x', JOB_KEYS)}, ${chapterFields}) as due
+select ${messageOf('x', 'c')} as due
 from x join chapter c on c.id = x.chapter_id order by x.due_at`
 
 const claimPublished = (condition: ReturnType<typeof sql>, leased: ReturnType<typeof sql>) => sql`
@@ -186,7 +193,7 @@ with free as materialized (
   returning dead_letter.*
 )
 select json_build_object(
-  ${recordFields(table.deadLetter, 'x', [...JOB_KEYS, ...LETTER_KEYS])}, ${chapterFields}) as due
+  ${recordFields(table.deadLetter, 'x', [...JOB_KEYS, ...LETTER_KEYS])}, ${chapterFields('c')}) as due
 from x join chapter c on c.id = x.chapter_id order by x.failed_at`
 
 const DELETE_DEAD_LETTERS = sql`
@@ -200,7 +207,8 @@ with sent as materialized (
   where job.status = 'queued' and job.job_id = x."jobId" and job.attempt = x.attempt
   for no key update of job skip locked
 )
-update job set status = 'published', deadline_at = to_timestamp(sent."deadlineAt" / 1000), leased_until = null
+update job set status = 'published', deadline_at = to_timestamp(sent."deadlineAt" / 1000), leased_until = null,
+  placed_at = null
 from sent where job.chapter_id = sent.chapter_id and job.kind = sent.kind
 returning job.kind`
 
@@ -226,7 +234,7 @@ const VOID_LEASES = sql`
 with letters as (
   update dead_letter set leased_until = null where leased_until is not null
 )
-update job set leased_until = null, held_until = case when held_until > ${now} then ${now} else held_until end
+update job set leased_until = null, placed_at = null, held_until = case when held_until > ${now} then ${now} else held_until end
 where leased_until is not null or held_until > ${now}`
 
 interface CountRow {

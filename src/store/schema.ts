@@ -26,6 +26,7 @@ import type { ProgressUpdate } from '../contract/event.js'
 import { DIFFICULTIES, FAILURE_REASONS, JOB_KINDS, JOB_STATUSES, QUIZ_TYPES } from '../contract/job.js'
 import { LOCALES } from '../contract/scalar.js'
 import { toInstant } from '../contract/wire.js'
+import type { Widths } from '../domain/window.js'
 
 const id = () => bigint('id', { mode: 'number' }).generatedByDefaultAsIdentity().primaryKey()
 const chapterId = () => bigint('chapter_id', { mode: 'number' }).notNull()
@@ -151,19 +152,28 @@ export const job = pgTable(
     /** While published: overdue then. */
     deadlineAt: instant('deadline_at'),
     startedAt: instant('started_at'),
-    lastSignAt: instant('last_sign_at'),
+    lastHeardAt: instant('last_sign_at'),
     reason: text('reason', { enum: FAILURE_REASONS }),
     error: text('error'),
     /** Until then a node is publishing it, or expiring it. No decision reads it, claiming raises no version. */
     leasedUntil: instant('leased_until'),
     /** Until then a process holds it in a queue that would not survive it; null in a durable queue. */
     heldUntil: instant('held_until'),
+    /** The chapter’s: whose turn it is (`window.ts`). 0 of jobs that a node of an earlier release made. */
+    ownerId: bigint('owner_id', { mode: 'number' }).notNull().default(0),
+    /** While queued: when it was given a place in the window; null while it waits for one. */
+    placedAt: instant('placed_at'),
   },
   (t) => [
     primaryKey({ name: 'job_of_chapter', columns: [t.chapterId, t.kind] }),
     unique('job_job_id').on(t.jobId),
     index('job_to_publish').on(t.dueAt).where(sql`status = 'queued'`),
     index('job_to_expire').on(t.deadlineAt).where(sql`status = 'published'`),
+    // Jobs that are made without a window are leased to their maker, and cost nothing here.
+    index('job_waiting')
+      .on(t.kind, t.ownerId, t.chapterId, t.dueAt)
+      .where(sql`status = 'queued' and leased_until is null`),
+    index('job_placed').on(t.placedAt).where(sql`status = 'queued' and placed_at is not null`),
     index('job_held').on(t.heldUntil).where(sql`status = 'published' and held_until is not null`),
     check('job_kind', isOneOf('kind', JOB_KINDS)),
     check('job_status', isOneOf('status', JOB_STATUSES)),
@@ -231,6 +241,25 @@ export const idempotencyKey = pgTable(
     }).onDelete('cascade'),
     uniqueIndex('idempotency_key_of_chapter').on(t.chapterId),
   ],
+)
+
+/** One row: whose turn it is in the window, and how wide the window is. Claims of all nodes go through it. */
+export const generationWindow = pgTable(
+  'generation_window',
+  {
+    id: integer('id').primaryKey(),
+    /** Raised by every claim that took something; a claim wins only against the number that it read. */
+    claims: bigint('claims', { mode: 'number' }).notNull().default(0),
+    /** The owner whose turn was last, for each kind. */
+    conceptTurn: bigint('concept_turn', { mode: 'number' }).notNull().default(0),
+    exerciseTurn: bigint('exercise_turn', { mode: 'number' }).notNull().default(0),
+    quizTurn: bigint('quiz_turn', { mode: 'number' }).notNull().default(0),
+    /** The kind that was given the last place. */
+    lastKind: text('last_kind', { enum: JOB_KINDS }),
+    /** Windows that were narrowed; the others are as wide as the settings say. */
+    widths: json('widths').$type<Widths>().notNull().default({}),
+  },
+  () => [check('generation_window_one', sql`id = 1`)],
 )
 
 /** Nodes that are alive, as far as sessions need to know. */

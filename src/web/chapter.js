@@ -13,8 +13,8 @@ import { JOB_KINDS } from 'chaptercast-client'
 /** @typedef {import('chaptercast-client').JobStatus} JobStatus */
 
 /**
- * What events tell of a job beside the snapshot. `since` is the event with which its present attempt began.
- * @typedef {{ since: number, isDone: boolean, tries: Map<number, Try> }} JobNotes
+ * What events tell of a job beside the snapshot. `since` is the event with which its present try began.
+ * @typedef {{ since: number, attempt: number, isDone: boolean, tries: Map<number, Try> }} JobNotes
  * @typedef {{ reason: string, error: string | null }} Try
  * @typedef {Record<JobKind, JobNotes>} Notes
  */
@@ -40,7 +40,7 @@ export function newNotes() {
 
 /** @param {number} since @returns {JobNotes} */
 function newJobNotes(since) {
-  return { since, isDone: false, tries: new Map() }
+  return { since, attempt: 1, isDone: false, tries: new Map() }
 }
 
 /** Takes the next event. @param {Notes} notes @param {ChapterEvent} event */
@@ -61,7 +61,9 @@ export function takeNote(notes, { name, payload }) {
   if (what === 'timeout') job.tries.set(attempt, { reason: 'timeout', error: null })
   if (what === 'failed') job.tries.set(attempt, { reason, error })
   if (what === 'retrying') {
-    job.tries.set(attempt - 1, { reason, error })
+    // A busy model costs no attempt: the same one is tried again.
+    job.tries.set(job.attempt === attempt ? attempt : attempt - 1, { reason, error })
+    job.attempt = attempt
     job.since = payload.seq
   }
 }
@@ -127,7 +129,7 @@ function describeJob(kind, { snapshot, view, ahead }, notes) {
   if (fromView?.error) {
     // It is the last attempt’s that failed: unless the job has, that is the one before.
     const { reason, message } = fromView.error
-    const failed = fromView.status === 'failed' ? fromView.attempt : fromView.attempt - 1
+    const failed = fromView.status === 'failed' ? fromView.attempt : Math.max(1, fromView.attempt - 1)
     if (!tries.has(failed)) tries.set(failed, { reason, error: message })
   }
   return {

@@ -111,6 +111,9 @@ export class UnrulyChapter {
       attempt: job.attempt,
       max_attempts: job.maxAttempts,
       progress: job.progress,
+      requested_at: new Date(job.requestedAt).toISOString(),
+      started_at: null,
+      last_heard_at: null,
       deadline_at: null,
       error: job.reason === null ? null : { reason: job.reason, message: job.error },
     }))

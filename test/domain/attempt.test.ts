@@ -1,5 +1,5 @@
 import t from 'tap'
-import { backoffMs } from '../../src/async/backoff.js'
+import { backoffMs, busyWaitMs } from '../../src/async/backoff.js'
 import type { ChapterState } from '../../src/domain/chapter.js'
 import {
   at,
@@ -64,15 +64,15 @@ t.test('the wait before an attempt is anywhere below a cap that doubles up to a 
 t.test('a failed attempt is followed by the next one, whose number rises at once', async (t) => {
   const state = chapterWith({ concept: { ...STARTED, progress: 30 } })
   const context = at(NOON + MINUTE_MS, { random: () => 0.5 })
-  const decision = decideOn(state, failOf('concept', { reason: 'rate_limited', error: '429' }), context)
+  const decision = decideOn(state, failOf('concept', { reason: 'model_error', error: '500' }), context)
   const retryAt = NOON + MINUTE_MS + retryBaseMs / 2
   t.match(payloadOf(decision, 'concept_retrying'), {
     status: 'retrying',
     attempt: 2,
     max_attempts: 3,
     retry_at: instant(retryAt),
-    reason: 'rate_limited',
-    error: '429',
+    reason: 'model_error',
+    error: '500',
   })
   t.match(decision.state.jobs.concept, {
     status: 'queued',
@@ -81,12 +81,118 @@ t.test('a failed attempt is followed by the next one, whose number rises at once
     dueAt: retryAt,
     deadlineAt: null,
     startedAt: null,
-    lastSignAt: null,
+    lastHeardAt: null,
     progress: 0,
-    reason: 'rate_limited',
-    error: '429',
+    reason: 'model_error',
+    error: '500',
   })
   t.same(decision.deadLetters, [])
+})
+
+const { patienceMs } = POLICY
+const busyOf = (changes: object = {}) =>
+  failOf('concept', { reason: 'rate_limited', error: '429', ...changes })
+
+t.test('a busy model costs no attempt while the job is young, not even the last one', async (t) => {
+  for (const reason of ['rate_limited', 'unavailable'] as const)
+    for (const attempt of [1, 2, 3]) {
+      const state = chapterWith({ concept: { ...STARTED, attempt, progress: 30 } })
+      const now = NOON + patienceMs - 1
+      const decision = decideOn(state, busyOf({ reason, named: workOf(state, 'concept') }), at(now))
+      t.same(namesOf(decision), ['concept_retrying'])
+      const retry_at = instant(now + 15_000)
+      t.match(payloadOf(decision, 'concept_retrying'), {
+        attempt,
+        max_attempts: 3,
+        retry_at,
+        reason,
+        error: '429',
+      })
+      t.match(decision.state.jobs.concept, { status: 'queued', attempt, progress: 0, startedAt: null })
+      t.not(decision.state.jobs.concept.jobId, state.jobs.concept.jobId, 'the next try has a name of its own')
+      t.same(decision.deadLetters, [])
+    }
+})
+
+t.test('a job that grew older than the patience pays for a busy model with attempts', async (t) => {
+  const now = NOON + patienceMs
+  const state = chapterWith({ concept: STARTED })
+  const decision = decideOn(state, busyOf(), at(now))
+  t.match(payloadOf(decision, 'concept_retrying'), { attempt: 2, retry_at: instant(now + 15_000) })
+  t.equal(decision.state.jobs.concept.jobId, state.jobs.concept.jobId)
+  const last = chapterWith({ concept: { ...STARTED, attempt: 3 } })
+  t.same(namesOf(decideOn(last, busyOf(), at(now))), ['concept_failed'])
+})
+
+t.test('a retry asked for by a client has patience anew', async (t) => {
+  const state = chapterWith({ concept: FAILED })
+  const later = NOON + 2 * patienceMs
+  const again = decideOn(state, { type: 'retry', chapterId: 1 }, at(later)).state
+  const decision = decideOn(again, busyOf({ named: workOf(again, 'concept') }), at(later + 1))
+  t.match(payloadOf(decision, 'concept_retrying'), { attempt: 1 })
+})
+
+t.test('a busy model that says it will stay so, not retryable, ends the job', async (t) => {
+  t.same(namesOf(decideOn(chapterWith(), busyOf({ retryable: false }))), ['concept_failed'])
+})
+
+t.test(
+  'a busy model is left alone for what it asks, 15 seconds at least, and jitter that grows',
+  async (t) => {
+    const waitOf = (ageMs: number, retryAfterMs: number, chance: number) => {
+      const context = at(NOON + ageMs, { random: () => chance })
+      return decideOn(chapterWith(), busyOf({ retryAfterMs }), context).state.jobs.concept.dueAt - context.now
+    }
+    t.equal(waitOf(0, 0, 0), 15_000)
+    t.equal(waitOf(0, 1000, 0), 15_000)
+    t.equal(waitOf(0, 40_000, 0), 40_000)
+    t.equal(waitOf(0, 3_600_000, 0), 3_600_000)
+    t.equal(waitOf(0, 40_000, 0.5), 47_500)
+    t.equal(waitOf(80_000, 0, 0.5), 35_000, 'half the age')
+    t.equal(waitOf(patienceMs - 1, 0, 0.5), 15_000 + retryMaxMs / 2, 'no more than the last cap')
+    t.equal(
+      busyWaitMs(-700, 0, POLICY, () => 0.5),
+      22_500,
+      'a clock that went back',
+    )
+    t.equal(
+      busyWaitMs(0, 0, { retryMaxMs: 0 }, () => 0.5),
+      15_000,
+    )
+  },
+)
+
+t.test(
+  'the try before is superseded for -start and -fail, and its late result counts all the same',
+  async (t) => {
+    const before = chapterWith({ concept: STARTED })
+    const old = workOf(before, 'concept')
+    const { state } = decideOn(before, busyOf({ named: old }), at(NOON + 1))
+    const sent = markedPublished(state, ['concept'], NOON + 20_000)
+    for (const now of [state, sent]) {
+      t.same(decideOn(now, startOf(before, 'concept')).reply, { run: false, reason: 'superseded' })
+      t.equal(decideOn(now, busyOf({ named: old })).reply.status, 'ignored')
+      t.match(decideOn(now, progressOf(10, { kind: 'concept', named: old })).reply, { status: 'ignored' })
+      t.equal(decideOn(now, expireOf(before, 'concept'), at(NOON + timeoutMs)).state, now)
+      t.same(namesOf(decideOn(now, finishOf('concept', old))), ['concept_completed'])
+    }
+    t.match(decideOn(sent, startOf(sent, 'concept')).reply, { run: true })
+  },
+)
+
+t.test('an attempt that met a busy model is still told what was wrong with the one before', async (t) => {
+  const refused = decideOn(
+    chapterWith(),
+    failOf('concept', { reason: 'invalid_result', error: 'no title' }),
+  ).state
+  const busy = decideOn(refused, busyOf({ named: workOf(refused, 'concept') })).state
+  t.match(busy.jobs.concept, { attempt: 2, reason: 'invalid_result', error: 'no title' })
+  const first = decideOn(chapterWith(), busyOf()).state
+  t.match(
+    first.jobs.concept,
+    { attempt: 1, reason: 'rate_limited', error: '429' },
+    'and a view tells why it waits',
+  )
 })
 
 t.test('a worker that asks for time gets at least that, and the backoff when that is longer', async (t) => {

@@ -54,6 +54,7 @@ t.test('whatever happens in whatever order, a chapter keeps its promises', async
     'late result',
     'duplicate',
     'running',
+    'busy',
   ])
     t.ok((seen.get(name) ?? 0) > 20, `${name} happened ${seen.get(name)} times`)
 })
@@ -112,6 +113,11 @@ function walk(seed: number, log: string[]): string[] {
     checkState(decision.state)
     if (command.type === 'finish' && decision.results.length > 0 && state.status === 'failed')
       seen.push('late result')
+    if (
+      command.type === 'fail' &&
+      state.jobs[command.kind].attempt === decision.state.jobs[command.kind].attempt
+    )
+      if (namesOf(decision).includes(`${command.kind}_retrying`)) seen.push('busy')
     const reply = decision.reply as { status?: string; reason?: string } | undefined
     seen.push(...namesOf(decision), reply?.reason ?? '', reply?.status ?? '')
     state = decision.state
@@ -143,7 +149,12 @@ function randomCommand(
     case 'finish':
       return finishOf(kind, named)
     case 'fail':
-      return failOf(kind, { named, retryable: random() < 0.6, retryAfterMs: pick([0, 0, 1000, 3_600_000]) })
+      return failOf(kind, {
+        named,
+        reason: pick(['model_error', 'rate_limited', 'unavailable', 'invalid_result']),
+        retryable: random() < 0.6,
+        retryAfterMs: pick([0, 0, 1000, 3_600_000]),
+      })
     case 'progress': {
       const percent = pick([0, 1, 33.3, 50, 99, 100])
       return progressOf(percent, random() < 0.7 ? { kind, named } : { named })
@@ -184,14 +195,28 @@ function checkStep(before: ChapterState, command: ChapterCommand, decision: Deci
       deadLetters.some((letter) => letter.kind === kind),
     )
     if (names.includes(`${kind}_timeout`)) ok(was.deadlineAt !== null && was.deadlineAt <= now)
-    checkAttempt(was, is, names.includes(`${kind}_retrying`))
+    checkAttempt(was, is, { isRetrying: names.includes(`${kind}_retrying`), command, now })
   }
   if (command.type === 'start') same(isStart(reply), [])
   else if (command.type === 'retry' || command.type === 'cancel') same(isAccepted(reply), [])
   else if (reply !== undefined) same(isCallback(reply), [])
 }
 
-function checkAttempt(was: JobState, is: JobState, isRetrying: boolean): void {
+interface End {
+  isRetrying: boolean
+  command: ChapterCommand
+  now: number
+}
+
+function checkAttempt(was: JobState, is: JobState, { isRetrying, command, now }: End): void {
+  const isBusy =
+    command.type === 'fail' && ['rate_limited', 'unavailable'].includes(command.reason) && command.retryable
+  const isFree = isRetrying && isBusy && now - was.requestedAt < POLICY.patienceMs
+  if (isFree) {
+    ok(is.jobId !== was.jobId && is.attempt === was.attempt, 'a busy model costs no attempt')
+    ok(is.requestedAt === was.requestedAt && is.dueAt >= now + 15_000, 'it is waited for, and the job ages')
+    return
+  }
   if (is.jobId !== was.jobId) {
     ok(was.status === 'failed' && is.status === 'queued' && is.attempt === 1, 'only a retry draws a new id')
     return
@@ -257,7 +282,7 @@ function checkState(state: ChapterState): void {
     ok(job.status !== 'cancelled' || state.status === 'cancelled')
     if (job.status === 'completed') same([job.progress, job.reason, job.error], [100, null, null])
     if (job.status === 'failed') ok(job.reason !== null)
-    if (job.startedAt === null) ok(job.lastSignAt === null)
-    ok(job.status !== 'queued' || job.lastSignAt === null)
+    if (job.startedAt === null) ok(job.lastHeardAt === null)
+    ok(job.status !== 'queued' || job.lastHeardAt === null)
   }
 }

@@ -211,7 +211,7 @@ t.test('a retry starts what failed again, and nothing else', async (t) => {
       reason: null,
       error: null,
     })
-    t.match(job, { startedAt: null, lastSignAt: null, progress: 0 })
+    t.match(job, { startedAt: null, lastHeardAt: null, progress: 0 })
     t.not(job.jobId, ENDED.failed.jobs[kind].jobId, 'under a new job id')
   }
   t.not(state.jobs.concept.jobId, state.jobs.quiz.jobId)

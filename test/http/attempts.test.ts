@@ -99,10 +99,34 @@ t.test('a start of what is over, or not the current work, is told so', async (t)
   t.same(await call(id, 'concept-start', work), { run: false, reason: 'cancelled' })
 })
 
+t.test(
+  'a view tells when a job was asked for, when its attempt began, and when its worker was last heard',
+  async (t) => {
+    const requested_at = inMinutes(0)
+    const id = await published()
+    t.match(await viewJob(url, id, 'exercise'), { requested_at, started_at: null, last_heard_at: null })
+    clock.advance(MINUTE_MS)
+    const started_at = inMinutes(0)
+    const work = await workOf(id, 'exercise')
+    await call(id, 'exercise-start', work)
+    t.match(await viewJob(url, id, 'exercise'), { requested_at, started_at, last_heard_at: started_at })
+    clock.advance(MINUTE_MS)
+    await call(id, 'progress', { progress: 1, message: 'x', kind: 'exercise', ...work })
+    t.match(await viewJob(url, id, 'exercise'), { requested_at, started_at, last_heard_at: inMinutes(0) })
+    await call(id, 'exercise-fail', { error: 'x', ...work })
+    t.match(await viewJob(url, id, 'exercise'), {
+      attempt: 2,
+      requested_at,
+      started_at: null,
+      last_heard_at: null,
+    })
+  },
+)
+
 t.test('a failure schedules the next attempt after a jittered wait, and says why', async (t) => {
   const id = await published()
   const work = await workOf(id, 'concept')
-  const body = { error: '429 Too Many Requests', reason: 'rate_limited', ...work }
+  const body = { error: 'out of memory', reason: 'model_error', ...work }
   t.match(await call(id, 'concept-fail', body), { status: 'success', chapter_id: id })
   const retry_at = new Date(clock.now() + 2500).toISOString()
   t.match(await eventsOf(url, id, 4), [
@@ -111,7 +135,7 @@ t.test('a failure schedules the next attempt after a jittered wait, and says why
       attempt: 2,
       max_attempts: 3,
       retry_at,
-      reason: 'rate_limited',
+      reason: 'model_error',
       error: body.error,
     },
   ])
@@ -120,7 +144,7 @@ t.test('a failure schedules the next attempt after a jittered wait, and says why
     attempt: 2,
     status: 'queued',
     deadline_at: null,
-    error: { reason: 'rate_limited', message: body.error },
+    error: { reason: 'model_error', message: body.error },
   })
   t.match(
     await call(id, 'concept-fail', body),
@@ -137,6 +161,41 @@ t.test('a failure schedules the next attempt after a jittered wait, and says why
     reason: 'model_error',
     retry_at: new Date(clock.now() + 5000).toISOString(),
   })
+})
+
+t.test('a busy model is waited for: the same attempt goes out again under a new job id', async (t) => {
+  const id = await published()
+  const work = await workOf(id, 'concept')
+  const body = { error: '429 Too Many Requests', reason: 'rate_limited', retry_after_s: 20, ...work }
+  t.match(await call(id, 'concept-fail', body), { status: 'success' })
+  const waitMs = 20_000 + 7_500
+  const retry_at = new Date(clock.now() + waitMs).toISOString()
+  t.match(await eventsOf(url, id, 4), [
+    {
+      event: 'concept_retrying',
+      attempt: 1,
+      max_attempts: 3,
+      retry_at,
+      reason: 'rate_limited',
+      error: body.error,
+    },
+  ])
+  const error = { reason: 'rate_limited', message: body.error }
+  t.match(await viewJob(url, id, 'concept'), { status: 'queued', attempt: 1, error })
+  t.match(await call(id, 'concept-start', work), { run: false, reason: 'superseded' })
+  clock.advance(waitMs - 1)
+  t.equal(queue.of(id, 'concept').length, 1, 'not before its time')
+  clock.advance(1)
+  await untilPublished(url, id, ['concept'])
+  const [first, second] = queue.of(id, 'concept')
+  t.match(second, { attempt: 1, max_attempts: 3, previous: null, requested_at: first?.requested_at })
+  t.not(second?.job_id, first?.job_id)
+  t.ok(second?.callback.finish_url.endsWith(`?job_id=${second.job_id}&attempt=1`))
+  t.match(
+    await finish(url, id, 'concept', work),
+    { body: { status: 'success' } },
+    'the first try was late, no more',
+  )
 })
 
 t.test('retry_after_s is the least wait', async (t) => {

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { type Database, PLANNING } from '../../src/store/database.js'
 import type { Db } from '../../src/store/prepared.js'
+import { createWindowStore } from '../../src/store/window.js'
 import { postgresUrl } from '../support/database.js'
 import { failOf, finishOf, nodeOn } from '../support/node.js'
 
@@ -26,10 +27,11 @@ insert into chapter (version, write_id, create_id, last_seq, course_id, owner_id
 insert into concept (chapter_id, title, content) select i, 'title', 'content' from generate_series(1, ${count}) i;
 insert into exercise (chapter_id, question) select i, 'question' from generate_series(1, ${count}) i;
 insert into quiz (chapter_id, position) select i, 1 from generate_series(1, ${count}) i;
-insert into job (chapter_id, kind, job_id, status, attempt, max_attempts, requested_at, due_at, deadline_at, held_until)
+insert into job (chapter_id, kind, job_id, status, attempt, max_attempts, requested_at, due_at, deadline_at, held_until,
+    owner_id)
   select i, kind, gen_random_uuid(), case when ${IS_RUNNING} then running else 'completed' end, 1, 3, now(),
     now() - ${AGE}, case when ${IS_RUNNING} and running = 'published' then now() + ${AGE} end,
-    case when ${IS_RUNNING} and running = 'published' then now() + ${AGE} end
+    case when ${IS_RUNNING} and running = 'published' then now() + ${AGE} end, i % 1000
   from generate_series(1, ${count}) i,
     (values ('concept', 'queued'), ('exercise', 'published'), ('quiz', 'failed')) as k (kind, running);
 insert into event (chapter_id, seq, name, payload)
@@ -103,7 +105,9 @@ async function planned(t: Test) {
 }
 
 function executionOf(name: string, values: unknown[]): string {
-  const literals = values.map((value) => `'${String(value).replaceAll("'", "''")}'`)
+  const literals = values.map((value) =>
+    value === null ? 'null' : `'${String(value).replaceAll("'", "''")}'`,
+  )
   return `execute ${name}${literals.length === 0 ? '' : `(${literals.join(', ')})`}`
 }
 
@@ -137,6 +141,7 @@ select relname from pg_stat_user_tables where last_analyze is not null or last_a
 async function useEverything(database: Database): Promise<void> {
   const now = Date.now()
   const { chapters, events, jobs, groups } = { ...nodeOn(database), groups: nodeOn(database) }
+  const window = createWindowStore(database.db)
   const idempotency = { key: 'mine', bodyHash: 'hash' }
   const request = {
     ownerId: 1,
@@ -159,6 +164,11 @@ async function useEverything(database: Database): Promise<void> {
   await jobs.claimOverdue(claim)
   await jobs.claimExpiredHolds(claim)
   await jobs.claimDeadLetters(claim)
+  const places = { all: 6000, concept: null, exercise: null, quiz: 100 }
+  const { claims } = await window.read()
+  await window.claim({ ...claim, places, expectedClaims: claims, widths: null })
+  await window.waitingBefore(100, true, now)
+  await window.releaseLeased(now - 60_000, now, 200)
   await jobs.hold(due.slice(0, 50), now)
   await jobs.markPublished(due.slice(0, 50).map((job) => ({ ...job, deadlineAt: now })))
   await jobs.deleteDeadLetters(due.slice(0, 50).map(({ jobId }) => jobId))

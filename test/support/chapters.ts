@@ -23,6 +23,7 @@ export const POLICY: DecisionContext['policy'] = Object.freeze({
   maxAttempts: 3,
   retryBaseMs: 5000,
   retryMaxMs: 60_000,
+  patienceMs: 60 * MINUTE_MS,
   quizMinShare: 0.6,
 })
 
@@ -79,7 +80,7 @@ export const CANCELLED = { status: 'cancelled', deadlineAt: null } as const
 export const QUEUED = { status: 'queued', deadlineAt: null } as const
 export const STARTED = {
   startedAt: NOON,
-  lastSignAt: NOON,
+  lastHeardAt: NOON,
   deadlineAt: NOON + POLICY.timeoutMs,
 } as const
 

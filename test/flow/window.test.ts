@@ -1,0 +1,243 @@
+/**
+ * A window: at most so many jobs are with workers at once, whichever nodes they come from; the rest wait with us, and
+ * owners take turns.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { readConfig } from '../../src/config/config.js'
+import { type GenerationMessage, TOPICS } from '../../src/contract/generation.js'
+import { buildTestApp, testClock } from '../support/app.js'
+import { createChapter, FINISH_BODIES, finish, post } from '../support/client.js'
+import { waitFor } from '../support/condition.js'
+import { embeddedDatabase } from '../support/database.js'
+import { readTopics } from '../support/kafka.js'
+import { recordingQueue } from '../support/recording-queue.js'
+import { startNodes } from '../support/three-nodes.js'
+import { viewChapter, viewJob } from '../support/views.js'
+
+const LONG = { timeoutMs: 120_000, everyMs: 20 }
+t.setTimeout(300_000)
+
+/** Works on what goes out, and counts how much is out at once. */
+function countingWorker(
+  t: Test,
+  messages: () => readonly GenerationMessage[],
+  urls: () => readonly string[],
+) {
+  const known = new Set<string>()
+  const out = new Set<string>()
+  let most = 0
+  let isStopped = false
+  const answers: string[] = []
+  t.teardown(() => {
+    isStopped = true
+  })
+  async function answer({ kind, chapter_id, job_id, attempt }: GenerationMessage): Promise<void> {
+    const key = `${job_id} ${attempt}`
+    await delay(5 + Math.random() * 20)
+    while (!isStopped) {
+      const url = urls()[Math.floor(Math.random() * urls().length)] ?? ''
+      // Before the answer: as soon as it is stored, its place is another’s.
+      out.delete(key)
+      const answered = await post(
+        `${url}/v1/chapter/${chapter_id}/${kind}-finish`,
+        FINISH_BODIES[kind],
+      ).catch(() => null)
+      if (answered?.status === 200) break
+      out.add(key)
+      await delay(50)
+    }
+    answers.push(`${chapter_id} ${kind}`)
+  }
+  async function run(): Promise<void> {
+    let read = 0
+    while (!isStopped) {
+      for (const message of messages().slice(read)) {
+        read += 1
+        const key = `${message.job_id} ${message.attempt}`
+        if (known.has(key)) continue
+        known.add(key)
+        out.add(key)
+        most = Math.max(most, out.size)
+        void answer(message)
+      }
+      await delay(2)
+    }
+  }
+  void run()
+  return {
+    answers,
+    get most() {
+      return most
+    },
+  }
+}
+
+t.test('three nodes never have more jobs out than the window, and give free places at once', async (t) => {
+  const queue = recordingQueue()
+  // No node looks for work by itself: whatever goes out, goes out because a place became free.
+  const overrides = { queue, pollMs: 600_000 }
+  const { nodes } = await startNodes(t, 3, { env: { GENERATION_WINDOW: '7' }, overrides })
+  const urls = nodes.map(({ url }) => url)
+  const at = (index: number) => urls[index % 3] ?? ''
+  const worker = countingWorker(
+    t,
+    () => queue.messages,
+    () => urls,
+  )
+  await Promise.all(Array.from({ length: 40 }, (_, index) => createChapter(at(index), { owner_id: 1 })))
+  const before = worker.answers.length
+  const other = await createChapter(at(1), { owner_id: 2 })
+  await waitFor(
+    'the other owner’s chapter',
+    async () => (await viewChapter(at(0), other)).status === 'completed',
+    LONG,
+  )
+  const sinceThen = queue.messages.slice(before)
+  const ofOther = sinceThen.findLastIndex(({ owner_id }) => owner_id === 2)
+  t.ok(
+    ofOther < 7 + 6 + 6,
+    `${ofOther} jobs went out before its last one: those that were out, and one round`,
+  )
+  await waitFor('every chapter', () => worker.answers.length >= 41 * 3, LONG)
+  t.equal(worker.most, 7, 'full, and never fuller')
+  t.equal(queue.messages.length, 41 * 3, 'each went out once')
+})
+
+t.test('one owner’s five hundred chapters delay another’s one by one round', async (t) => {
+  const queue = recordingQueue()
+  const { url } = await buildTestApp(t, { GENERATION_WINDOW: '3' }, { queue, pollMs: 600_000 })
+  for (let batch = 0; batch < 10; batch++)
+    await Promise.all(Array.from({ length: 50 }, () => createChapter(url, { owner_id: 1 })))
+  const other = await createChapter(url, { owner_id: 2 })
+  await waitFor('the window to be full', () => queue.messages.length === 3)
+  t.match(await viewJob(url, other, 'concept'), { status: 'queued', waiting_before: 0 })
+  t.match(await viewJob(url, other, 'quiz'), { status: 'queued', waiting_before: 2 })
+  for (
+    let index = 0;
+    queue.of(other, 'concept').length === 0 || queue.of(other, 'quiz').length === 0;
+    index++
+  ) {
+    const message = await waitFor('the next', () => queue.messages[index])
+    await finish(url, message.chapter_id, message.kind)
+  }
+  const last = queue.messages.findIndex(({ chapter_id, kind }) => chapter_id === other && kind === 'quiz')
+  t.ok(last < 3 + 2 * 3, `${last} jobs went out before the last of them`)
+})
+
+t.test('what waits says how many come before it, until it goes out', async (t) => {
+  const queue = recordingQueue()
+  const { url } = await buildTestApp(t, { GENERATION_WINDOW_QUIZ: '1' }, { queue })
+  const ids = [await createChapter(url), await createChapter(url), await createChapter(url)]
+  const [first = 0, second = 0, third = 0] = ids
+  await waitFor('all that can go out', () => queue.messages.length === 7)
+  t.match(await viewJob(url, second, 'quiz'), { status: 'queued', waiting_before: 0 })
+  t.match(await viewJob(url, third, 'quiz'), { status: 'queued', waiting_before: 1 })
+  t.notOk('waiting_before' in (await viewJob(url, first, 'quiz')), 'it is out')
+  t.notOk('waiting_before' in (await viewJob(url, third, 'concept')), 'concepts have no window')
+  await finish(url, first, 'quiz')
+  await waitFor('the next', () => queue.of(second, 'quiz').length === 1)
+  t.match(await viewJob(url, third, 'quiz'), { status: 'queued', waiting_before: 0 })
+  await post(`${url}/v1/chapter/${second}/cancel`)
+  await waitFor('the last', () => queue.of(third, 'quiz').length === 1)
+})
+
+t.test('a rate limit halves the window of all nodes for a while, and results widen it again', async (t) => {
+  const queue = recordingQueue()
+  const clock = testClock()
+  const overrides = { queue, now: clock.now, random: () => 0.5 }
+  const { nodes } = await startNodes(t, 3, {
+    env: { GENERATION_WINDOW: '4', GENERATION_TIMEOUT_MS: '3600000' },
+    overrides,
+  })
+  const [one = '', other = ''] = nodes.map(({ url }) => url)
+  for (let count = 0; count < 20; count++) await createChapter(one)
+  await waitFor('four to be out', () => queue.messages.length === 4)
+  const ended = new Set<GenerationMessage>()
+  const out = () => queue.messages.filter((message) => !ended.has(message))
+  async function end(how: 'finish' | 'limited', url: string): Promise<void> {
+    const [message] = out()
+    if (message === undefined) throw new Error('nothing is out')
+    ended.add(message)
+    const { chapter_id, kind, job_id, attempt } = message
+    if (how === 'finish') await finish(url, chapter_id, kind)
+    else {
+      const failure = { error: '429', reason: 'rate_limited', job_id, attempt }
+      await post(`${url}/v1/chapter/${chapter_id}/${kind}-fail`, failure)
+    }
+  }
+  const settle = async (count: number) => {
+    await waitFor(`${count} to be out`, () => out().length === count)
+    // A place that is free would be taken by the next look of any node.
+    const claims = nodes.length * 4
+    for (let look = 0; look < claims; look++) await viewChapter(other, 1)
+    t.equal(out().length, count)
+  }
+  await end('limited', other)
+  await end('limited', other)
+  await settle(2)
+  await end('finish', one)
+  await settle(2)
+  for (let count = 0; count < 8; count++) {
+    await end('finish', count % 2 ? one : other)
+    await waitFor('the next', () => out().length >= 2)
+  }
+  await settle(4)
+  await end('limited', one)
+  await end('finish', one)
+  clock.advance(10 * 60_000)
+  await settle(4)
+})
+
+t.test('without a window a create’s jobs go out at once, and views say nothing of waiting', async (t) => {
+  const queue = recordingQueue()
+  const { url } = await buildTestApp(t, {}, { queue, pollMs: 600_000 })
+  const id = await createChapter(url)
+  await waitFor('its jobs', () => queue.messages.length === 3)
+  for (const job of (await viewChapter(url, id)).jobs) t.notOk('waiting_before' in job)
+})
+
+t.test('the embedded database and its generator keep to the window, too', async (t) => {
+  const database = await embeddedDatabase(t)
+  const env = { GENERATION_WINDOW: '2', GENERATOR: 'sample', GENERATOR_DELAY_MS: '30' }
+  const { url } = await buildTestApp(t, env, { database })
+  const ids = await Promise.all(Array.from({ length: 5 }, () => createChapter(url)))
+  let most = 0
+  await waitFor(
+    'every chapter',
+    async () => {
+      const views = await Promise.all(ids.map((id) => viewChapter(url, id)))
+      const jobs = views.flatMap((view) => view.jobs)
+      most = Math.max(most, jobs.filter(({ status }) => status === 'published').length)
+      return views.every(({ status }) => status === 'completed')
+    },
+    LONG,
+  )
+  t.ok(most <= 2, `${most} with the generator at once`)
+})
+
+t.test('a node is killed: its places are kept, and nothing is out twice or lost', async (t) => {
+  const { nodes, kafkaPrefix } = await startNodes(t, 3, {
+    process: true,
+    kafka: true,
+    env: { GENERATION_WINDOW: '5', KAFKA_PARTITIONS: '3' },
+  })
+  const { kafka } = readConfig({ KAFKA_BROKERS: process.env.KAFKA_BROKERS, KAFKA_TOPIC_PREFIX: kafkaPrefix })
+  if (kafka === undefined) throw new Error('no Kafka in the configuration')
+  const written = await readTopics(t, kafka, Object.values(TOPICS))
+  const messages = () => written.map(({ value }): GenerationMessage => JSON.parse(String(value)))
+  let living = nodes.map(({ url }) => url)
+  const worker = countingWorker(t, messages, () => living)
+  const ids = await Promise.all(
+    Array.from({ length: 30 }, (_, index) =>
+      createChapter(living[index % 3] ?? '', { owner_id: 1 + (index % 4) }),
+    ),
+  )
+  await waitFor('work to be done', () => worker.answers.length >= 15, LONG)
+  const [, victim] = nodes
+  living = living.filter((url) => url !== victim?.url)
+  await victim?.kill()
+  await waitFor('every chapter', () => worker.answers.length === 90, LONG)
+  t.ok(worker.most <= 5, `${worker.most} were out at once`)
+  for (const id of ids) t.equal((await viewChapter(living[0] ?? '', id)).status, 'completed')
+})
