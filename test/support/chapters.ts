@@ -23,6 +23,7 @@ export const POLICY: DecisionContext['policy'] = Object.freeze({
   maxAttempts: 3,
   retryBaseMs: 5000,
   retryMaxMs: 60_000,
+  patienceMs: 60 * MINUTE_MS,
   quizMinShare: 0.6,
 })
 
