@@ -14,6 +14,7 @@ import { type Committed, createCommitGroups } from './chapters/commit-group.js'
 import type { Config } from './config/config.js'
 import { roomOf } from './contract/socket.js'
 import { createDispatcher, LEASE_MS } from './dispatch/dispatcher.js'
+import { createHttpQueue, type HttpQueue } from './dispatch/http-queue.js'
 import { createKafkaQueue } from './dispatch/kafka-queue.js'
 import { createLocalQueue } from './dispatch/local-queue.js'
 import { dueJobOf } from './dispatch/message.js'
@@ -49,6 +50,7 @@ import { createChapterStore } from './store/chapters.js'
 import { type Database, openEmbeddedDatabase } from './store/database.js'
 import { createEventStore } from './store/events.js'
 import { createJobStore, type JobStore } from './store/jobs.js'
+import { createOpenJobStore } from './store/open-jobs.js'
 import { openPostgres } from './store/postgres.js'
 import { createSessionStore } from './store/sessions.js'
 import { createSweeper } from './timers/sweeper.js'
@@ -105,13 +107,15 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   // Queued jobs, to whoever does the work.
   const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
-  const queue = overrides.queue ?? openQueue(config, { hold: jobs.hold, now, log })
+  const httpQueue = overrides.queue === undefined ? openHttpQueue() : undefined
+  const queue = overrides.queue ?? httpQueue ?? openQueue(config, { hold: jobs.hold, now, log })
   const dispatcher = whileListening(app, () =>
     createDispatcher({
       queue,
       jobs,
       now,
-      queueTimeoutMs: generation.queueTimeoutMs,
+      // By HTTP a job is with its worker as soon as it is sent.
+      queueTimeoutMs: httpQueue === undefined ? generation.queueTimeoutMs : generation.timeoutMs,
       publicUrl,
       pollMs,
       log,
@@ -138,7 +142,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       now,
       random,
       newId,
-      leaseMs: LEASE_MS,
+      // What a queue takes in small numbers is claimed by whoever has room.
+      leaseMs: queue.whenRoom === undefined ? LEASE_MS : 0,
       onError: (error, about) => log.error({ err: error }, about),
       onGroup: metrics.groupWritten,
       // Sockets first, then the work: what a worker answers must not overtake what asked for it.
@@ -152,6 +157,27 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       },
     }),
   )
+
+  function openHttpQueue(): HttpQueue | undefined {
+    if (config.httpDispatch === undefined) return undefined
+    return createHttpQueue({
+      config: config.httpDispatch,
+      bodyLimitBytes: config.webhookBodyLimitBytes,
+      patienceMs: generation.patienceMs,
+      queueTimeoutMs: generation.queueTimeoutMs,
+      heartbeatMs: generation.heartbeatMs,
+      closeMs: lifecycle.closeSocketsMs,
+      open: createOpenJobStore(database.db),
+      hold: jobs.hold,
+      submit: (command) => groups.submit(command),
+      isDraining: lifecycle.isDraining,
+      onAnswer: (kind, answer, isResult) => metrics.dispatchAnswered(kind, answer, isResult),
+      onMended: (kind, how) => metrics.answerMended(kind, how),
+      now,
+      random,
+      log,
+    })
+  }
 
   // Time: deadlines, retention.
   whileListening(app, () =>
@@ -233,6 +259,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       ...(bus === undefined ? {} : { redis: hearingProbe(bus) }),
       ...(queue.probe === undefined ? {} : { kafka: queue.probe }),
     },
+    ...(httpQueue === undefined ? {} : { troubles: { dispatch: () => httpQueue.trouble } }),
   })
   await app.register(metricsRoute, { metrics })
   await app.register(page)

@@ -41,6 +41,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const offered: DueJob[] = []
   let claimedAt = Number.NEGATIVE_INFINITY
 
+  // Its jobs are leased to nobody when they are made: the node that has room claims them.
+  const isTakingFew = queue.whenRoom !== undefined
+  let isWaitingForRoom = false
+  queue.whenRoom?.(() => {
+    if (isWaitingForRoom) turns.soon()
+  })
+
   const marks = new Set<Promise<unknown>>()
   const mark = createBatcher(async (sent: PublishedAttempt[][]) => {
     await jobs.markPublished(sent.flat())
@@ -58,6 +65,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       // What the queue cannot take now stays in the database, and is claimed when there is room.
       if (queue.capacity <= 0) offered.length = 0
       const limit = Math.min(MAX_BATCH, queue.capacity)
+      isWaitingForRoom = limit <= 0
       if (limit <= 0) return false
       claimedAt = now()
       const claimed = await jobs.claimDue({
@@ -94,6 +102,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const base = publicUrl()
     const messages = batch.map((job) => jobMessage(job, base, deadlineAt))
     await queue.publish(messages, AbortSignal.timeout(SEND_TIMEOUT_MS))
+    if (isTakingFew) return
     // Not awaited: the next send need not wait for the marks of this one, which are made together with others'.
     const attempts = batch.map(({ chapterId, kind, jobId, attempt }) => ({
       chapterId,
@@ -111,7 +120,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   return {
     offer(batch) {
-      offered.push(...batch.slice(0, MAX_OFFERED - offered.length))
+      if (!isTakingFew) offered.push(...batch.slice(0, MAX_OFFERED - offered.length))
       turns.soon()
     },
     offerDeadLetters: letterTurns.soon,
