@@ -90,7 +90,8 @@ with named as materialized (
 ), held as materialized (
   select job.chapter_id, job.kind
   from named x join ${ofJob}
-  where job.status = 'published' and ${isNamed}
+  -- One that was let go while this statement was on its way stays free.
+  where job.status = 'published' and job.held_until is not null and ${isNamed}
   for no key update of job skip locked
 ), renewed as (
   update job set held_until = ${until} from held
