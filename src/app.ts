@@ -10,14 +10,16 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createSemaphore } from './async/semaphore.js'
 import { createTokenVerifier } from './auth/token.js'
-import { type Committed, createCommitGroups } from './chapters/commit-group.js'
+import { type CommitGroups, type Committed, createCommitGroups } from './chapters/commit-group.js'
 import type { Config } from './config/config.js'
+import { isEndEvent } from './contract/event.js'
 import { roomOf } from './contract/socket.js'
 import { createDispatcher, LEASE_MS } from './dispatch/dispatcher.js'
-import { createHttpQueue, type HttpQueue } from './dispatch/http-queue.js'
+import { createHttpQueue } from './dispatch/http-queue.js'
 import { createKafkaQueue } from './dispatch/kafka-queue.js'
 import { createLocalQueue } from './dispatch/local-queue.js'
 import { dueJobOf } from './dispatch/message.js'
+import { createNotices } from './dispatch/notices.js'
 import type { JobQueue } from './dispatch/queue.js'
 import { type Bus, createBus } from './feed/bus.js'
 import { createPageReader } from './feed/catch-up.js'
@@ -40,7 +42,7 @@ import { registerRateLimits } from './http/rate-limit.js'
 import { requestCheck, socketIoCheck } from './http/request-check.js'
 import { createHttpServer } from './http/server.js'
 import { webhookRoutes } from './http/webhooks.js'
-import { createMetrics } from './metrics.js'
+import { createMetrics, type Metrics } from './metrics.js'
 import { attachRedisAdapter } from './sockets/adapter.js'
 import { guardSockets } from './sockets/auth.js'
 import { serveSockets, socketIo } from './sockets/io.js'
@@ -48,9 +50,10 @@ import { createChapterRooms } from './sockets/rooms.js'
 import { createSessions } from './sockets/sessions.js'
 import { createChapterStore } from './store/chapters.js'
 import { type Database, openEmbeddedDatabase } from './store/database.js'
+import { createDeliveryStore } from './store/deliveries.js'
 import { createEventStore } from './store/events.js'
 import { createJobStore, type JobStore } from './store/jobs.js'
-import { createOpenJobStore } from './store/open-jobs.js'
+import { createOpenJobStore, type OpenJobStore } from './store/open-jobs.js'
 import { openPostgres } from './store/postgres.js'
 import { createSessionStore } from './store/sessions.js'
 import { createSweeper } from './timers/sweeper.js'
@@ -107,15 +110,25 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   // Queued jobs, to whoever does the work.
   const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
-  const httpQueue = overrides.queue === undefined ? openHttpQueue() : undefined
-  const queue = overrides.queue ?? httpQueue ?? openQueue(config, { hold: jobs.hold, now, log })
+  const queue: JobQueue =
+    overrides.queue ??
+    openQueue(config, {
+      hold: jobs.hold,
+      open: createOpenJobStore(database.db),
+      submit: (command) => groups.submit(command),
+      metrics: () => metrics,
+      lifecycle,
+      now,
+      random,
+      log,
+    })
   const dispatcher = whileListening(app, () =>
     createDispatcher({
       queue,
       jobs,
       now,
       // By HTTP a job is with its worker as soon as it is sent.
-      queueTimeoutMs: httpQueue === undefined ? generation.queueTimeoutMs : generation.timeoutMs,
+      queueTimeoutMs: config.dispatch === 'http' ? generation.timeoutMs : generation.queueTimeoutMs,
       publicUrl,
       pollMs,
       log,
@@ -153,37 +166,34 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
           committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
         )
         if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
+        if (config.notify !== undefined && committed.some(endsRun)) notices()?.soon()
         metrics.committed(committed)
       },
     }),
   )
-
-  function openHttpQueue(): HttpQueue | undefined {
-    if (config.httpDispatch === undefined) return undefined
-    return createHttpQueue({
-      config: config.httpDispatch,
-      bodyLimitBytes: config.webhookBodyLimitBytes,
-      patienceMs: generation.patienceMs,
-      queueTimeoutMs: generation.queueTimeoutMs,
-      heartbeatMs: generation.heartbeatMs,
-      closeMs: lifecycle.closeSocketsMs,
-      open: createOpenJobStore(database.db),
-      hold: jobs.hold,
-      submit: (command) => groups.submit(command),
-      isDraining: lifecycle.isDraining,
-      onAnswer: (kind, answer, isResult) => metrics.dispatchAnswered(kind, answer, isResult),
-      onMended: (kind, how) => metrics.answerMended(kind, how),
-      now,
-      random,
-      log,
-    })
-  }
 
   // Time: deadlines, retention.
   whileListening(app, () =>
     createSweeper({ jobs, events, groups, now, pollMs, eventRetentionMs: config.eventRetentionMs, log }),
   )
   app.addHook('preClose', () => queue.close())
+
+  // Ends of runs, to whoever wants to be told.
+  const notices = whileListening(app, () =>
+    config.notify === undefined
+      ? undefined
+      : createNotices({
+          config: config.notify,
+          deliveries: createDeliveryStore(database.db),
+          retentionMs: config.eventRetentionMs,
+          closeMs: lifecycle.closeSocketsMs,
+          onOutcome: metrics.noticeSent,
+          now,
+          random,
+          pollMs,
+          log,
+        }),
+  )
 
   // Sockets.
   const verify = config.jwt === undefined ? undefined : createTokenVerifier(config.jwt, { now })
@@ -259,7 +269,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       ...(bus === undefined ? {} : { redis: hearingProbe(bus) }),
       ...(queue.probe === undefined ? {} : { kafka: queue.probe }),
     },
-    ...(httpQueue === undefined ? {} : { troubles: { dispatch: () => httpQueue.trouble } }),
+    ...(queue.trouble === undefined ? {} : { troubles: { dispatch: queue.trouble } }),
   })
   await app.register(metricsRoute, { metrics })
   await app.register(page)
@@ -313,11 +323,28 @@ async function openDatabase(config: Config, log: FastifyBaseLogger): Promise<Dat
 
 interface QueueParts {
   hold: JobStore['hold']
+  open: OpenJobStore
+  submit: CommitGroups['submit']
+  metrics: () => Metrics
+  lifecycle: Lifecycle
   now: () => number
+  random: () => number
   log: FastifyBaseLogger
 }
 
-function openQueue(config: Config, { hold, now, log }: QueueParts): JobQueue {
+function openQueue(config: Config, parts: QueueParts): JobQueue {
+  const { hold, now, log, lifecycle, metrics } = parts
+  if (config.httpDispatch !== undefined)
+    return createHttpQueue({
+      ...parts,
+      config: config.httpDispatch,
+      policy: config.generation,
+      bodyLimitBytes: config.webhookBodyLimitBytes,
+      closeMs: lifecycle.closeSocketsMs,
+      isDraining: lifecycle.isDraining,
+      onAnswer: (kind, answer, isResult) => metrics().dispatchAnswered(kind, answer, isResult),
+      onMended: (kind, how) => metrics().answerMended(kind, how),
+    })
   if (config.kafka !== undefined) return createKafkaQueue({ kafka: config.kafka, log })
   if (config.generator === 'off') return createLocalQueue({ work: undefined, hold, now, log })
   const work = generatorWork(config, log)
@@ -372,6 +399,10 @@ function hearingProbe(bus: Bus): () => Promise<void> {
   return async () => {
     if (!bus.isHearing) throw new Error('Redis does not deliver')
   }
+}
+
+function endsRun({ events }: Committed): boolean {
+  return events.some(({ name }) => isEndEvent(name))
 }
 
 function feedEntryOf({ state, events }: Committed): FeedEntry {

@@ -31,6 +31,7 @@ export interface Metrics {
   answerMended(kind: JobKind, how: readonly Mend[]): void
   /** A worker answered a job that went to it by HTTP: with a status, or `none`. */
   dispatchAnswered(kind: JobKind, answer: string, isResult: boolean): void
+  noticeSent(outcome: 'delivered' | 'retried' | 'failed'): void
   requestAnswered(route: string, method: string, status: number, ms: number): void
 }
 
@@ -95,6 +96,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     name: `${prefix}dispatch_answers_total`,
     help: 'Answers to jobs that were sent by HTTP, by kind and by status; `none` when there was no answer',
     labelNames: ['kind', 'answer'],
+    registers,
+  })
+  const notices = new Counter({
+    name: `${prefix}notices_total`,
+    help: 'Notices of ended runs by outcome: delivered, to be sent again, given up',
+    labelNames: ['outcome'],
     registers,
   })
   const groupCommands = new Histogram({
@@ -205,6 +212,9 @@ export function createMetrics(sources: MetricSources): Metrics {
     dispatchAnswered(kind, answer, isResult) {
       if (isResult) lastCallbackAt = now()
       dispatched.inc({ kind, answer })
+    },
+    noticeSent(outcome) {
+      notices.inc({ outcome })
     },
     requestAnswered(route, method, status, ms) {
       requests.observe({ route, method, status: String(status) }, ms / 1000)

@@ -23,7 +23,7 @@ import { backoffMs } from '../async/backoff.js'
 import { abortable } from '../async/deadline.js'
 import { repeat } from '../async/repeat.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
-import type { HttpDispatchConfig } from '../config/config.js'
+import type { GenerationPolicy, HttpDispatchConfig } from '../config/config.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import { JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { ChapterCommand } from '../domain/command.js'
@@ -37,21 +37,12 @@ import type { JobQueue } from './queue.js'
 import { keyOf, webhookHeaders } from './standard-webhooks.js'
 import { type Outcome, outcomeOf } from './worker-answer.js'
 
-export interface HttpQueue extends JobQueue {
-  /** Why an address takes no jobs at the moment, as it was last answered there; undefined while all do. */
-  readonly trouble: string | undefined
-}
-
 export interface HttpQueueOptions {
   config: HttpDispatchConfig
   /** Longest answer that is read. */
   bodyLimitBytes: number
-  /** Age of a job up to which an address that takes none costs no attempt, ms. */
-  patienceMs: number
-  /** From its acceptance until its worker is heard, ms. */
-  queueTimeoutMs: number
-  /** Silence after which a worker counts as gone, ms. */
-  heartbeatMs: number
+  /** `patienceMs` also bounds how long an address that takes no jobs costs no attempt. */
+  policy: Pick<GenerationPolicy, 'patienceMs' | 'queueTimeoutMs' | 'heartbeatMs'>
   /** How long open requests may go on when the node leaves, ms. */
   closeMs: number
   open: OpenJobStore
@@ -98,8 +89,8 @@ interface Pause {
 const UNWANTED = new Error('the job is no longer wanted')
 const LEAVING = new Error('the node is leaving')
 
-export function createHttpQueue(options: HttpQueueOptions): HttpQueue {
-  const { config, open: store, now, random, log } = options
+export function createHttpQueue(options: HttpQueueOptions): JobQueue {
+  const { config, policy, open: store, now, random, log } = options
   const keys = config.secrets.map(keyOf)
   const poster = createPoster()
   const open = new Map<string, Open>()
@@ -156,7 +147,7 @@ export function createHttpQueue(options: HttpQueueOptions): HttpQueue {
         return
       }
       pauses.delete(url)
-      if (outcome.type === 'accepted') await store.letGo(ref, now() + options.queueTimeoutMs)
+      if (outcome.type === 'accepted') await store.letGo(ref, now() + policy.queueTimeoutMs)
       else if (outcome.type === 'result') await finish(job, outcome)
       else await fail(job, outcome, retryAfterMs)
     } catch (error) {
@@ -186,7 +177,7 @@ export function createHttpQueue(options: HttpQueueOptions): HttpQueue {
 
   /** The connection broke: the worker may have the job or not. If it has spoken since, it has. */
   async function unanswered(job: Open, sentAt: number, error: string): Promise<void> {
-    const heardSince = Math.max(sentAt, now() - options.heartbeatMs)
+    const heardSince = Math.max(sentAt, now() - policy.heartbeatMs)
     if (await store.letGo(job.ref, null, heardSince)) {
       log.info({ ...aboutOf(job), problem: error }, 'a request broke; its worker goes on')
       return
@@ -204,7 +195,7 @@ export function createHttpQueue(options: HttpQueueOptions): HttpQueue {
     const { ref, message } = job
     const pause = pauseOf(config.urls[ref.kind], sentAt, error, retryAfterMs)
     const dueAt = pause.until + Math.floor(random() * SPREAD_MS)
-    const isPatient = now() - Date.parse(message.requested_at) < options.patienceMs
+    const isPatient = now() - Date.parse(message.requested_at) < policy.patienceMs
     log.info({ ...aboutOf(job), problem: error, due_at: new Date(dueAt) }, 'a job was not taken; it waits')
     if (!isPatient) await fail(job, { reason, error }, dueAt - now())
     else await stored({ type: 'hold_expired', ...ref, dueAt })
@@ -285,7 +276,7 @@ export function createHttpQueue(options: HttpQueueOptions): HttpQueue {
     get capacity() {
       return isClosed || options.isDraining() || isAllPaused() ? 0 : config.concurrency - open.size
     },
-    get trouble() {
+    trouble() {
       const errors = [...pauses.values()].flatMap(({ until, error }) =>
         until + TROUBLE_MS > now() ? [error] : [],
       )

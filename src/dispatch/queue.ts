@@ -21,6 +21,8 @@ export interface JobQueue {
   whenRoom?(callback: () => void): void
   /** Resolves when it would take a message; only of queues that can be away. */
   probe?(): Promise<void>
+  /** Why it takes nothing at the moment, as it last showed; only of queues that cannot be asked. */
+  trouble?(): string | undefined
   /** Stops work under way; what was not finished is left for another process. */
   close(): Promise<void>
 }
