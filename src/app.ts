@@ -10,13 +10,16 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createSemaphore } from './async/semaphore.js'
 import { createTokenVerifier } from './auth/token.js'
-import { type Committed, createCommitGroups } from './chapters/commit-group.js'
+import { type CommitGroups, type Committed, createCommitGroups } from './chapters/commit-group.js'
 import type { Config } from './config/config.js'
+import { isEndEvent } from './contract/event.js'
 import { roomOf } from './contract/socket.js'
 import { createDispatcher, LEASE_MS } from './dispatch/dispatcher.js'
+import { createHttpQueue } from './dispatch/http-queue.js'
 import { createKafkaQueue } from './dispatch/kafka-queue.js'
 import { createLocalQueue } from './dispatch/local-queue.js'
 import { dueJobOf } from './dispatch/message.js'
+import { createNotices } from './dispatch/notices.js'
 import { createPlaces } from './dispatch/places.js'
 import type { JobQueue } from './dispatch/queue.js'
 import { isWindowed } from './domain/window.js'
@@ -41,7 +44,7 @@ import { registerRateLimits } from './http/rate-limit.js'
 import { requestCheck, socketIoCheck } from './http/request-check.js'
 import { createHttpServer } from './http/server.js'
 import { webhookRoutes } from './http/webhooks.js'
-import { createMetrics } from './metrics.js'
+import { createMetrics, type Metrics } from './metrics.js'
 import { attachRedisAdapter } from './sockets/adapter.js'
 import { guardSockets } from './sockets/auth.js'
 import { serveSockets, socketIo } from './sockets/io.js'
@@ -49,8 +52,10 @@ import { createChapterRooms } from './sockets/rooms.js'
 import { createSessions } from './sockets/sessions.js'
 import { createChapterStore } from './store/chapters.js'
 import { type Database, openEmbeddedDatabase } from './store/database.js'
+import { createDeliveryStore } from './store/deliveries.js'
 import { createEventStore } from './store/events.js'
 import { createJobStore, type JobStore } from './store/jobs.js'
+import { createOpenJobStore, type OpenJobStore } from './store/open-jobs.js'
 import { openPostgres } from './store/postgres.js'
 import { createSessionStore } from './store/sessions.js'
 import { createWindowStore } from './store/window.js'
@@ -108,16 +113,28 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   // Queued jobs, to whoever does the work.
   const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
-  const queue = overrides.queue ?? openQueue(config, { hold: jobs.hold, now, log })
   const window = isWindowed(config.window) ? createWindowStore(database.db) : undefined
   const places = window && createPlaces({ limits: config.window, store: window, now, random })
+  const queue: JobQueue =
+    overrides.queue ??
+    openQueue(config, {
+      hold: jobs.hold,
+      open: createOpenJobStore(database.db),
+      submit: (command) => groups.submit(command),
+      metrics: () => metrics,
+      lifecycle,
+      now,
+      random,
+      log,
+    })
   const dispatcher = whileListening(app, () =>
     createDispatcher({
       queue,
       jobs,
       places,
       now,
-      queueTimeoutMs: generation.queueTimeoutMs,
+      // By HTTP a job is with its worker as soon as it is sent.
+      queueTimeoutMs: config.dispatch === 'http' ? generation.timeoutMs : generation.queueTimeoutMs,
       publicUrl,
       pollMs,
       log,
@@ -144,7 +161,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       now,
       random,
       newId,
-      leaseMs: places === undefined ? LEASE_MS : null,
+      // Jobs that wait for a place, or for room in a queue that takes few, are claimed by whichever node has it.
+      leaseMs: places === undefined && queue.whenRoom === undefined ? LEASE_MS : null,
       onError: (error, about) => log.error({ err: error }, about),
       onGroup: metrics.groupWritten,
       // Sockets first, then the work: what a worker answers must not overtake what asked for it.
@@ -155,6 +173,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
         )
         if (places !== undefined) dispatcher()?.hear(committed.flatMap(({ events }) => events))
         if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
+        if (config.notify !== undefined && committed.some(endsRun)) notices()?.soon()
         metrics.committed(committed)
       },
     }),
@@ -165,6 +184,23 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     createSweeper({ jobs, events, groups, now, pollMs, eventRetentionMs: config.eventRetentionMs, log }),
   )
   app.addHook('preClose', () => queue.close())
+
+  // Ends of runs, to whoever wants to be told.
+  const notices = whileListening(app, () =>
+    config.notify === undefined
+      ? undefined
+      : createNotices({
+          config: config.notify,
+          deliveries: createDeliveryStore(database.db),
+          retentionMs: config.eventRetentionMs,
+          closeMs: lifecycle.closeSocketsMs,
+          onOutcome: metrics.noticeSent,
+          now,
+          random,
+          pollMs,
+          log,
+        }),
+  )
 
   // Sockets.
   const verify = config.jwt === undefined ? undefined : createTokenVerifier(config.jwt, { now })
@@ -241,6 +277,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       ...(bus === undefined ? {} : { redis: hearingProbe(bus) }),
       ...(queue.probe === undefined ? {} : { kafka: queue.probe }),
     },
+    ...(queue.trouble === undefined ? {} : { troubles: { dispatch: queue.trouble } }),
   })
   await app.register(metricsRoute, { metrics })
   await app.register(page)
@@ -294,11 +331,28 @@ async function openDatabase(config: Config, log: FastifyBaseLogger): Promise<Dat
 
 interface QueueParts {
   hold: JobStore['hold']
+  open: OpenJobStore
+  submit: CommitGroups['submit']
+  metrics: () => Metrics
+  lifecycle: Lifecycle
   now: () => number
+  random: () => number
   log: FastifyBaseLogger
 }
 
-function openQueue(config: Config, { hold, now, log }: QueueParts): JobQueue {
+function openQueue(config: Config, parts: QueueParts): JobQueue {
+  const { hold, now, log, lifecycle, metrics } = parts
+  if (config.httpDispatch !== undefined)
+    return createHttpQueue({
+      ...parts,
+      config: config.httpDispatch,
+      policy: config.generation,
+      bodyLimitBytes: config.webhookBodyLimitBytes,
+      closeMs: lifecycle.closeSocketsMs,
+      isDraining: lifecycle.isDraining,
+      onAnswer: (kind, answer, isResult) => metrics().dispatchAnswered(kind, answer, isResult),
+      onMended: (kind, how) => metrics().answerMended(kind, how),
+    })
   if (config.kafka !== undefined) return createKafkaQueue({ kafka: config.kafka, log })
   if (config.generator === 'off') return createLocalQueue({ work: undefined, hold, now, log })
   const work = generatorWork(config, log)
@@ -353,6 +407,10 @@ function hearingProbe(bus: Bus): () => Promise<void> {
   return async () => {
     if (!bus.isHearing) throw new Error('Redis does not deliver')
   }
+}
+
+function endsRun({ events }: Committed): boolean {
+  return events.some(({ name }) => isEndEvent(name))
 }
 
 function feedEntryOf({ state, events }: Committed): FeedEntry {

@@ -29,6 +29,9 @@ export interface Metrics {
   callbackAnswered(kind: string, callback: string, answer: string): void
   /** An answer was stored that had to be mended, in these ways. */
   answerMended(kind: JobKind, how: readonly Mend[]): void
+  /** A worker answered a job that went to it by HTTP: with a status, or `none`. */
+  dispatchAnswered(kind: JobKind, answer: string, isResult: boolean): void
+  noticeSent(outcome: 'delivered' | 'retried' | 'failed'): void
   requestAnswered(route: string, method: string, status: number, ms: number): void
 }
 
@@ -87,6 +90,18 @@ export function createMetrics(sources: MetricSources): Metrics {
     name: `${prefix}answers_mended_total`,
     help: 'Answers that were stored after they had been mended, by kind and by how',
     labelNames: ['kind', 'how'],
+    registers,
+  })
+  const dispatched = new Counter({
+    name: `${prefix}dispatch_answers_total`,
+    help: 'Answers to jobs that were sent by HTTP, by kind and by status; `none` when there was no answer',
+    labelNames: ['kind', 'answer'],
+    registers,
+  })
+  const notices = new Counter({
+    name: `${prefix}notices_total`,
+    help: 'Notices of ended runs by outcome: delivered, to be sent again, given up',
+    labelNames: ['outcome'],
     registers,
   })
   const groupCommands = new Histogram({
@@ -193,6 +208,13 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     answerMended(kind, all) {
       for (const how of all) mended.inc({ kind, how })
+    },
+    dispatchAnswered(kind, answer, isResult) {
+      if (isResult) lastCallbackAt = now()
+      dispatched.inc({ kind, answer })
+    },
+    noticeSent(outcome) {
+      notices.inc({ outcome })
     },
     requestAnswered(route, method, status, ms) {
       requests.observe({ route, method, status: String(status) }, ms / 1000)

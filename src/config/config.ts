@@ -2,12 +2,13 @@
  * The environment, read once into a frozen `Config`. What can be set is in `settings.ts`.
  */
 import { readFileSync } from 'node:fs'
-import type { JobKind } from '../contract/job.js'
+import { JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { ConfigError } from '../errors.js'
 import {
   type Choice,
   type DATABASE_SSL_MODES,
+  type DISPATCHES,
   type GENERATORS,
   type LogLevel,
   type SASL_MECHANISMS,
@@ -56,6 +57,20 @@ export interface KafkaConfig {
     | undefined
 }
 
+export interface HttpDispatchConfig {
+  /** Where the jobs of each kind go. */
+  readonly urls: Readonly<Record<JobKind, string>>
+  /** Every request is signed with each of them; empty: none is. */
+  readonly secrets: readonly string[]
+  readonly concurrency: number
+}
+
+export interface NotifyConfig {
+  readonly url: string
+  /** Every notice is signed with each of them; empty: none is. */
+  readonly secrets: readonly string[]
+}
+
 export interface OpenAiConfig {
   /** Without a trailing slash. */
   readonly baseUrl: string
@@ -81,8 +96,13 @@ export interface Config {
   readonly dataDir: string
   /** undefined: this is the only node. */
   readonly redis: RedisConfig | undefined
-  /** undefined: the in-process queue. */
+  readonly dispatch: (typeof DISPATCHES)[number]
+  /** Set when jobs go to Kafka. */
   readonly kafka: KafkaConfig | undefined
+  /** Set when jobs go out by HTTP. */
+  readonly httpDispatch: HttpDispatchConfig | undefined
+  /** undefined: nobody is told of a run’s end. */
+  readonly notify: NotifyConfig | undefined
   readonly corsOrigin: '*' | readonly string[]
   readonly generation: Readonly<GenerationPolicy>
   /** Jobs with workers at once, of all kinds and of each; 0: no limit. */
@@ -145,6 +165,62 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const needs = (isMet: boolean, problem: string) => {
     if (!isMet) problems.push(problem)
   }
+  /** An address as it was given: it may hold a password or a token, so it is never shown. */
+  const address = (name: TextName, given: string): string => {
+    if (!['http:', 'https:'].includes(protocolOf(given) ?? ''))
+      problems.push(`${name} must be a URL that begins with http:// or https://`)
+    return given
+  }
+  const signingSecrets = (name: TextName): readonly string[] => {
+    const list = listOf(text(name) ?? '')
+    for (const secret of list)
+      if (secret.startsWith('whsec_') && !/^whsec_[A-Za-z0-9+/]{4,}={0,2}$/.test(secret))
+        problems.push(`${name} must be base64 behind whsec_`)
+    return Object.freeze(list)
+  }
+  function httpDispatchOf(): HttpDispatchConfig | undefined {
+    const names: TextName[] = [
+      'DISPATCH_URL',
+      'DISPATCH_URL_CONCEPT',
+      'DISPATCH_URL_EXERCISE',
+      'DISPATCH_URL_QUIZ',
+    ]
+    if (dispatch !== 'http') {
+      const unused = [...names, 'DISPATCH_SECRET' as const].filter((name) => text(name) !== undefined)
+      needs(unused.length === 0, `${unused.join(', ')} needs DISPATCH=http`)
+      return undefined
+    }
+    const secrets = signingSecrets('DISPATCH_SECRET')
+    const missing: JobKind[] = []
+    const urls = {} as Record<JobKind, string>
+    const checked = new Set<string>()
+    for (const kind of JOB_KINDS) {
+      const own = `DISPATCH_URL_${kind.toUpperCase()}` as TextName
+      const name = text(own) === undefined ? 'DISPATCH_URL' : own
+      const given = text(name)
+      if (given === undefined) missing.push(kind)
+      else {
+        urls[kind] = given.replaceAll('{kind}', kind)
+        if (!checked.has(name)) address(name, urls[kind])
+        checked.add(name)
+      }
+    }
+    needs(
+      missing.length === 0,
+      `DISPATCH=http needs DISPATCH_URL, or one for each kind; there is none for ${missing.join(', ')}`,
+    )
+    needs(
+      generator === 'off',
+      `GENERATOR=${generator} gets no work with DISPATCH=http, which sends it to DISPATCH_URL: leave it out or set it to off`,
+    )
+    return Object.freeze({ urls: Object.freeze(urls), secrets, concurrency: whole('DISPATCH_CONCURRENCY') })
+  }
+  function notifyOf(): NotifyConfig | undefined {
+    const secrets = signingSecrets('NOTIFY_SECRET')
+    const given = text('NOTIFY_URL')
+    needs(given !== undefined || secrets.length === 0, 'NOTIFY_SECRET needs NOTIFY_URL')
+    return given === undefined ? undefined : Object.freeze({ url: address('NOTIFY_URL', given), secrets })
+  }
 
   const databaseUrl = withPassword(
     url('DATABASE_URL', ['postgres:', 'postgresql:']),
@@ -153,8 +229,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   )
   const redisUrl = url('REDIS_URL', ['redis:', 'rediss:'])
   const brokers = listOf(text('KAFKA_BROKERS') ?? '')
-  const isKafka = brokers.length > 0
-  const generator = choice('GENERATOR') || (isKafka ? 'off' : 'sample')
+  const dispatch = (choice('DISPATCH') || (brokers.length > 0 ? 'kafka' : 'local')) as Config['dispatch']
+  const isKafka = dispatch === 'kafka' && brokers.length > 0
+  const generator = choice('GENERATOR') || (dispatch === 'local' ? 'sample' : 'off')
+  const httpDispatch = httpDispatchOf()
+  const notify = notifyOf()
   const secrets = webhookSecrets(text('WEBHOOK_SECRET'), text('WEBHOOK_SECRET_FILE'), problems)
   const jwtSecret = text('JWT_SECRET')
   const jwksUrl = url('JWT_JWKS_URL', ['http:', 'https:'])
@@ -165,6 +244,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   needs(
     redisUrl === undefined || databaseUrl !== undefined,
     'REDIS_URL needs DATABASE_URL: the embedded database belongs to one process, so there is no other node to talk to',
+  )
+  needs(
+    dispatch !== 'kafka' || brokers.length > 0,
+    'DISPATCH=kafka needs KAFKA_BROKERS: comma-separated host:port',
   )
   needs(
     whole('DRAIN_DELAY_MS') < whole('SHUTDOWN_TIMEOUT_MS'),
@@ -210,6 +293,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
           sasl,
         })
       : undefined,
+    dispatch,
+    httpDispatch,
+    notify,
     corsOrigin: origins(),
     generation: Object.freeze({
       timeoutMs,

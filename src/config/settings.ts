@@ -8,6 +8,7 @@ export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', '
 export type LogLevel = (typeof LOG_LEVELS)[number]
 export const GENERATORS = ['sample', 'openai', 'off'] as const
 export const SASL_MECHANISMS = ['plain', 'scram-sha-256', 'scram-sha-512'] as const
+export const DISPATCHES = ['kafka', 'http', 'local'] as const
 export const DATABASE_SSL_MODES = ['off', 'require', 'verify-full'] as const
 
 /** Longest duration a Node timer and a deadline sum can take: 2^31 − 1 ms, about 24 days. */
@@ -43,6 +44,15 @@ type Setting = (Text | Whole | Share | Choice) & {
 
 const integer = (defaultValue: number, min: number, max: number, about: string) =>
   ({ type: 'integer', default: defaultValue, min, max, about }) as const
+
+const dispatchUrl = (kind: string) =>
+  ({
+    type: 'text',
+    default: undefined,
+    defaultAbout: 'DISPATCH_URL',
+    about: `The same, for the ${kind} only`,
+    isSecret: true,
+  }) as const
 
 /** Every setting, in the order of the README’s table. */
 export const SETTINGS = {
@@ -115,6 +125,42 @@ export const SETTINGS = {
   },
   KAFKA_SASL_USERNAME: { type: 'text', default: undefined, about: 'Its user' },
   KAFKA_SASL_PASSWORD: { type: 'text', default: undefined, about: 'Its password', isSecret: true },
+  DISPATCH: {
+    type: 'choice',
+    default: '',
+    defaultAbout: 'kafka with KAFKA_BROKERS, else local',
+    values: ['', ...DISPATCHES],
+    about: 'Where jobs go: `kafka`, `http` (by POST to DISPATCH_URL) or `local` (in this process)',
+  },
+  DISPATCH_URL: {
+    type: 'text',
+    default: undefined,
+    about: 'For `http`: who takes jobs, an n8n Webhook node or any service; `{kind}` in it is filled in',
+    isSecret: true,
+  },
+  DISPATCH_URL_CONCEPT: dispatchUrl('concept'),
+  DISPATCH_URL_EXERCISE: dispatchUrl('exercise'),
+  DISPATCH_URL_QUIZ: dispatchUrl('quiz'),
+  DISPATCH_SECRET: {
+    type: 'text',
+    default: undefined,
+    about: 'Signs these requests (Standard Webhooks): `whsec_…` or any text; several, comma-separated',
+    isSecret: true,
+  },
+  DISPATCH_CONCURRENCY: integer(8, 1, 10_000, 'Requests to DISPATCH_URL that this node has open at once'),
+  NOTIFY_URL: {
+    type: 'text',
+    default: undefined,
+    defaultAbout: 'no notices',
+    about: 'Who is told by POST when a chapter is completed, failed or cancelled',
+    isSecret: true,
+  },
+  NOTIFY_SECRET: {
+    type: 'text',
+    default: undefined,
+    about: 'Signs these notices, as DISPATCH_SECRET does jobs',
+    isSecret: true,
+  },
   CORS_ORIGIN: {
     type: 'text',
     default: '*',
@@ -178,7 +224,7 @@ export const SETTINGS = {
   GENERATOR: {
     type: 'choice',
     default: '',
-    defaultAbout: 'sample, or off with Kafka',
+    defaultAbout: 'sample with DISPATCH=local, else off',
     values: ['', ...GENERATORS],
     about:
       'Who answers jobs in this process: `sample` (ready-made text), `openai` (any OpenAI-compatible model), `off` ' +

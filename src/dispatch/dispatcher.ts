@@ -50,6 +50,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const offered: DueJob[] = []
   let claimedAt = Number.NEGATIVE_INFINITY
 
+  // Its jobs are leased to nobody when they are made: the node that has room claims them.
+  const isTakingFew = queue.whenRoom !== undefined
+  let isWaitingForRoom = false
+  queue.whenRoom?.(() => {
+    if (isWaitingForRoom) turns.soon()
+  })
+
   const marks = new Set<Promise<unknown>>()
   const mark = createBatcher(async (sent: PublishedAttempt[][]) => {
     await jobs.markPublished(sent.flat())
@@ -67,6 +74,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       // What the queue cannot take now stays in the database, and is claimed when there is room.
       if (queue.capacity <= 0) offered.length = 0
       const limit = Math.min(MAX_BATCH, queue.capacity)
+      isWaitingForRoom = limit <= 0
       if (limit <= 0) return false
       claimedAt = now()
       const leasedUntil = now() + LEASE_MS
@@ -102,6 +110,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     const base = publicUrl()
     const messages = batch.map((job) => jobMessage(job, base, deadlineAt))
     await queue.publish(messages, AbortSignal.timeout(SEND_TIMEOUT_MS))
+    if (isTakingFew) return
     // Not awaited: the next send need not wait for the marks of this one, which are made together with others'.
     const attempts = batch.map(({ chapterId, kind, jobId, attempt }) => ({
       chapterId,
@@ -119,7 +128,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   return {
     offer(batch) {
-      if (places === undefined) offered.push(...batch.slice(0, MAX_OFFERED - offered.length))
+      if (places === undefined && !isTakingFew) offered.push(...batch.slice(0, MAX_OFFERED - offered.length))
       else if (batch.length === 0) return
       turns.soon()
     },

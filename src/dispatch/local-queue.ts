@@ -7,6 +7,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { repeat } from '../async/repeat.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import type { JobRef, JobStore } from '../store/jobs.js'
+import { logDeadLetters } from './dead-letters.js'
 import type { JobQueue } from './queue.js'
 
 /** How long a hold lasts; said again three times in that time. */
@@ -100,10 +101,7 @@ export function createLocalQueue({ work, hold, now, log }: LocalQueueOptions): J
       pump()
     },
     async publishDeadLetters(letters) {
-      for (const { value } of letters) {
-        const { chapter_id, kind, job_id, attempt, reason, error } = value
-        log.warn({ chapter_id, kind, job_id, attempt, reason, error }, 'a job failed for good')
-      }
+      logDeadLetters(letters, log)
     },
     async close() {
       await renewal.stop()

@@ -1,5 +1,6 @@
 /**
- * Where work goes out to those who do it. One interface; `local-queue.ts` implements it in this process.
+ * Where work goes out to those who do it. One interface: `kafka-queue.ts`, `http-queue.ts`, and `local-queue.ts` in this
+ * process.
  */
 import type { DeadLetter } from '../contract/generation.js'
 import type { Message } from './message.js'
@@ -13,8 +14,15 @@ export interface JobQueue {
    */
   publish(messages: Message[], signal: AbortSignal): Promise<void>
   publishDeadLetters(letters: Message<DeadLetter>[], signal: AbortSignal): Promise<void>
+  /**
+   * Only of queues that take few jobs at a time: they mark published what they take, and call back when there is room
+   * again. What they do not take waits in the database for whichever node has room.
+   */
+  whenRoom?(callback: () => void): void
   /** Resolves when it would take a message; only of queues that can be away. */
   probe?(): Promise<void>
+  /** Why it takes nothing at the moment, as it last showed; only of queues that cannot be asked. */
+  trouble?(): string | undefined
   /** Stops work under way; what was not finished is left for another process. */
   close(): Promise<void>
 }

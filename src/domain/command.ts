@@ -35,7 +35,8 @@ export type ChapterCommand = { chapterId: number } & (
       message: string
     }
   | { type: 'expire'; kind: JobKind; jobId: string; attempt: number }
-  | { type: 'hold_expired'; kind: JobKind; jobId: string; attempt: number }
+  /** `dueAt`: the process lives, gives the job back, and it is to be sent again then. */
+  | { type: 'hold_expired'; kind: JobKind; jobId: string; attempt: number; dueAt?: number }
   | { type: 'retry' }
   | { type: 'cancel' }
 )

@@ -171,10 +171,11 @@ function expire(changes: Changes, { kind, jobId, attempt }: Command<'expire'>): 
   timeOut(changes, kind)
 }
 
-function holdExpired(changes: Changes, { kind, jobId, attempt }: Command<'hold_expired'>): undefined {
+function holdExpired(changes: Changes, command: Command<'hold_expired'>): undefined {
+  const { kind, jobId, attempt, dueAt } = command
   const job = changes.job(kind)
   if (actionOf(job.status, 'hold_expired', matchOf(job, { jobId, attempt })) === 'requeue')
-    requeue(changes, kind)
+    requeue(changes, kind, dueAt)
 }
 
 function retry(changes: Changes): ChapterAccepted {

@@ -121,11 +121,11 @@ export function timeOut(changes: Changes, kind: JobKind): void {
   endAttempt(changes, kind, { reason: 'timeout', error: null, retryable: true, leastWaitMs: 0 })
 }
 
-/** Queues the same attempt again: the process that worked on it died. */
-export function requeue(changes: Changes, kind: JobKind): void {
+/** Queues the same attempt again: the process that worked on it died or gave it back. */
+export function requeue(changes: Changes, kind: JobKind, dueAt = changes.context.now): void {
   const job = changes.changeJob(kind)
   job.status = 'queued'
-  job.dueAt = changes.context.now
+  job.dueAt = dueAt
   job.deadlineAt = null
   // `startedAt` stays: this attempt's `{kind}_started` is in the log. The heartbeat goes with its process.
   job.lastHeardAt = null

@@ -13,6 +13,8 @@ export interface HealthRoutesOptions {
   isDraining: () => boolean
   /** By name; each resolves when its dependency answers. */
   probes: Record<string, () => Promise<void>>
+  /** By name; what is wrong with a dependency that is not asked for this, as it last showed. */
+  troubles?: Record<string, () => string | undefined>
 }
 
 const PROBE_TIMEOUT_MS = 1000
@@ -20,10 +22,15 @@ const PROBE_TIMEOUT_MS = 1000
 const Ready = Type.Object({
   status: stringEnum(['ready', 'draining']),
   dependencies: Type.Record(Type.String(), stringEnum(['ok', 'degraded'])),
+  details: Type.Optional(
+    Type.Record(Type.String(), Type.String(), {
+      description: 'Of a degraded `dispatch`: what the service at DISPATCH_URL last answered',
+    }),
+  ),
 })
 
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, options) => {
-  const { isDraining, probes } = options
+  const { isDraining, probes, troubles = {} } = options
 
   app.get(
     '/healthz',
@@ -54,12 +61,20 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
     },
     async (_request, reply) => {
       const states = await Promise.all(
-        Object.entries(probes).map(async ([name, probe]) => [name, await stateOf(probe)] as const),
+        Object.entries(probes).map(
+          async ([name, probe]): Promise<[string, DependencyState]> => [name, await stateOf(probe)],
+        ),
       )
+      const details = Object.entries(troubles).flatMap(([name, trouble]) => {
+        const said = trouble()
+        states.push([name, said === undefined ? 'ok' : 'degraded'])
+        return said === undefined ? [] : [[name, said] as const]
+      })
       const draining = isDraining()
       return reply.code(draining ? 503 : 200).send({
         status: draining ? ('draining' as const) : ('ready' as const),
         dependencies: Object.fromEntries(states),
+        ...(details.length === 0 ? {} : { details: Object.fromEntries(details) }),
       })
     },
   )

@@ -24,6 +24,7 @@ import {
 import { CHAPTER_STATUSES } from '../contract/chapter.js'
 import type { ProgressUpdate } from '../contract/event.js'
 import { DIFFICULTIES, FAILURE_REASONS, JOB_KINDS, JOB_STATUSES, QUIZ_TYPES } from '../contract/job.js'
+import { NOTICE_TYPES } from '../contract/notice.js'
 import { LOCALES } from '../contract/scalar.js'
 import { toInstant } from '../contract/wire.js'
 import type { Widths } from '../domain/window.js'
@@ -217,6 +218,42 @@ export const deadLetter = pgTable(
   },
   (t) => [index('dead_letter_by_time').on(t.failedAt)],
 )
+
+/** Notices of runs that ended: to be sent, sent, or given up. Made from the log, only where notices are on. */
+export const delivery = pgTable(
+  'delivery',
+  {
+    chapterId: ofChapter(chapterId()),
+    /** Of the event that ended the run. */
+    seq: bigint('seq', { mode: 'number' }).notNull(),
+    type: text('type', { enum: NOTICE_TYPES }).notNull(),
+    endedAt: instant('ended_at').notNull(),
+    attempts: integer('attempts').notNull().default(0),
+    /** To be sent then. */
+    dueAt: instant('due_at').notNull(),
+    /** Not tried again after that. */
+    giveUpAt: instant('give_up_at').notNull(),
+    leasedUntil: instant('leased_until'),
+    /** Of the last answer; null when there was none. */
+    lastStatus: integer('last_status'),
+    lastError: text('last_error'),
+    deliveredAt: instant('delivered_at'),
+    failedAt: instant('failed_at'),
+  },
+  (t) => [
+    primaryKey({ name: 'delivery_of_event', columns: [t.chapterId, t.seq] }),
+    index('delivery_to_send').on(t.dueAt).where(sql`delivered_at is null and failed_at is null`),
+    index('delivery_by_age').on(t.endedAt, t.chapterId, t.seq),
+    check('delivery_type', isOneOf('type', NOTICE_TYPES)),
+  ],
+)
+
+/** One row: since when notices are on, and when a node that sends them was last there. */
+export const noticeClock = pgTable('notice_clock', {
+  id: integer('id').primaryKey(),
+  since: instant('since').notNull(),
+  seenAt: instant('seen_at').notNull(),
+})
 
 export const idempotencyKey = pgTable(
   'idempotency_key',

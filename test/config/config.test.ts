@@ -12,7 +12,10 @@ const DEFAULTS: Config = {
   postgres: undefined,
   dataDir: '.data',
   redis: undefined,
+  dispatch: 'local',
   kafka: undefined,
+  httpDispatch: undefined,
+  notify: undefined,
   corsOrigin: '*',
   generation: {
     timeoutMs: 600_000,
@@ -72,6 +75,8 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       GENERATION_WINDOW_CONCEPT: '9',
       GENERATION_WINDOW_EXERCISE: '10',
       GENERATION_WINDOW_QUIZ: '11',
+      NOTIFY_URL: 'https://notify.example.org/hook?token=1',
+      NOTIFY_SECRET: 'whsec_AAAA, other',
       QUIZ_MIN_SHARE: '0.5',
       GENERATOR: 'off',
       GENERATOR_DELAY_MS: '0',
@@ -118,6 +123,9 @@ t.test('every setting can be set, and means what it is called', async (t) => {
         ssl: 'verify-full',
       },
       redis: { url: 'rediss://redis:6380', prefix: 'mine' },
+      dispatch: 'kafka',
+      httpDispatch: undefined,
+      notify: { url: 'https://notify.example.org/hook?token=1', secrets: ['whsec_AAAA', 'other'] },
       kafka: {
         brokers: ['a:9092', 'b:9092'],
         topicPrefix: 'mine.',
@@ -253,6 +261,71 @@ t.test('settings that need one another, or exclude one another, are refused toge
 t.test('with Kafka nobody generates in the server unless told to', async (t) => {
   t.equal(readConfig({ KAFKA_BROKERS: 'a:9092' }).generator, 'off')
   t.equal(readConfig({ KAFKA_BROKERS: 'a:9092', GENERATOR: 'sample' }).generator, 'sample')
+})
+
+t.test('jobs go to Kafka, to a URL, or stay in this process', async (t) => {
+  const of = (env: Record<string, string>) => {
+    const { dispatch, kafka, httpDispatch, generator } = readConfig(env)
+    return { dispatch, hasKafka: kafka !== undefined, urls: httpDispatch?.urls, generator }
+  }
+  const KAFKA_BROKERS = 'a:9092'
+  const local = { dispatch: 'local', hasKafka: false, urls: undefined, generator: 'sample' }
+  t.same(of({}), local)
+  t.same(of({ DISPATCH: 'local', KAFKA_BROKERS }), local)
+  const kafka = { dispatch: 'kafka', hasKafka: true, urls: undefined, generator: 'off' }
+  t.same(of({ KAFKA_BROKERS }), kafka)
+  t.same(of({ DISPATCH: 'kafka', KAFKA_BROKERS }), kafka)
+  const http = { dispatch: 'http', hasKafka: false, generator: 'off' }
+  t.same(of({ DISPATCH: 'http', DISPATCH_URL: 'http://n8n:5678/webhook/{kind}/', KAFKA_BROKERS }), {
+    ...http,
+    urls: {
+      concept: 'http://n8n:5678/webhook/concept/',
+      exercise: 'http://n8n:5678/webhook/exercise/',
+      quiz: 'http://n8n:5678/webhook/quiz/',
+    },
+  })
+  t.same(of({ DISPATCH: 'http', DISPATCH_URL: 'http://all', DISPATCH_URL_QUIZ: 'https://{kind}.example' }), {
+    ...http,
+    urls: { concept: 'http://all', exercise: 'http://all', quiz: 'https://quiz.example' },
+  })
+  t.match(readConfig({ DISPATCH: 'http', DISPATCH_URL: 'http://a', DISPATCH_SECRET: 'one, whsec_dHdv' }), {
+    httpDispatch: { secrets: ['one', 'whsec_dHdv'], concurrency: 8 },
+  })
+  const DISPATCH_CONCURRENCY = '3'
+  t.equal(
+    readConfig({ DISPATCH: 'http', DISPATCH_URL: 'http://a', DISPATCH_CONCURRENCY }).httpDispatch
+      ?.concurrency,
+    3,
+  )
+})
+
+t.test('a way for jobs that cannot work is refused, with all that is wrong in one message', async (t) => {
+  t.match(problemsOf({ DISPATCH: 'kafka' }).problems, [/^DISPATCH=kafka needs KAFKA_BROKERS/])
+  t.match(problemsOf({ DISPATCH: 'http', DISPATCH_URL_QUIZ: 'http://a' }).problems, [
+    /^DISPATCH=http needs DISPATCH_URL.* concept, exercise$/,
+  ])
+  t.match(problemsOf({ DISPATCH_URL: 'http://a', DISPATCH_SECRET: 's' }).problems, [
+    /^DISPATCH_URL, DISPATCH_SECRET needs DISPATCH=http$/,
+  ])
+  t.match(problemsOf({ NOTIFY_SECRET: 's' }).problems, [/^NOTIFY_SECRET needs NOTIFY_URL$/])
+  t.match(problemsOf({ DISPATCH: 'post' }).problems, [/^DISPATCH=post must be one of kafka, http, local$/])
+  const { problems, message } = problemsOf({
+    DISPATCH: 'http',
+    DISPATCH_URL: 'ftp://user:hunter2@host/{kind}',
+    DISPATCH_URL_QUIZ: 'hunter2',
+    DISPATCH_SECRET: 'whsec_hunter2!',
+    NOTIFY_URL: 'n8n:5678/hunter2',
+    GENERATOR: 'sample',
+  })
+  t.match(problems.sort(), [
+    /^DISPATCH_SECRET must be base64 behind whsec_$/,
+    /^DISPATCH_URL must be a URL that begins with http/,
+    /^DISPATCH_URL_QUIZ must be a URL/,
+    /^GENERATOR=sample gets no work with DISPATCH=http/,
+    /^NOTIFY_URL must be a URL/,
+  ])
+  t.equal(problems.length, 5)
+  t.notMatch(message, /hunter2/)
 })
 
 t.test('secrets are read from files, and never shown', async (t) => {

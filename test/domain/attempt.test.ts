@@ -329,6 +329,19 @@ t.test('work that died with its process is sent again, same attempt, and may run
   t.same(started.events, [], 'the attempt’s start was told before')
 })
 
+t.test(
+  'work that its node gives back waits for its time under the same name, and costs nothing',
+  async (t) => {
+    const state = chapterWith({ concept: { attempt: 2 } })
+    const later = { ...holdExpiredOf(state, 'concept'), dueAt: NOON + 30_000 }
+    const { state: after, events } = decideOn(state, later, at(NOON + 1))
+    t.same(events, [])
+    t.match(after.jobs.concept, { status: 'queued', attempt: 2, dueAt: NOON + 30_000, deadlineAt: null })
+    t.same(workOf(after, 'concept'), workOf(state, 'concept'))
+    t.equal(decideOn(after, startOf(after, 'concept'), at(NOON + 2)).reply.run, true, 'a late start counts')
+  },
+)
+
 t.test('each attempt tells its start once, by whichever sign comes first', async (t) => {
   let state = chapterWith()
   const named = () => workOf(state, 'concept')
