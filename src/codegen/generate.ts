@@ -11,8 +11,7 @@ import { readConfig } from '../config/config.js'
 import { SETTINGS } from '../config/settings.js'
 import { END_EVENTS, EVENTS } from '../contract/event.js'
 import { DEAD_LETTER_TOPIC, DeadLetter, GenerationMessage, TOPICS } from '../contract/generation.js'
-import { JOB_KINDS } from '../contract/job.js'
-import { workflowOf } from '../n8n/workflow.js'
+import { SOURCES, workflowOf } from '../n8n/workflow.js'
 import { clientContract } from './client-contract.js'
 
 const root = new URL('../../', import.meta.url)
@@ -56,8 +55,11 @@ writeFileSync(pathOf('src/contract/openapi.json'), `${JSON.stringify(app.swagger
 await app.close()
 
 writeFileSync(pathOf('src/client/contract.ts'), await clientContract())
-for (const kind of JOB_KINDS)
-  writeFileSync(pathOf(`deploy/n8n/workflows/${kind}.json`), `${JSON.stringify(workflowOf(kind), null, 2)}\n`)
+for (const source of SOURCES)
+  writeFileSync(
+    pathOf(`deploy/n8n/workflows/${source}.json`),
+    `${JSON.stringify(workflowOf(source), null, 2)}\n`,
+  )
 
 const settingsTable = [
   '| Name | Default | Meaning |',
