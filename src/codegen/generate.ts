@@ -1,7 +1,7 @@
 /**
  * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, the client’s
- * `contract.ts`, the n8n workflows, and the tables of the READMEs. `npm run generate`; the gate fails when it changes
- * anything.
+ * `contract.ts`, the n8n workflows, the prompts of the n8n node, and the tables of the READMEs. `npm run generate`;
+ * the gate fails when it changes anything.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -11,6 +11,8 @@ import { readConfig } from '../config/config.js'
 import { SETTINGS } from '../config/settings.js'
 import { END_EVENTS, EVENTS } from '../contract/event.js'
 import { DEAD_LETTER_TOPIC, DeadLetter, GenerationMessage, TOPICS } from '../contract/generation.js'
+import { exampleWorkflow } from '../n8n/example.js'
+import { generatedForNode } from '../n8n/node-package.js'
 import { SOURCES, workflowOf } from '../n8n/workflow.js'
 import { clientContract } from './client-contract.js'
 
@@ -60,6 +62,11 @@ for (const source of SOURCES)
     pathOf(`deploy/n8n/workflows/${source}.json`),
     `${JSON.stringify(workflowOf(source), null, 2)}\n`,
   )
+writeFileSync(pathOf('deploy/n8n/node/nodes/Chaptercast/generated.ts'), generatedForNode())
+writeFileSync(
+  pathOf('deploy/n8n/node/example-workflow.json'),
+  `${JSON.stringify(exampleWorkflow(), null, 2)}\n`,
+)
 
 const settingsTable = [
   '| Name | Default | Meaning |',

@@ -32,11 +32,12 @@ interface Node {
   position: [number, number]
   parameters: Record<string, unknown>
   credentials?: Record<string, { id: string | null; name: string }>
-  onError?: 'continueRegularOutput'
+  onError?: 'continueRegularOutput' | 'continueErrorOutput'
   webhookId?: string
 }
 
-type Connections = Record<string, { main: { node: string; type: 'main'; index: 0 }[][] }>
+type Connection = { node: string; type: string; index: 0 }
+type Connections = Record<string, { main: Connection[][]; ai_languageModel?: Connection[][] }>
 
 /** As n8n imports it. */
 export interface Workflow {
