@@ -1,10 +1,11 @@
 /**
- * Writes into a folder what n8n imports: the three credentials, from the environment, and the workflows with the
- * model and the topics' prefix. `node fill.mjs FOLDER`; the credentials are in plain text, so the folder is private.
+ * Writes into a folder what n8n imports: the three credentials, from the environment, and the workflow that takes
+ * jobs from Kafka, with the model and the topics' prefix. `node fill.mjs FOLDER`; the credentials are in plain
+ * text, so the folder is private.
  *
  * The names are those of the product's settings. The webhook secret is the first of several.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const [folder] = process.argv.slice(2)
@@ -51,20 +52,19 @@ const credentials = [
 write('credentials.json', credentials)
 const idOf = Object.fromEntries(credentials.map(({ id, name }) => [name, id]))
 
-const workflows = new URL('workflows/', import.meta.url)
-for (const file of readdirSync(workflows)) {
-  const workflow = JSON.parse(readFileSync(new URL(file, workflows), 'utf8'))
-  const nodes = Object.fromEntries(workflow.nodes.map((node) => [node.name, node]))
-  const trigger = nodes['Kafka Trigger'].parameters
-  for (const name of ['topic', 'groupId']) trigger[name] = `${env.KAFKA_TOPIC_PREFIX || ''}${trigger[name]}`
-  const given = { base_url: baseUrl, model: env.OPENAI_MODEL }
-  for (const field of nodes.Settings.parameters.assignments.assignments)
-    if (given[field.name]) field.value = given[field.name]
+const workflow = JSON.parse(readFileSync(new URL('workflows/kafka.json', import.meta.url), 'utf8'))
+const given = { base_url: baseUrl, model: env.OPENAI_MODEL }
+for (const node of workflow.nodes) {
+  if (node.name === 'Settings')
+    for (const field of node.parameters.assignments.assignments)
+      if (given[field.name]) field.value = given[field.name]
+  if (node.type === 'n8n-nodes-base.kafkaTrigger')
+    for (const name of ['topic', 'groupId'])
+      node.parameters[name] = `${env.KAFKA_TOPIC_PREFIX || ''}${node.parameters[name]}`
   // The editor finds a credential by its name; the command line wants its id.
-  for (const node of workflow.nodes)
-    for (const used of Object.values(node.credentials ?? {})) used.id = idOf[used.name]
-  write(file, workflow)
+  for (const used of Object.values(node.credentials ?? {})) used.id = idOf[used.name]
 }
+write('kafka.json', workflow)
 
 function write(file, content) {
   writeFileSync(join(folder, file), JSON.stringify(content), { mode: 0o600 })

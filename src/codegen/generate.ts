@@ -1,7 +1,7 @@
 /**
  * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, the client’s
- * `contract.ts`, the n8n workflows, and the tables of the READMEs. `npm run generate`; the gate fails when it changes
- * anything.
+ * `contract.ts`, the n8n workflows, the prompts of the n8n node, and the tables of the READMEs. `npm run generate`;
+ * the gate fails when it changes anything.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -11,8 +11,9 @@ import { readConfig } from '../config/config.js'
 import { SETTINGS } from '../config/settings.js'
 import { END_EVENTS, EVENTS } from '../contract/event.js'
 import { DEAD_LETTER_TOPIC, DeadLetter, GenerationMessage, TOPICS } from '../contract/generation.js'
-import { JOB_KINDS } from '../contract/job.js'
-import { workflowOf } from '../n8n/workflow.js'
+import { exampleWorkflow } from '../n8n/example.js'
+import { generatedForNode } from '../n8n/node-package.js'
+import { SOURCES, workflowOf } from '../n8n/workflow.js'
 import { clientContract } from './client-contract.js'
 
 const root = new URL('../../', import.meta.url)
@@ -56,8 +57,16 @@ writeFileSync(pathOf('src/contract/openapi.json'), `${JSON.stringify(app.swagger
 await app.close()
 
 writeFileSync(pathOf('src/client/contract.ts'), await clientContract())
-for (const kind of JOB_KINDS)
-  writeFileSync(pathOf(`deploy/n8n/workflows/${kind}.json`), `${JSON.stringify(workflowOf(kind), null, 2)}\n`)
+for (const source of SOURCES)
+  writeFileSync(
+    pathOf(`deploy/n8n/workflows/${source}.json`),
+    `${JSON.stringify(workflowOf(source), null, 2)}\n`,
+  )
+writeFileSync(pathOf('deploy/n8n/node/nodes/Chaptercast/generated.ts'), generatedForNode())
+writeFileSync(
+  pathOf('deploy/n8n/node/example-workflow.json'),
+  `${JSON.stringify(exampleWorkflow(), null, 2)}\n`,
+)
 
 const settingsTable = [
   '| Name | Default | Meaning |',

@@ -1,8 +1,8 @@
 /**
- * Runs a workflow as n8n does, as far as ours go: one item, node by node, expressions and Code nodes in a context
- * with n8n’s names and nothing else. What it cannot show is that n8n itself takes the files.
+ * Runs a workflow as n8n does, as far as ours go: one item, node by node, expressions in a context with n8n’s names
+ * and nothing else. What it cannot show is that n8n itself takes the files.
  */
-import { runInNewContext } from 'node:vm'
+import { createContext, Script } from 'node:vm'
 import type { Workflow } from '../../src/n8n/workflow.js'
 
 type Json = Record<string, unknown>
@@ -21,25 +21,33 @@ export interface Run {
   calls: Call[]
   /** Names of the nodes, in the order they ran. */
   path: string[]
-  /** Of a Stop and Error node. */
+  /** What is kept with the execution. */
+  noted: Record<string, unknown>
+  /** Of a Stop and Error node: the execution is red. */
   error: string | undefined
 }
 
 const MAX_STEPS = 500
+const SCRIPTS = new Map<string, Script>()
 
-/** @param now moves on by what Wait nodes wait */
+/**
+ * @param trigger name of the node that it begins with
+ * @param given what that node puts out
+ * @param now moves on by what Wait nodes wait
+ */
 export function runWorkflow(
   workflow: Workflow,
-  message: unknown,
+  trigger: string,
+  given: Json,
   answer: (call: Call, nth: number) => Answer,
   now = Date.now(),
 ): Run {
   const outputs = new Map<string, Json>()
   const runs = new Map<string, number>()
-  const run: Run = { calls: [], path: [], error: undefined }
+  const run: Run = { calls: [], path: [], noted: {}, error: undefined }
   let at = now
-  let item: Json = { message, topic: 'any' }
-  let name = 'Kafka Trigger'
+  let item: Json = given
+  let name = trigger
 
   const evaluate = (expression: unknown): unknown => {
     if (typeof expression !== 'string' || !expression.startsWith('=')) return expression
@@ -49,23 +57,20 @@ export function runWorkflow(
       .slice(1)
       .replaceAll(/\{\{([\s\S]*?)\}\}/g, (_all, inner: string) => String(inContext(`(${inner})`)))
   }
+  class Clock extends Date {
+    static override now = () => at
+  }
+  const $ = (node: string) => {
+    const json = outputs.get(node)
+    if (json === undefined) throw new Error(`${node} has not run`)
+    return { first: () => ({ json }) }
+  }
+  const context = createContext({ $, $json: item, $runIndex: 0, Date: Clock })
   const inContext = (code: string): unknown => {
-    class Clock extends Date {
-      static override now = () => at
-    }
-    const $ = (node: string) => {
-      const json = outputs.get(node)
-      if (json === undefined) throw new Error(`${node} has not run`)
-      return { first: () => ({ json }) }
-    }
-    const $runIndex = (runs.get(name) ?? 1) - 1
-    const value = runInNewContext(code, {
-      $,
-      $json: item,
-      $input: { first: () => ({ json: item }) },
-      $runIndex,
-      Date: Clock,
-    })
+    Object.assign(context, { $json: item, $runIndex: (runs.get(name) ?? 1) - 1 })
+    const script = SCRIPTS.get(code) ?? new Script(code)
+    SCRIPTS.set(code, script)
+    const value: unknown = script.runInContext(context)
     // Without the context’s own prototypes.
     return value === undefined ? undefined : JSON.parse(JSON.stringify(value))
   }
@@ -86,12 +91,17 @@ export function runWorkflow(
     switch (node.type.split('.').at(-1)) {
       case 'set': {
         const { assignments } = parameters.assignments as { assignments: { name: string; value: unknown }[] }
-        item = Object.fromEntries(assignments.map((field) => [field.name, evaluate(field.value)]))
+        const fields = assignments.map((field) => [field.name, evaluate(field.value)])
+        item = { ...(parameters.includeOtherFields === true ? item : {}), ...Object.fromEntries(fields) }
         break
       }
-      case 'code': {
-        const [first] = inContext(`(() => {${parameters.jsCode as string}})()`) as { json: Json }[]
-        item = first?.json ?? {}
+      case 'executionData': {
+        const { values } = parameters.dataToSave as { values: { key: string; value: unknown }[] }
+        for (const { key, value } of values) {
+          const noted = evaluate(value)
+          if (typeof noted !== 'string') throw new Error(`${name}: ${key} is no text, which n8n refuses`)
+          run.noted[key] = noted
+        }
         break
       }
       case 'if':
