@@ -64,12 +64,13 @@ const MAX_MATH_CHARS = 60_000
  */
 export function mendEscapes(json: string): string {
   if (!json.includes('\\')) return json
-  const isEscapedElsewhere = escapesCommands(json)
   const spans = json.length > MAX_MATH_CHARS ? [] : [...json.matchAll(MATH)]
   const math = spans.map(({ 0: span, index }) => ({
     from: index,
     to: index + span.length,
   }))
+  // It matters in mathematics only.
+  const isEscapedElsewhere = math.length > 0 && escapesCommands(json)
   let span = 0
   /** Offsets rise, so the spans are walked once. */
   const mathAround = (offset: number) => {
