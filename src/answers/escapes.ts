@@ -58,45 +58,57 @@ const MATH = new RegExp(
 /** In a longer text, mathematics is not looked for: only what is a command anywhere is mended. */
 const MAX_MATH_CHARS = 60_000
 
-/** An escape, or a backslash that should be one. */
-const BACKSLASH = /\\(?:u[0-9a-fA-F]{4}|\\|[a-zA-Z]+|[\s\S]|$)/g
-
 /**
  * @param json text that is JSON, or nearly
  * @returns the same, with backslashes doubled where LaTeX was meant
  */
 export function mendEscapes(json: string): string {
   if (!json.includes('\\')) return json
-  const isEscapedElsewhere = escapesCommands(json)
   const spans = json.length > MAX_MATH_CHARS ? [] : [...json.matchAll(MATH)]
   const math = spans.map(({ 0: span, index }) => ({
     from: index,
     to: index + span.length,
   }))
-  let at = 0
+  // It matters in mathematics only.
+  const isEscapedElsewhere = math.length > 0 && escapesCommands(json)
+  let span = 0
   /** Offsets rise, so the spans are walked once. */
   const mathAround = (offset: number) => {
-    while (at < math.length && (math[at]?.to ?? 0) <= offset) at += 1
-    const span = math[at]
-    return span !== undefined && span.from <= offset ? span : undefined
+    while (span < math.length && (math[span]?.to ?? 0) <= offset) span += 1
+    const found = math[span]
+    return found !== undefined && found.from <= offset ? found : undefined
   }
-  return json.replaceAll(BACKSLASH, (found, offset: number) => {
-    const run = found.slice(1)
-    const first = run[0] ?? ''
-    const around = mathAround(offset)
+  let mended = ''
+  let from = 0
+  let to: number
+  // By hand, because a text of a megabyte may hold half a million backslashes.
+  for (let at = json.indexOf('\\'); at >= 0; at = json.indexOf('\\', to)) {
+    to = endOfEscape(json, at)
+    const instead = insteadOf(at, to)
+    if (instead === undefined) continue
+    mended += json.slice(from, at) + instead
+    from = to
+  }
+  return from === 0 ? json : mended + json.slice(from)
+
+  /** @returns undefined when the escape stays */
+  function insteadOf(at: number, to: number): string | undefined {
+    const first = json[at + 1] ?? ''
+    if (first === '"' || first === '/' || isUnicode(json, at)) return undefined
+    const found = json.slice(at, to)
+    const around = math.length === 0 ? undefined : mathAround(at)
     if (first === '\\') {
       // In mathematics whose commands are not escaped, two backslashes are its line break.
-      const isBreak = around !== undefined && !isEscapedElsewhere && isLineBreak(json, around, offset)
-      return isBreak ? '\\\\\\\\' : found
+      const isBreak = around !== undefined && !isEscapedElsewhere && isLineBreak(json, around, at)
+      return isBreak ? '\\\\\\\\' : undefined
     }
-    if (/^u[0-9a-fA-F]{4}$/.test(run) || first === '"' || first === '/') return found
     if (first === "'") return around === undefined ? "'" : `\\${found}`
-    if (!'bfnrt'.includes(first) || first === '') return `\\${found}`
-    if (first === 'b') return `\\${found}`
+    if (!'fnrt'.includes(first) || first === '') return `\\${found}`
+    const run = found.slice(1)
     if (COMMANDS.has(run)) return `\\${found}`
-    if (around === undefined || isEscapedElsewhere || !MATH_COMMANDS.has(run)) return found
-    return isOwnLine(json, around, offset) ? found : `\\${found}`
-  })
+    if (around === undefined || isEscapedElsewhere || !MATH_COMMANDS.has(run)) return undefined
+    return isOwnLine(json, around, at) ? undefined : `\\${found}`
+  }
 }
 
 /**
@@ -110,11 +122,38 @@ export function mendControls(text: string): string {
 /** Whether the commands of this text have their backslash doubled, as JSON wants it, and none is bare. */
 function escapesCommands(json: string): boolean {
   let isEscaped = false
-  for (const [found] of json.matchAll(/\\\\[a-zA-Z]{2,}|\\u[0-9a-fA-F]{4}|\\\\|\\["/nrt]|\\/g)) {
-    if (found.length === 1) return false
-    if (found.startsWith('\\\\') && found.length > 2) isEscaped = true
+  let to: number
+  for (let at = json.indexOf('\\'); at >= 0; at = json.indexOf('\\', to)) {
+    const next = json[at + 1] ?? ''
+    to = at + 2
+    if (next === '\\') isEscaped ||= isLetter(json.charCodeAt(to)) && isLetter(json.charCodeAt(to + 1))
+    else if (!'"/nrt'.includes(next) || next === '') {
+      to = endOfEscape(json, at)
+      if (!isUnicode(json, at)) return false
+    }
   }
   return isEscaped
+}
+
+/** Length of an escape such as `\u0041`. */
+const UNICODE_ESCAPE = 6
+
+function isUnicode(json: string, at: number): boolean {
+  return json[at + 1] === 'u' && /^[0-9a-fA-F]{4}$/.test(json.slice(at + 2, at + UNICODE_ESCAPE))
+}
+
+/** Behind the escape, or the command, whose backslash is at `at`. */
+function endOfEscape(json: string, at: number): number {
+  if (!isLetter(json.charCodeAt(at + 1))) return Math.min(at + 2, json.length)
+  if (isUnicode(json, at)) return at + UNICODE_ESCAPE
+  let end = at + 2
+  while (isLetter(json.charCodeAt(end))) end += 1
+  return end
+}
+
+/** Of ASCII. */
+function isLetter(code: number): boolean {
+  return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a)
 }
 
 function isLineBreak(json: string, span: { from: number; to: number }, offset: number): boolean {

@@ -24,6 +24,10 @@ export interface RepairBudget {
 export const REPAIR_BUDGET = 50_000_000
 /** How many places are tried at which JSON might begin. */
 const MAX_STARTS = 20
+/** And how much is read from them, as a multiple of the text. Beyond that nothing is found for sure. */
+const MAX_READS = 3
+/** Nothing that is meant is nested so deep, and reading it would take long. */
+const MAX_DEPTH = 500
 
 /**
  * Every JSON value in the text that is not part of another, in order.
@@ -51,12 +55,15 @@ function withoutThoughts(text: string): string {
 function findInside(text: string, budget: RepairBudget): FoundJson[] {
   const found: FoundJson[] = []
   let from = 0
+  let left = MAX_READS * text.length
   for (let start = 0; start < MAX_STARTS; start += 1) {
     const at = nextStart(text, from)
     if (at === undefined) return found
     const end = closingOf(text, at)
     // What is inside something that does not end is no answer of its own.
     if (end === undefined) return found.length > 0 ? found : repairRest(text, at, budget)
+    left -= end - at
+    if (left < 0) return []
     const piece = text.slice(at, end)
     const value = parse(piece) ?? repair(piece, budget)
     if (value !== undefined) found.push(extracted(value, text, at, end))
@@ -95,8 +102,10 @@ function closingOf(text: string, at: number): number | undefined {
   for (let index = at; index < text.length; index += 1) {
     const sign = text[index]
     if (sign === '"') index = endOfString(text, index) - 1
-    else if (sign === '{' || sign === '[') depth += 1
-    else if (sign === '}' || sign === ']') {
+    else if (sign === '{' || sign === '[') {
+      depth += 1
+      if (depth > MAX_DEPTH) return undefined
+    } else if (sign === '}' || sign === ']') {
       depth -= 1
       if (depth === 0) return index + 1
     }
@@ -127,7 +136,7 @@ function mapStrings(text: string, map: (string: string, isClosed: boolean) => st
 }
 
 function parse(text: string): FoundJson | undefined {
-  if (text === '') return undefined
+  if (text === '' || isTooDeep(text)) return undefined
   const escaped = mendEscapes(text)
   const mended: Mend[] = escaped === text ? [] : ['latex']
   const asItIs = parsed(escaped)
@@ -135,6 +144,18 @@ function parse(text: string): FoundJson | undefined {
   const lined = escapeControls(escaped)
   const withLines = lined === escaped ? undefined : parsed(lined)
   return withLines && { ...withLines, mended: [...mended, 'repaired'], isRebuilt: false }
+}
+
+function isTooDeep(text: string): boolean {
+  let depth = 0
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) at = endOfString(text, at) - 1
+    else if (code === 0x5b || code === 0x7b) depth += 1
+    else if (code === 0x5d || code === 0x7d) depth -= 1
+    if (depth > MAX_DEPTH) return true
+  }
+  return false
 }
 
 function parsed(json: string): { value: unknown } | undefined {
@@ -147,19 +168,39 @@ function parsed(json: string): { value: unknown } | undefined {
 
 /** Line breaks and tabs inside strings, as escapes. */
 function escapeControls(json: string): string {
-  return mapStrings(json, (string) =>
-    string.replaceAll(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1)),
-  )
+  if (!/\p{Cc}/u.test(json)) return json
+  let escaped = ''
+  let from = 0
+  let isInside = false
+  let isAfterBackslash = false
+  for (let at = 0; at < json.length; at += 1) {
+    const code = json.charCodeAt(at)
+    if (code === QUOTE && !isAfterBackslash) isInside = !isInside
+    if (isInside && isControl(code)) {
+      escaped += json.slice(from, at) + JSON.stringify(json[at]).slice(1, -1)
+      from = at + 1
+    }
+    isAfterBackslash = isInside && code === BACKSLASH && !isAfterBackslash
+  }
+  return from === 0 ? json : escaped + json.slice(from)
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+
+/** As Unicode’s category Cc. */
+function isControl(code: number): boolean {
+  return code < 0x20 || (code >= 0x7f && code < 0xa0)
 }
 
 function repair(text: string, budget: RepairBudget): FoundJson | undefined {
-  const work = text.length * (text.match(/["'`\n\\]/g)?.length ?? 0)
-  if (work > budget.left) return undefined
+  const marks = countMarks(text, budget.left / text.length)
+  if (marks === undefined) return undefined
   const unquoted = isEscapedJson(text) ? text.replaceAll('\\"', '"').replaceAll('\\\\', '\\') : text
   const escaped = mendEscapes(unquoted)
   const isMaimed = isCutOff(escaped) || isAbbreviated(escaped)
   if (isMaimed) return undefined
-  budget.left -= work
+  budget.left -= marks * text.length
   for (const candidate of new Set([escapeControls(escaped), escaped])) {
     try {
       const value = JSON.parse(jsonrepair(candidate)) as unknown
@@ -176,14 +217,31 @@ function isEscapedJson(text: string): boolean {
   return /^[{[]\s*(?:[{[]\s*)?\\"/.test(text)
 }
 
+/** Quotes, lines and backslashes. @returns undefined when there are more than `most` */
+function countMarks(text: string, most: number): number | undefined {
+  let marks = 0
+  for (let at = 0; at < text.length; at += 1) {
+    if (!MARKS.includes(text[at] ?? '')) continue
+    marks += 1
+    if (marks > most) return undefined
+  }
+  return marks
+}
+
+const MARKS = '"\'`\n\\'
+
 /** Whether something inside is not complete. Brackets alone may be missing at the very end. */
 function isCutOff(text: string): boolean {
   const open: string[] = []
-  const bare = mapStrings(text, (_string, isClosed) => (isClosed ? '""' : '"'))
-  for (const sign of bare.match(/[{}[\]]/g) ?? []) {
-    if (sign === '{' || sign === '[') open.push(sign)
-    else open.pop()
+  for (let at = 0; at < text.length; at += 1) {
+    const sign = text[at]
+    if (sign === '"') at = endOfString(text, at) - 1
+    else if (sign === '{' || sign === '[') {
+      open.push(sign)
+      if (open.length > MAX_DEPTH) return true
+    } else if (sign === '}' || sign === ']') open.pop()
   }
+  const bare = mapStrings(text, (_string, isClosed) => (isClosed ? '""' : '"'))
   if (open.length === 0) return !/[}\]]\s*[;,]?\s*$/.test(bare.slice(-100))
   // `{"title": "a", "content": "b"` and `{"quizzes": [{…}` lack nothing but brackets.
   const end = bare.slice(-100)

@@ -63,6 +63,8 @@ const HEARTBEAT_MS = 1000
 const MAX_MISSED = 2
 /** A silent node is dead by then; whatever it wrote last was found. */
 const FORGET_AFTER_MISSED = 300
+/** More than anybody runs: whoever can publish may name any number of them. */
+const MAX_NODES = 1000
 /** How long a join waits for Redis to confirm a subscription, ms. */
 const CONFIRM_MS = 500
 const LINGER_MS = 5000
@@ -134,7 +136,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     const isOwn = message.subarray(0, ownId.length).equals(ownId)
     if (channel.equals(nodesChannelBytes)) {
       const sender = message.toString('utf8', 0, ownId.length)
-      noteHeartbeat(sender, JSON.parse(message.toString('utf8', ownId.length)) as Heartbeat)
+      noteHeartbeat(sender, JSON.parse(message.toString('utf8', ownId.length)))
     } else if (channel.subarray(0, feedPrefixBytes.length).equals(feedPrefixBytes)) {
       const chapterId = Number(channel.toString('utf8', feedPrefixBytes.length))
       counts.received += 1
@@ -150,7 +152,11 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     listener.onEntry(entry as FeedEntry)
   }
 
-  function noteHeartbeat(sender: string, { failed, leaving }: Heartbeat): void {
+  function noteHeartbeat(sender: string, about: unknown): void {
+    if (typeof about !== 'object' || about === null || Array.isArray(about))
+      throw new Error('a heartbeat has an unknown shape')
+    if (!missed.has(sender) && missed.size >= MAX_NODES) throw new Error('there are too many nodes')
+    const { failed, leaving }: Heartbeat = about
     const before = missed.get(sender) ?? 0
     if (leaving === true && sender !== nodeId) missed.delete(sender)
     else missed.set(sender, 0)
@@ -257,11 +263,17 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   }
 }
 
+/** Of all events of ours. Socket.IO throws when it is to send one of its own, such as `disconnect`. */
+const EVENT_NAME = '^(?!connect_error$)[a-z]+(_[a-z]+)+$'
+
 /** What another node may send: its release may be another, so only what is used is asked for. */
 const Entry = Type.Object({
   chapterId: Type.Integer({ minimum: 1 }),
   events: Type.Array(
-    Type.Object({ name: Type.String(), payload: Type.Object({ seq: Type.Integer({ minimum: 1 }) }) }),
+    Type.Object({
+      name: Type.String({ pattern: EVENT_NAME }),
+      payload: Type.Object({ seq: Type.Integer({ minimum: 1 }) }),
+    }),
   ),
   progress: Type.Union([
     Type.Null(),

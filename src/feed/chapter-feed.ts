@@ -54,6 +54,9 @@ export interface ChapterFeedOptions {
   sockets: Listener
 }
 
+/** Events that may be held for those before them. */
+const MAX_HELD = 1000
+
 /** One chapter on this node. */
 export class ChapterFeed {
   position: number | undefined
@@ -108,6 +111,8 @@ export class ChapterFeed {
 
   deliver({ events, progress }: FeedEntry): void {
     this.noteProgress(progress)
+    // Whoever can publish could name any seq; what is dropped here is read from the log.
+    if (this.held.size > MAX_HELD) this.held.clear()
     for (const event of events) this.hold(event)
     this.advance()
     this.sendProgress()

@@ -16,7 +16,13 @@ import type { FastifyInstance } from 'fastify'
 import type { ErrorCode } from '../contract/problem.js'
 import { AppError, UnavailableError } from '../errors.js'
 import { answerRaw, closeAfter, isClosing, rawProblem } from './raw-answer.js'
-import { isIgnoredUpgrade, isSocketIo, type RefuseRequest } from './request-check.js'
+import {
+  isIgnoredUpgrade,
+  isSocketIo,
+  nameOneTag,
+  type RefuseRequest,
+  refuseTunnel,
+} from './request-check.js'
 
 /** Something that holds bytes for a client that has not read them. */
 export interface SlowReader {
@@ -66,9 +72,10 @@ interface Connection {
 
 const connections = new WeakMap<Socket, Connection>()
 
-/** The exchange under way on a connection, if any. */
-function exchangeOn(socket: Socket): Exchange | undefined {
-  return connections.get(socket)?.current
+/** Whether an answer is under way on a connection, or is the next that must be sent there. */
+function isBusy(socket: Socket): boolean {
+  const connection = connections.get(socket)
+  return connection !== undefined && (connection.current !== undefined || connection.waiting.length > 0)
 }
 
 export function trackConnections(
@@ -102,10 +109,15 @@ export function trackConnections(
   server.on('request', accept)
   // A request that expects what the server does not know is refused like any other.
   server.on('checkExpectation', accept)
+  server.on('connect', (_request: IncomingMessage, socket: Socket) => {
+    socket.on('error', () => {})
+    if (isBusy(socket)) socket.destroy()
+    else closeAfter(socket, rawProblem(refuseTunnel()))
+  })
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => {})
     // Two answers would get into each other.
-    if (exchangeOn(socket) !== undefined) return socket.destroy()
+    if (isBusy(socket)) return socket.destroy()
     const refusal = refuse(request)
     if (refusal === undefined) return upgrade(request, socket, head)
     closeAfter(socket, rawProblem(refusal))
@@ -113,7 +125,8 @@ export function trackConnections(
 
   function accept(request: IncomingMessage, response: ServerResponse): void {
     const connection = connections.get(request.socket)
-    if (connection === undefined || connection.isFull) return
+    // What comes after the last answer is not done.
+    if (connection === undefined || connection.isFull || isClosing(request.socket)) return
     // Node has dropped what came after it in the same packet. The client learns by the close that it must ask again.
     if (isIgnoredUpgrade(request)) response.shouldKeepAlive = false
     if (connection.current === undefined) {
@@ -134,6 +147,7 @@ export function trackConnections(
       // Others get their turn between two requests of one connection.
       if (connection.waiting.length > 0) setImmediate(serveNext, connection)
     })
+    nameOneTag(request)
     const refusal = refusalOf(connection, request)
     if (refusal === undefined) answer(request, response)
     else answerRaw(response, refusal)
@@ -205,8 +219,9 @@ export function trackConnections(
  */
 export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (isClosing(socket)) return
-  const exchange = exchangeOn(socket)
-  const isOfAnother = exchange !== undefined && (exchange.request.complete || exchange.response.headersSent)
+  const exchange = connections.get(socket)?.current
+  const isOfThis = exchange !== undefined && !exchange.request.complete && !exchange.response.headersSent
+  const isOfAnother = isBusy(socket) && !isOfThis
   if (error.code === 'ECONNRESET' || !socket.writable || isOfAnother) {
     socket.destroy()
     return
@@ -217,7 +232,14 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? 'request_timeout'
         : 'invalid_request'
-  closeAfter(socket, rawProblem(new AppError(code, 'This is not a valid HTTP request')))
+  // Its rest may still come: a request that was refused must not be done.
+  exchange?.request.removeAllListeners('end')
+  closeAfter(socket, rawProblem(new AppError(code, DETAILS[code] ?? 'This is not a valid HTTP request')))
+}
+
+const DETAILS: Partial<Record<ErrorCode, string>> = {
+  headers_too_large: 'The address and headers may have 16 KB together',
+  request_timeout: 'The request did not arrive in time',
 }
 
 /** Takes the listeners of an event off the server, to be called one by one later. */

@@ -15,8 +15,8 @@ declare module 'fastify' {
 
 /** Requests under way at once. Event streams do not count after they have begun. */
 const MAX_REQUESTS = 4096
-/** A body whose length is not told may become as long as this. */
-const UNKNOWN_BODY_BYTES = 1_048_576
+/** Where a route says nothing. */
+const DEFAULT_BODY_BYTES = 1_048_576
 
 interface LoadShare {
   isCounted: boolean
@@ -66,9 +66,13 @@ export function boundLoad(app: FastifyInstance, maxBytes: number): void {
   })
 }
 
-function bodyBytesOf({ headers }: FastifyRequest): number {
-  if (headers['transfer-encoding'] !== undefined) return UNKNOWN_BODY_BYTES
-  return Number(headers['content-length'] ?? 0) || 0
+/** What its body may take. A longer one is refused before it is read, and that of a GET is not read at all. */
+function bodyBytesOf({ headers, method, routeOptions }: FastifyRequest): number {
+  if (method === 'GET' || method === 'HEAD') return 0
+  const most = routeOptions.bodyLimit ?? DEFAULT_BODY_BYTES
+  // The length of a body in chunks is not told.
+  if (headers['transfer-encoding'] !== undefined) return most
+  return Math.min(Number(headers['content-length'] ?? 0) || 0, most)
 }
 
 /** A stream is not: it goes on while it is read. */

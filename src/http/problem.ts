@@ -38,14 +38,16 @@ const PARTS = ['params', 'querystring', 'headers', 'body'] as const
 export function answerProblems(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError | AppError, request, reply) => sendProblem(error, request, reply))
   const allowedAt = readRoutes(app)
-  app.setNotFoundHandler((request, reply) => {
-    const { method, url } = request
+  const notFound = ({ method, url }: FastifyRequest): AppError => {
     const allowed = allowedAt(url)
-    const error =
-      allowed.length > 0
-        ? new MethodNotAllowedError(method, allowed)
-        : new AppError('route_not_found', `${method} ${url.slice(0, 200)} is not served here`)
-    return sendProblem(error, request, reply)
+    return allowed.length > 0
+      ? new MethodNotAllowedError(method, allowed)
+      : new AppError('route_not_found', `${method} ${url.slice(0, 200)} is not served here`)
+  }
+  app.setNotFoundHandler((request, reply) => sendProblem(notFound(request), request, reply))
+  // Before the body is read: whatever is wrong with it, this address or method does not exist.
+  app.addHook('preParsing', (request, _reply, _payload, done) => {
+    done(request.is404 ? notFound(request) : null)
   })
 }
 
@@ -60,9 +62,18 @@ function readRoutes(app: FastifyInstance): (url: string) => string[] {
     for (const name of [method].flat()) route.methods.add(name)
   })
   return (url) => {
-    const path = url.split('?')[0] ?? ''
+    const path = decoded(url.split('?')[0] ?? '')
     const found = [...routes.values()].filter(({ matches }) => matches.test(path))
     return [...new Set(found.flatMap(({ methods }) => [...methods]))].sort()
+  }
+}
+
+/** As the router reads it. */
+function decoded(path: string): string {
+  try {
+    return decodeURI(path)
+  } catch {
+    return path
   }
 }
 
@@ -79,7 +90,10 @@ function patternOf(url: string): RegExp {
 export function sendProblem(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const appError = toAppError(error, request)
   const { code } = appError
-  if (ERRORS[code].status >= 500) request.log.error({ err: error, code }, appError.message)
+  // Busy is not broken, and whoever makes a node busy shall not fill its log with stacks.
+  if (appError instanceof UnavailableError && appError.cause === undefined)
+    request.log.warn({ code }, appError.message)
+  else if (ERRORS[code].status >= 500) request.log.error({ err: error, code }, appError.message)
   else request.log.info({ code, detail: appError.message.slice(0, 500) }, 'refused')
   const violations =
     appError instanceof InvalidRequestError ? allViolations(appError.violations, request) : undefined

@@ -77,7 +77,8 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
-    if (request.url.startsWith('/v1/')) reply.header('cache-control', 'no-store')
+    // By the route and not by the address, which can be spelled in other ways.
+    if (request.routeOptions.url?.startsWith('/v1/')) reply.header('cache-control', 'no-store')
     const refusal = refuse(request.raw)
     if (refusal !== undefined) return done(refusal)
     if (!isDraining() || request.routeOptions.config.whileDraining === true) return done()

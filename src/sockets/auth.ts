@@ -6,6 +6,7 @@
  *   closed in the way after which clients come back by themselves.
  * - When a token ends, the client is told (`token_expired`) and disconnected in the way after which clients stay away:
  *   the same token would be refused. It connects again with a new one.
+ * - A connection asks once: while one handshake is being checked, another one on the same connection closes it.
  * - A refresh is for the same client (`sub`) and may change what it may do. The one asked for last holds.
  */
 import { setTimeout as delay } from 'node:timers/promises'
@@ -57,6 +58,7 @@ const MAX_REFRESHES = 10
 export function guardSockets(io: ChapterIo, options: SocketAuthOptions): SocketAuth {
   const { verify, now, onError } = options
   const sessions = new WeakMap<ChapterSocket, Session>()
+  const connecting = new WeakSet<ChapterSocket['conn']>()
   const addressOf = addressReader(options.trustProxy)
   const identityOf = (socket: ChapterSocket) => {
     if (verify === undefined) return ANYONE
@@ -94,6 +96,18 @@ export function guardSockets(io: ChapterIo, options: SocketAuthOptions): SocketA
     }
   }
 
+  // Socket.IO itself notices a second handshake only after the first one was admitted. A thousand in one packet
+  // would be a thousand sockets, each with rooms of its own.
+  io.use((socket, next) => {
+    if (connecting.has(socket.conn)) {
+      socket.conn.close(true)
+      return next(refusedConnect(new AppError('too_many_requests', 'This connection is connecting already')))
+    }
+    connecting.add(socket.conn)
+    next()
+  })
+  io.on('connection', ({ conn }) => void connecting.delete(conn))
+
   if (verify !== undefined) {
     io.use((socket, next) => {
       admit(socket, verify).then(
@@ -105,6 +119,7 @@ export function guardSockets(io: ChapterIo, options: SocketAuthOptions): SocketA
         },
         (error: unknown) => {
           if (!(error instanceof AppError)) onError(error)
+          connecting.delete(socket.conn)
           next(refusedConnect(error))
         },
       )

@@ -285,6 +285,10 @@ t.test('an entry of another release’s shape is dropped, one with more fields i
     { ...entryOf(1, 1), events: [{ ...event, payload: { at: '' } }] },
     { ...entryOf(1, 1), events: [{ ...event, payload: { seq: 0 } }] },
     { ...entryOf(1, 1), events: [{ payload: event?.payload }] },
+    ...['disconnect', 'connect_error', 'connect', 'error', 'newListener', '__proto__', ''].map((name) => ({
+      ...entryOf(1, 1),
+      events: [{ ...event, name }],
+    })),
     { ...entryOf(1, 1), progress: undefined },
     { ...entryOf(1, 1), progress: { version: '1' } },
     { ...entryOf(1, 1), progress: { version: 1, update: null } },
@@ -295,6 +299,18 @@ t.test('an entry of another release’s shape is dropped, one with more fields i
   await waitFor('the newer one', () => heard.length > 0)
   t.strictSame(heard, [newer])
   t.equal(bus.counts.unusable, foreign.length)
+})
+
+t.test('heartbeats of more nodes than there can be are not all remembered', async (t) => {
+  const { bus, missed, publishRaw } = await startNode(t)
+  await waitFor('the first connection to be over with', () => missed.length > 0)
+  for (const about of ['5', 'true', '"text"', '[]', 'null'])
+    await publishRaw(`${bus.prefix}:nodes`, randomUUID() + about)
+  await waitFor('what is no heartbeat was counted', () => bus.counts.unusable === 5)
+  for (let node = 0; node < 1100; node += 1) await publishRaw(`${bus.prefix}:nodes`, `${randomUUID()}{}`)
+  await waitFor('some were too many', () => bus.counts.unusable > 50)
+  t.ok(bus.counts.unusable < 200, `${bus.counts.unusable} of 1100 were passed over`)
+  t.ok(bus.isHearing)
 })
 
 t.test('a heartbeat of a later release, which says more, is a heartbeat', async (t) => {

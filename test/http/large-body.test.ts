@@ -58,6 +58,14 @@ const FINISHES: Record<string, string> = {
     .slice(0, -501)
     .replace(/,[^,]*$/, '')}]}]}`,
   'a text as questions': `{"quizzes":${JSON.stringify('x'.repeat(BYTES - 100))}}`,
+  'a model’s text of brackets': JSON.stringify({ raw: '['.repeat(BYTES - 100) }),
+  'a model’s text of lists': JSON.stringify({ raw: nested('[', ']').slice(500, -500) }),
+  'a model’s text of quotes': JSON.stringify({ raw: '"'.repeat(BYTES / 2 - 100) }),
+  'a model’s text of backslashes': JSON.stringify({ raw: '\\'.repeat(BYTES / 2 - 100) }),
+  'a model’s text of escaped quotes': JSON.stringify({ raw: `{"a":"${'\\"'.repeat(BYTES / 4 - 100)}` }),
+  'a model’s text that begins again and again': JSON.stringify({
+    raw: '{"title":"a",'.repeat(BYTES / 17 - 9),
+  }),
 }
 
 t.test(`a body of 1 MB that is refused costs less than ${LIMIT_MS} ms`, { timeout: 300_000 }, async (t) => {

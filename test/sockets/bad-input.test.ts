@@ -2,6 +2,7 @@ import t from 'tap'
 import { buildTestApp } from '../support/app.js'
 import { connectSocket, createChapter, finish, type RecordingSocket } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
+import { openPolling, openRawSocket } from './raw-socket.js'
 
 type Tap = Parameters<typeof connectSocket>[0]
 
@@ -169,5 +170,75 @@ t.test('what is not Socket.IO ends its connection, and no other', async (t) => {
   bad.socket.io.engine.write('2{"not":"an event"}')
   await ended
   await waitFor('only the other is left', () => app.io.sockets.sockets.size === 1)
+  await isServed()
+})
+
+t.test('a client that says hello a hundred times at once gets one place, or none', async (t) => {
+  const { url, app, chapterId, isServed } = await serve(t)
+  const before = app.io.sockets.sockets.size
+  const first = await openPolling(url)
+  await first.send('40')
+  const [, pid] = /"pid":"([^"]+)"/.exec(await first.poll()) ?? []
+  await first.send(`42["join_chapter",{"chapter_id":${chapterId}}]`)
+  await first.poll()
+  for (const hello of ['40', `40{"pid":"${pid}"}`]) {
+    const again = await openPolling(url)
+    await again.send(Array(100).fill(hello).join('\x1e'))
+    // Over, or still open with one socket: which it is depends on how quickly the first was admitted.
+    await again.poll()
+    t.ok(app.io.sockets.sockets.size <= before + 2, `${app.io.sockets.sockets.size} sockets`)
+  }
+  await isServed()
+})
+
+t.test('what a client says in the wrong order or place ends its own connection at most', async (t) => {
+  const { url, isServed } = await serve(t)
+  const packets = [
+    ...[
+      '43999999999["x"]',
+      '430[]',
+      '43["x"]',
+      '45999999999-["x"]',
+      '459-["x",{"_placeholder":true,"num":0}]',
+    ],
+    ...[
+      '42["disconnect"]',
+      '42["connect"]',
+      '42["newListener",1]',
+      '42[1]',
+      '42[null]',
+      '42[]',
+      '42{}',
+      '42',
+      '4',
+    ],
+    ...[
+      '',
+      '9',
+      '1',
+      '2probe',
+      '3',
+      '5',
+      '6',
+      '44{"message":"x"}',
+      '40/x,{}',
+      '40[]',
+      '40null',
+      '41',
+      '41/x,',
+    ],
+    ...[
+      `42["join_chapter",${'['.repeat(7000)}${']'.repeat(7000)}]`,
+      '42999999999999999999["join_chapter",{}]',
+    ],
+  ]
+  for (const isConnected of [true, false])
+    for (const packet of packets) {
+      const raw = await openRawSocket(t, url)
+      if (isConnected) raw.socket.send('40')
+      raw.socket.send(packet)
+      raw.socket.send(Buffer.from([0, 1, 2]))
+      raw.socket.send('42["join_chapter",{"chapter_id":1}]')
+    }
   await isServed()
 })
