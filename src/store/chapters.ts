@@ -43,7 +43,8 @@ export interface GroupAnswer {
     ownerId: number
     key: string
     bodyHash: string
-    chapter: CreatedChapter
+    /** What the request with this key made, in its order. */
+    chapters: CreatedChapter[]
   }[]
   /** Drawn from the sequences: `newChapters` each, `newQuizzes` of the last. */
   ids: {
@@ -58,6 +59,8 @@ export interface GroupAnswer {
 export interface ChapterWrite {
   /** null: the chapter is new. */
   expectedVersion: number | null
+  /** As it was read; null: the chapter is new. */
+  before: ChapterState | null
   state: ChapterState
   changedKinds: readonly JobKind[]
   events: ChapterEvent[]
@@ -66,7 +69,10 @@ export interface ChapterWrite {
   creation?: {
     createId: string
     quizIds: number[]
-    idempotency?: { key: string; bodyHash: string }
+    /** With the first chapter of a request. `chapterIds`: all of them, if it asked for more than one. */
+    idempotency?: { key: string; bodyHash: string; chapterIds?: number[] }
+    /** The chapter that takes the request’s key: this one is written only if that one can. */
+    keyedBy?: number
   }
 }
 
@@ -209,7 +215,7 @@ function recordsOf(
     if (creation === undefined)
       lists.changes.push({ id: state.id, expectedVersion, ...pick(state, CHANGING_KEYS), writeId })
     else {
-      const { createId, quizIds, idempotency } = creation
+      const { createId, quizIds, idempotency, keyedBy } = creation
       const { conceptId, exerciseId } = state
       lists.creations.push({
         ...pick(state, CREATION_KEYS),
@@ -218,6 +224,7 @@ function recordsOf(
         conceptId,
         exerciseId,
         ...idempotency,
+        keyedBy,
       })
       quizIds.forEach((id, index) => {
         lists.newQuizzes.push({ id, chapterId, position: index + 1 })

@@ -215,7 +215,10 @@ export const idempotencyKey = pgTable(
     key: text('key').notNull(),
     /** SHA-256 of the validated body, in hexadecimal. */
     bodyHash: text('body_hash').notNull(),
+    /** The chapter that the request made; of a request for many the first. */
     chapterId: chapterId(),
+    /** Of a request for many: all of them, in its order. */
+    chapterIds: json('chapter_ids').$type<number[]>(),
     createdAt: instant('created_at').notNull(),
   },
   (t) => [
