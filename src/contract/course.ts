@@ -15,9 +15,19 @@ export const COURSE_PAGE_MAX = 500
 export const COURSE_FOLLOWED_MAX = 5000
 
 const { owner_id, title, description, locale, quiz_count, metadata } = ChapterCreate.properties
+/** Without its default, which would hide what is said for all. */
+const { default: _, ...ownQuizCount } = quiz_count
 
 export const CourseChapterCreate = Type.Object(
-  { title, description, quiz_count, metadata },
+  {
+    title,
+    description,
+    quiz_count: Type.Optional({ ...ownQuizCount, description: 'What is said for all unless given' }),
+    metadata: Type.Optional({
+      ...metadata,
+      description: `${metadata.description}; what is said for all unless given`,
+    }),
+  },
   { additionalProperties: false },
 )
 
@@ -26,8 +36,8 @@ export const CourseChaptersCreate = Type.Object(
     owner_id,
     chapters: Type.Array(CourseChapterCreate, { minItems: 1, maxItems: COURSE_BATCH_MAX }),
     locale,
-    quiz_count: Type.Optional({ ...quiz_count, description: 'Of chapters that do not say theirs' }),
-    metadata: Type.Optional({ ...metadata, description: 'Of chapters that do not bring their own' }),
+    quiz_count: Type.Optional({ ...quiz_count, description: 'For chapters that do not say theirs' }),
+    metadata: Type.Optional({ ...metadata, description: 'For chapters that do not bring their own' }),
   },
   {
     additionalProperties: false,

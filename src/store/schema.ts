@@ -248,7 +248,7 @@ export const sessionRoom = pgTable(
   {
     /** What Socket.IO gives a client to come back with; a secret of that client. */
     pid: text('pid').notNull(),
-    /** No reference: a room may be entered before its chapter exists. */
+    /** No reference: a room may be entered before its chapter exists. Of a course’s room its id, negative. */
     chapterId: chapterId(),
     afterSeq: bigint('after_seq', { mode: 'number' }).notNull(),
     nodeId: uuid('node_id').notNull(),
