@@ -15,9 +15,6 @@ declare module 'fastify' {
 
 /** Requests under way at once. Event streams do not count after they have begun. */
 const MAX_REQUESTS = 4096
-/** A body whose length is not told may become as long as this. */
-const UNKNOWN_BODY_BYTES = 1_048_576
-
 interface LoadShare {
   isCounted: boolean
   bytes: number
@@ -66,8 +63,9 @@ export function boundLoad(app: FastifyInstance, maxBytes: number): void {
   })
 }
 
-function bodyBytesOf({ headers }: FastifyRequest): number {
-  if (headers['transfer-encoding'] !== undefined) return UNKNOWN_BODY_BYTES
+/** A body whose length is not told may become as long as its route allows. */
+function bodyBytesOf({ headers, routeOptions }: FastifyRequest): number {
+  if (headers['transfer-encoding'] !== undefined) return routeOptions.bodyLimit
   return Number(headers['content-length'] ?? 0) || 0
 }
 
