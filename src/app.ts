@@ -12,6 +12,7 @@ import { createSemaphore } from './async/semaphore.js'
 import { createTokenVerifier } from './auth/token.js'
 import { type CommitGroups, type Committed, createCommitGroups } from './chapters/commit-group.js'
 import type { Config } from './config/config.js'
+import { courseRoomOf } from './contract/course.js'
 import { isEndEvent } from './contract/event.js'
 import { roomOf } from './contract/socket.js'
 import { createDispatcher, LEASE_MS } from './dispatch/dispatcher.js'
@@ -25,6 +26,7 @@ import type { JobQueue } from './dispatch/queue.js'
 import { isWindowed } from './domain/window.js'
 import { type Bus, createBus } from './feed/bus.js'
 import { createPageReader } from './feed/catch-up.js'
+import { createCourseFeed } from './feed/course-feed.js'
 import { createFeed, type FeedEntry } from './feed/feed.js'
 import { connectRedis } from './feed/redis.js'
 import { createGeneratorConsumer } from './generator/consumer.js'
@@ -33,6 +35,7 @@ import { createWorker, type Work } from './generator/worker.js'
 import { createClientAuth, webhookAuth, whatIsOpen } from './http/auth.js'
 import { chapterRoutes } from './http/chapters.js'
 import { trackConnections } from './http/connections.js'
+import { courseRoutes } from './http/courses.js'
 import { eventRoutes } from './http/events.js'
 import { healthRoutes } from './http/health.js'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.js'
@@ -47,10 +50,13 @@ import { webhookRoutes } from './http/webhooks.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { attachRedisAdapter } from './sockets/adapter.js'
 import { guardSockets } from './sockets/auth.js'
+import type { ChapterSocket } from './sockets/chapter-io.js'
+import { createCourseRooms } from './sockets/course-rooms.js'
 import { serveSockets, socketIo } from './sockets/io.js'
-import { createChapterRooms } from './sockets/rooms.js'
+import { type ChapterRooms, createChapterRooms } from './sockets/rooms.js'
 import { createSessions } from './sockets/sessions.js'
 import { createChapterStore } from './store/chapters.js'
+import { createCourseStore } from './store/courses.js'
 import { type Database, openEmbeddedDatabase } from './store/database.js'
 import { createDeliveryStore } from './store/deliveries.js'
 import { createEventStore } from './store/events.js'
@@ -93,6 +99,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   const chapters = createChapterStore(database.db)
   const jobs = createJobStore(database.db)
   const events = createEventStore(database.db)
+  const courses = createCourseStore(database.db)
   if (database.isExclusive) await jobs.voidLeases(now())
 
   // Committed events, to this node's listeners and to the nodes that have some.
@@ -110,6 +117,20 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     }),
   )
   const readPage = createPageReader(events)
+  const courseFeed = closedLast(
+    app,
+    createCourseFeed({
+      store: courses,
+      bus,
+      toRoom: ({ courseId, ownerId }, name, payload, except = []) =>
+        app.io.local
+          .to(courseRoomOf(courseId, ownerId))
+          .except(except)
+          .emit(name, payload as never),
+      onError: (error) => log.warn({ err: error }, 'courses could not be read; they are read again'),
+      ...(overrides.repairMs === undefined ? {} : { repairMs: overrides.repairMs }),
+    }),
+  )
 
   // Queued jobs, to whoever does the work.
   const publicUrl = () => config.publicUrl ?? `http://localhost:${portOf(app) ?? config.port}`
@@ -137,6 +158,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       queueTimeoutMs: config.dispatch === 'http' ? generation.timeoutMs : generation.queueTimeoutMs,
       publicUrl,
       pollMs,
+      onPublished: (published) => courseFeed.sent(published),
       log,
     }),
   )
@@ -168,6 +190,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       // Sockets first, then the work: what a worker answers must not overtake what asked for it.
       onCommit(committed) {
         feed.publish(committed.map(feedEntryOf))
+        courseFeed.publish(committed)
         dispatcher()?.offer(
           committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
         )
@@ -237,19 +260,27 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       log,
     }),
   )
-  const rooms = closedLast(
+  const roomParts = {
+    maxRooms: config.maxRoomsPerSocket,
+    accessOf: (socket: ChapterSocket) => auth.identityOf(socket).access,
+    limitJoin: (socket: ChapterSocket) => limits.join(auth.clientOf(socket)),
+    sessions,
+    log,
+  }
+  const rooms: ChapterRooms = closedLast(
     app,
     createChapterRooms({
+      ...roomParts,
       feed,
       readPage,
-      maxRooms: config.maxRoomsPerSocket,
-      accessOf: (socket) => auth.identityOf(socket).access,
-      limitJoin: (socket) => limits.join(auth.clientOf(socket)),
-      sessions,
-      log,
+      otherRooms: (socket) => courseRooms.count(socket),
     }),
   )
-  serveSockets(app, { rooms, auth, sessions, connections })
+  const courseRooms = closedLast(
+    app,
+    createCourseRooms({ ...roomParts, feed: courseFeed, otherRooms: (socket) => rooms.count(socket) }),
+  )
+  serveSockets(app, { rooms, courses: courseRooms, auth, sessions, connections })
 
   // Requests.
   measureRequests(app, metrics)
@@ -262,6 +293,15 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     createLimit: limits.create,
   })
   await app.register(eventRoutes, { connections, feed, readPage, clients })
+  await app.register(courseRoutes, {
+    groups,
+    courses,
+    feed: courseFeed,
+    defaultLocale: config.defaultLocale,
+    clients,
+    limitCreates: limits.createMany,
+    connections,
+  })
   await app.register(webhookRoutes, {
     groups,
     bodyLimitBytes: config.webhookBodyLimitBytes,

@@ -38,6 +38,18 @@ export class ChapterNotFoundError extends AppError {
   }
 }
 
+/** It can still be read, page by page. */
+export class CourseTooLargeError extends AppError {
+  override readonly name = 'CourseTooLargeError'
+
+  constructor(courseId: number, maxChapters: number) {
+    super(
+      'course_too_large',
+      `Course ${courseId} has more than ${maxChapters} chapters; read it page by page (GET /v1/course/${courseId})`,
+    )
+  }
+}
+
 export class WrongStateError extends AppError {
   override readonly name = 'WrongStateError'
 

@@ -127,6 +127,18 @@ export function readable(
   }
 }
 
+/**
+ * Whose chapters of a course may be read: null is everybody’s. An owner sees their own, for a course is a number that
+ * anybody may use.
+ * @throws {ForbiddenError} when the token lists other things
+ */
+export function readableCourse(access: Access, courseId: number): { ownerId: number | null } {
+  if (access.kind === 'owner') return { ownerId: access.ownerId }
+  if (access.kind === 'viewer' && !access.courseIds.has(courseId))
+    throw new ForbiddenError(`This token may not read course ${courseId}`)
+  return { ownerId: null }
+}
+
 function idsFrom(claims: Readonly<Record<string, unknown>>, name: string): Set<number> | undefined {
   const ids = claims[name]
   if (ids === undefined) return undefined

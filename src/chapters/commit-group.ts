@@ -19,10 +19,11 @@ import { backoffMs } from '../async/backoff.js'
 import type { GenerationPolicy } from '../config/config.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
-import { type ChapterState, isDue } from '../domain/chapter.js'
+import { type ChapterState, type CreatedChapter, isDue } from '../domain/chapter.js'
 import type { ChapterCommand, DecisionContext, OwedDeadLetter, Replies } from '../domain/command.js'
+import type { NewChapter } from '../domain/create.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
-import type { ChapterStore, GroupAnswer, GroupWritten, StoredChapter } from '../store/chapters.js'
+import type { ChapterStore, ChapterWrite, GroupAnswer, GroupWritten, StoredChapter } from '../store/chapters.js'
 import { failureKindOf, isUniqueViolation } from '../store/failure.js'
 import {
   type Again,
@@ -38,6 +39,8 @@ import { createRememberedChapters } from './remembered.js'
 
 /** One chapter’s write, after its commit. */
 export interface Committed {
+  /** As it was; null: the chapter is new. */
+  before: ChapterState | null
   state: ChapterState
   events: ChapterEvent[]
   /** Jobs that are to be published now, leased to this node. */
@@ -46,7 +49,12 @@ export interface Committed {
 }
 
 export interface CommitGroups {
-  create(request: CreateRequest): Promise<CreateReply>
+  create(request: {
+    chapter: NewChapter
+    idempotency?: { key: string; bodyHash: string }
+  }): Promise<{ chapter: CreatedChapter; isNew: boolean }>
+  /** All of the chapters or none, in one write, whoever else’s are in it. Of one owner, at least one. */
+  createAll(request: CreateRequest): Promise<CreateReply>
   /** @throws {ChapterNotFoundError | WrongStateError | UnavailableError} */
   submit<C extends ChapterCommand>(command: C): Promise<Replies[C['type']]>
   /** Refuses what comes, and resolves when all that came is done. */
@@ -69,6 +77,7 @@ export interface CommitGroupOptions {
 }
 
 export interface GroupLimits {
+  /** A request for many chapters counts as that many. */
   groupCommands: number
   groupBytes: number
   waitingCommands: number
@@ -110,7 +119,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   let idle: Promise<void> | undefined
   let whenIdle: (() => void) | undefined
 
-  function enqueue<Reply>(task: Waiting['task'], bytes: number): Promise<Reply> {
+  function enqueue<Reply>(task: Waiting['task'], bytes: number, chapters = 1): Promise<Reply> {
     if (isClosed) return Promise.reject(new UnavailableError('This node is shutting down'))
     if (waitingCount >= limits.waitingCommands || waitingBytes + bytes > limits.waitingBytes)
       return Promise.reject(new UnavailableError('Too much is waiting to be stored'))
@@ -120,6 +129,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       queue.push({
         task,
         bytes,
+        chapters,
         since: performance.now(),
         tries: { moved: 0, conflict: 0, connection: 0 },
         unknown: [],
@@ -152,10 +162,13 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
 
   function takeGroup(): Waiting[] {
     let bytes = 0
+    let chapters = 0
     let count = 0
     for (const waiting of queue) {
-      if (count === limits.groupCommands || (count > 0 && bytes + waiting.bytes > limits.groupBytes)) break
       bytes += waiting.bytes
+      chapters += waiting.chapters
+      // Whatever is larger than a group is a group by itself.
+      if (count > 0 && (chapters > limits.groupCommands || bytes > limits.groupBytes)) break
       count += 1
     }
     return queue.splice(0, count)
@@ -186,14 +199,14 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
 
     let result: GroupWritten
     try {
-      const writes = planned.map(({ write }) => write)
+      const writes = planned.flatMap((plan) => plan.writes)
       const leasedUntil = leaseMs === null ? null : now() + leaseMs
       result = await store.writeGroup(writes, planned[0]?.writeId ?? newId(), leasedUntil)
     } catch (error) {
       const members = planned.flatMap((plan) => plan.members.map((member) => member.waiting))
       if (failureKindOf(error) === 'connection')
         for (const plan of planned) {
-          remembered.delete(plan.write.state.id)
+          for (const { state } of plan.writes) remembered.delete(state.id)
           unknown.add(plan)
           for (const { waiting } of plan.members) waiting.unknown.push(plan)
         }
@@ -201,20 +214,23 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       return
     }
     const { written, moved } = result
-    committed(planned.filter(({ write }) => written.has(write.state.id)))
-    for (const { write, members } of planned) {
-      const { id } = write.state
-      if (written.has(id)) continue
-      const waiting = members.map((member) => member.waiting)
-      const current = moved.get(id)
+    const isWritten = (plan: Planned) => plan.writes.every(({ state }) => written.has(state.id))
+    committed(planned.filter(isWritten))
+    for (const plan of planned) {
+      if (isWritten(plan)) continue
+      const waiting = plan.members.map((member) => member.waiting)
+      const stale = plan.writes.find(({ state, expectedVersion }) => {
+        const current = moved.get(state.id)
+        return known.has(state.id) && current !== undefined && current.state.version !== expectedVersion
+      })
+      const current = stale && moved.get(stale.state.id)
       // Decided on memory that was out of date: once, it is decided at once on what there is now.
-      const isFirst = known.has(id) && waiting.every(({ tries }) => tries.moved === 0)
-      if (isFirst && current !== undefined && current.state.version !== write.expectedVersion) {
+      if (current !== undefined && waiting.every(({ tries }) => tries.moved === 0)) {
         remembered.set(current)
         for (const each of waiting) each.tries.moved += 1
         queue.unshift(...waiting)
       } else {
-        remembered.delete(id)
+        for (const { state } of plan.writes) remembered.delete(state.id)
         tryAgain(waiting, 'moved')
       }
     }
@@ -253,12 +269,12 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   /** Finds writes that won although their answer was lost: before anything is decided on what they did. */
   function lookForUnknown(answer: GroupAnswer): void {
     for (const plan of unknown) {
-      const { state, creation } = plan.write
-      const won =
+      const won = plan.writes.every(({ state, creation }) =>
         creation === undefined
           ? answer.chapters.get(state.id)?.writeId === plan.writeId
           : // A create that was decided twice has drawn other ids: only the chapter that is there is this write's.
-            answer.created.get(creation.createId)?.chapterId === state.id
+            answer.created.get(creation.createId)?.chapterId === state.id,
+      )
       if (!won) continue
       unknown.delete(plan)
       tell([plan])
@@ -285,17 +301,10 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     const news = plans.filter((plan) => plan.isTold === undefined)
     for (const plan of news) {
       plan.isTold = true
-      remembered.set({ state: plan.write.state, writeId: plan.writeId })
+      for (const { state } of plan.writes) remembered.set({ state, writeId: plan.writeId })
     }
     try {
-      onCommit(
-        news.map(({ write }) => ({
-          state: write.state,
-          events: write.events,
-          dueKinds: write.changedKinds.filter((kind) => isDue(write.state.jobs[kind], write.state.updatedAt)),
-          deadLetters: write.deadLetters,
-        })),
-      )
+      onCommit(news.flatMap(({ writes }) => writes.map(committedOf)))
     } catch (error) {
       onError(error, 'a commit was not passed on')
     }
@@ -354,11 +363,24 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     if (waitingCount === 0) whenIdle?.()
   }
 
+  function createAll(request: CreateRequest): Promise<CreateReply> {
+    const { chapters } = request
+    const bytes = chapters.reduce(
+      (sum, { title, description }) => sum + 500 + 4 * (title.length + description.length),
+      0,
+    )
+    const createIds = chapters.map(() => newId())
+    return enqueue<CreateReply>({ type: 'create', createIds, request }, bytes, chapters.length)
+  }
+
   return {
-    create(request) {
-      const bytes = 500 + 4 * (request.chapter.title.length + request.chapter.description.length)
-      return enqueue<CreateReply>({ type: 'create', createId: newId(), request }, bytes)
+    async create({ chapter: input, ...rest }) {
+      const { chapters, isNew } = await createAll({ chapters: [input], ...rest })
+      const [chapter] = chapters
+      if (chapter === undefined) throw new Error('A create was answered without its chapter')
+      return { chapter, isNew }
     },
+    createAll,
     submit(command) {
       return enqueue({ type: 'command', command }, sizeOf(command))
     },
@@ -383,6 +405,11 @@ const EMPTY_ANSWER = (): GroupAnswer => ({
   keys: [],
   ids: { chapters: [], concepts: [], exercises: [], quizzes: [] },
 })
+
+function committedOf({ before, state, events, changedKinds, deadLetters }: ChapterWrite): Committed {
+  const dueKinds = changedKinds.filter((kind) => isDue(state.jobs[kind], state.updatedAt))
+  return { before, state, events, dueKinds, deadLetters }
+}
 
 /** About what a command adds to the write, in bytes. */
 function sizeOf(command: ChapterCommand): number {

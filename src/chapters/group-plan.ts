@@ -3,21 +3,23 @@
  * equal idempotency keys are one create.
  */
 import { JOB_KINDS } from '../contract/job.js'
-import type { CreatedChapter } from '../domain/chapter.js'
+import type { CreatedChapter, NewChapterIds } from '../domain/chapter.js'
 import type { ChapterCommand, Decision, DecisionContext } from '../domain/command.js'
 import { createChapter, type NewChapter } from '../domain/create.js'
 import { decide } from '../domain/decide.js'
 import { ChapterNotFoundError, IdempotencyKeyReusedError } from '../errors.js'
 import type { ChapterWrite, GroupAnswer, GroupQuestion } from '../store/chapters.js'
 
+/** Chapters of one owner that are made together: all of them, or none. */
 export interface CreateRequest {
-  chapter: NewChapter
+  chapters: readonly NewChapter[]
   idempotency?: { key: string; bodyHash: string }
 }
 
 export interface CreateReply {
-  chapter: CreatedChapter
-  /** False when an earlier request with the same idempotency key made it. */
+  /** In the order of the request. */
+  chapters: CreatedChapter[]
+  /** False when an earlier request with the same idempotency key made them. */
   isNew: boolean
 }
 
@@ -26,9 +28,11 @@ export type Again = 'moved' | 'conflict' | 'connection'
 
 export interface Waiting {
   task:
-    | { type: 'create'; createId: string; request: CreateRequest }
+    | { type: 'create'; createIds: string[]; request: CreateRequest }
     | { type: 'command'; command: ChapterCommand }
   bytes: number
+  /** How many chapters it writes. */
+  chapters: number
   /** By `performance.now()`. */
   since: number
   tries: Record<Again, number>
@@ -41,10 +45,11 @@ export interface Waiting {
 
 export type Outcome = { reply: unknown } | { error: unknown }
 
-/** One chapter’s part of a group’s write, and everybody who waits for it. */
+/** What is written together or not at all, in a group’s write, and everybody who waits for it. */
 export interface Planned {
   writeId: string
-  write: ChapterWrite
+  /** A chapter’s, or those of all chapters that one request makes; never empty. */
+  writes: ChapterWrite[]
   members: { waiting: Waiting; outcome: Outcome }[]
   isTold?: true
 }
@@ -52,17 +57,18 @@ export interface Planned {
 export function questionOf(group: Waiting[]): GroupQuestion {
   const creates = group.flatMap(({ task }) => (task.type === 'create' ? [task] : []))
   const commands = group.flatMap(({ task }) => (task.type === 'command' ? [task.command] : []))
+  const newChapters = creates.flatMap(({ request }) => request.chapters)
   return {
     chapterIds: [...new Set(commands.map(({ chapterId }) => chapterId))],
     // Only a create whose outcome is unknown can have made its chapter already.
     createIds: group.flatMap(({ task, unknown }) =>
-      task.type === 'create' && unknown.length > 0 ? [task.createId] : [],
+      task.type === 'create' && unknown.length > 0 ? task.createIds : [],
     ),
-    keys: creates.flatMap(({ request: { idempotency, chapter } }) =>
-      idempotency === undefined ? [] : [{ ownerId: chapter.ownerId, key: idempotency.key }],
+    keys: creates.flatMap(({ request: { idempotency, chapters } }) =>
+      idempotency === undefined ? [] : [{ ownerId: ownerOf(chapters), key: idempotency.key }],
     ),
-    newChapters: creates.length,
-    newQuizzes: creates.reduce((sum, { request }) => sum + request.chapter.quizCount, 0),
+    newChapters: newChapters.length,
+    newQuizzes: newChapters.reduce((sum, { quizCount }) => sum + quizCount, 0),
   }
 }
 
@@ -89,80 +95,101 @@ function planCreates(
 ): void {
   const keyOf = (ownerId: number, key: string) => `${ownerId} ${key}`
   const known = new Map(answer.keys.map((row) => [keyOf(row.ownerId, row.key), row]))
-  const first = new Map<string, { planned: Planned; bodyHash: string; chapter: CreatedChapter }>()
-  const { chapters, concepts, exercises, quizzes } = answer.ids
+  const first = new Map<string, { planned: Planned; bodyHash: string; chapters: CreatedChapter[] }>()
 
   for (const waiting of group) {
     if (waiting.task.type !== 'create') continue
-    const { createId, request } = waiting.task
-    const { idempotency, chapter: input } = request
-    const key = idempotency === undefined ? undefined : keyOf(input.ownerId, idempotency.key)
-    const own = answer.created.get(createId)
+    const { createIds, request } = waiting.task
+    const { idempotency, chapters: inputs } = request
+    const key = idempotency === undefined ? undefined : keyOf(ownerOf(inputs), idempotency.key)
+    // Written together, so all are there or none is.
+    const own = createIds.flatMap((createId) => answer.created.get(createId) ?? [])
     const before = key === undefined ? undefined : known.get(key)
     const beside = key === undefined ? undefined : first.get(key)
-    const same = (chapter: CreatedChapter, bodyHash: string): Outcome =>
+    const same = (chapters: CreatedChapter[], bodyHash: string): Outcome =>
       bodyHash === idempotency?.bodyHash
-        ? { reply: { chapter, isNew: false } satisfies CreateReply }
+        ? { reply: { chapters, isNew: false } satisfies CreateReply }
         : { error: new IdempotencyKeyReusedError() }
 
-    if (own !== undefined)
+    if (own.length > 0)
       plan.unchanged.push({
         waiting,
-        outcome: { reply: { chapter: own, isNew: true } },
+        outcome: { reply: { chapters: own, isNew: true } satisfies CreateReply },
       })
     else if (before !== undefined)
       plan.unchanged.push({
         waiting,
-        outcome: same(before.chapter, before.bodyHash),
+        outcome: same(before.chapters, before.bodyHash),
       })
     else if (beside !== undefined)
       beside.planned.members.push({
         waiting,
-        outcome: same(beside.chapter, beside.bodyHash),
+        outcome: same(beside.chapters, beside.bodyHash),
       })
     else {
-      const ids = {
-        chapterId: drawn(chapters),
-        conceptId: drawn(concepts),
-        exerciseId: drawn(exercises),
-        quizIds: Array.from({ length: input.quizCount }, () => drawn(quizzes)),
-      }
-      let decision: Decision<'create'>
+      let made: Decision<'create'>[]
       try {
-        decision = createChapter(input, ids, context)
+        made = inputs.map((input) => createChapter(input, idsFor(input, answer), context))
       } catch (error) {
         plan.unchanged.push({ waiting, outcome: { error } })
         continue
       }
-      const { state, events, reply: chapter } = decision
-      const write: ChapterWrite = {
-        expectedVersion: null,
-        state,
-        changedKinds: JOB_KINDS,
-        events,
-        results: [],
-        deadLetters: [],
-        creation: {
-          createId,
-          quizIds: ids.quizIds,
-          ...(idempotency === undefined ? {} : { idempotency }),
-        },
-      }
+      const chapters = made.map(({ reply }) => reply)
       const planned: Planned = {
         writeId,
-        write,
+        writes: creationsOf(made, createIds, idempotency),
         members: [
           {
             waiting,
-            outcome: { reply: { chapter, isNew: true } satisfies CreateReply },
+            outcome: { reply: { chapters, isNew: true } satisfies CreateReply },
           },
         ],
       }
       plan.planned.push(planned)
       if (key !== undefined && idempotency !== undefined)
-        first.set(key, { planned, bodyHash: idempotency.bodyHash, chapter })
+        first.set(key, { planned, bodyHash: idempotency.bodyHash, chapters })
     }
   }
+}
+
+function idsFor({ quizCount }: NewChapter, { ids }: GroupAnswer): NewChapterIds {
+  return {
+    chapterId: drawn(ids.chapters),
+    conceptId: drawn(ids.concepts),
+    exerciseId: drawn(ids.exercises),
+    quizIds: Array.from({ length: quizCount }, () => drawn(ids.quizzes)),
+  }
+}
+
+/** The key of the request goes with its first chapter, and the others are written only with that one. */
+function creationsOf(
+  made: Decision<'create'>[],
+  createIds: string[],
+  idempotency: CreateRequest['idempotency'],
+): ChapterWrite[] {
+  const chapterIds = made.map(({ reply }) => reply.chapterId)
+  return made.map(({ state, events, reply: { quizIds } }, index) => ({
+    expectedVersion: null,
+    before: null,
+    state,
+    changedKinds: JOB_KINDS,
+    events,
+    results: [],
+    deadLetters: [],
+    creation: {
+      createId: createIds[index] ?? '',
+      quizIds,
+      ...(idempotency === undefined ? {} : { keyedBy: chapterIds[0] ?? 0 }),
+      ...(idempotency === undefined || index > 0
+        ? {}
+        : { idempotency: { ...idempotency, ...(chapterIds.length === 1 ? {} : { chapterIds }) } }),
+    },
+  }))
+}
+
+/** All chapters of one request have the same. */
+function ownerOf(chapters: readonly NewChapter[]): number {
+  return chapters[0]?.ownerId ?? 0
 }
 
 function planCommands(
@@ -192,6 +219,7 @@ function planCommands(
     const members: Planned['members'] = []
     const write: ChapterWrite = {
       expectedVersion: before.version,
+      before,
       expectedWriteId,
       state: before,
       changedKinds: [],
@@ -204,7 +232,7 @@ function planCommands(
     if (write.state === before) plan.unchanged.push(...members)
     else {
       write.changedKinds = JOB_KINDS.filter((kind) => write.state.jobs[kind] !== before.jobs[kind])
-      plan.planned.push({ writeId, write, members })
+      plan.planned.push({ writeId, writes: [write], members })
     }
   }
 }

@@ -320,6 +320,7 @@ export interface Problem {
     | 'method_not_allowed'
     | 'request_timeout'
     | 'wrong_state'
+    | 'course_too_large'
     | 'too_large'
     | 'unsupported_media_type'
     | 'expectation_failed'
@@ -339,6 +340,153 @@ export interface Violation {
    * JSON Pointer from the part of the request, e.g. `/body/title`
    */
   path: string
+  message: string
+}
+export interface CourseChaptersCreate {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  owner_id: number
+  /**
+   * @minItems 1
+   * @maxItems 100
+   */
+  chapters: {
+    /**
+     * Trimmed, then 1 to 255 characters
+     */
+    title: string
+    description?: string
+    /**
+     * What is said for all unless given
+     */
+    quiz_count?: number
+    /**
+     * JSON object of up to 8 KiB, passed on to the worker and shown in views, unread; what is said for all unless given
+     */
+    metadata?: {
+      [k: string]: unknown
+    }
+  }[]
+  /**
+   * Language of the content and messages; `DEFAULT_LOCALE` unless given
+   */
+  locale?: 'ko' | 'en'
+  /**
+   * For chapters that do not say theirs
+   */
+  quiz_count?: number
+  /**
+   * For chapters that do not bring their own
+   */
+  metadata?: {
+    [k: string]: unknown
+  }
+}
+export interface CourseChaptersCreated {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  course_id: number
+  /**
+   * In the order of the request
+   */
+  chapters: ChapterCreated[]
+}
+export interface CourseChapter {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  course_id: number
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  chapter_id: number
+  title: string
+  status: 'processing' | 'completed' | 'failed' | 'cancelled'
+  progress: number
+  /**
+   * Where the job of each kind stands
+   */
+  kinds: {
+    concept: 'queued' | 'published' | 'completed' | 'failed' | 'cancelled'
+    exercise: 'queued' | 'published' | 'completed' | 'failed' | 'cancelled'
+    quiz: 'queued' | 'published' | 'completed' | 'failed' | 'cancelled'
+  }
+  /**
+   * Rises with every change of the chapter: a status with a lower one is out of date
+   */
+  version: number
+  /**
+   * ISO 8601, UTC, milliseconds
+   */
+  updated_at: string
+}
+export interface CourseCounts {
+  processing: number
+  completed: number
+  failed: number
+  cancelled: number
+}
+export interface CourseQuery {
+  /**
+   * A chapter’s id
+   */
+  after?: number
+  limit?: number
+}
+export interface CourseView {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  course_id: number
+  counts: CourseCounts
+  /**
+   * Mean over its chapters; 0 while there is none
+   */
+  progress: number
+  /**
+   * In the order of their ids
+   */
+  chapters: CourseChapter[]
+  /**
+   * Give it back as `after` for the next page; null on the last
+   */
+  next: number | null
+}
+export interface JoinCourse {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  course_id: number
+}
+export interface LeaveCourse {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  course_id: number
+}
+export interface JoinedCourse {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  course_id: number
+  counts: CourseCounts
+  /**
+   * Mean over its chapters; 0 while there is none
+   */
+  progress: number
+  chapters: CourseChapter[]
+}
+export interface CourseCompleted {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  course_id: number
+  counts: CourseCounts
+  /**
+   * For people, in the language of the chapter that ended last
+   */
   message: string
 }
 export interface JoinChapter {
@@ -393,6 +541,7 @@ export interface Refusal {
     | 'method_not_allowed'
     | 'request_timeout'
     | 'wrong_state'
+    | 'course_too_large'
     | 'too_large'
     | 'unsupported_media_type'
     | 'expectation_failed'
@@ -1004,6 +1153,9 @@ export type Asking<Payload, Answer extends object> = (
 export interface ClientToServerEvents {
   join_chapter: Asking<JoinChapter, JoinedChapter>
   leave_chapter: Asking<LeaveChapter, { chapter_id: number }>
+  /** Acknowledged when `joined_course` was sent: the list is there, not in the answer. */
+  join_course: Asking<JoinCourse, { course_id: number }>
+  leave_course: Asking<LeaveCourse, { course_id: number }>
   refresh_token: Asking<RefreshToken, object>
 }
 
@@ -1012,8 +1164,15 @@ export type ServerToClientEvents = {
 } & {
   connection_established: (payload: { status: 'connected' }) => void
   joined_chapter: (payload: JoinedChapter) => void
-  join_failed: (payload: { chapter_id: number | null } & Refusal) => void
+  /** `course_id` when it was the join of a course. */
+  join_failed: (payload: { chapter_id: number | null; course_id?: number | null } & Refusal) => void
   progress_update: (payload: ProgressUpdate) => void
+  /** The whole list, which replaces what was known of the course. */
+  joined_course: (payload: JoinedCourse) => void
+  /** A chapter of the course was made or changed. Not logged; the highest version counts. */
+  chapter_status: (payload: CourseChapter) => void
+  /** Nothing of the course is being generated any more. */
+  course_completed: (payload: CourseCompleted) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */
   token_expired: (payload: { message: string }) => void
 }

@@ -9,23 +9,29 @@ import type {
   ChapterList,
   ChapterListQuery,
   ChapterView,
+  CourseChaptersCreate,
+  CourseChaptersCreated,
+  CourseQuery,
+  CourseView,
   LearningView,
 } from './contract.js'
+import { CourseRoom, CourseWatch } from './course.js'
 import { ClosedError } from './errors.js'
 import { createHttp, type Token } from './http.js'
 import { createLink, type SocketSettings } from './link.js'
 import { randomKey } from './random-key.js'
 import { Room } from './room.js'
-import { ChapterWatch, type WatchOptions } from './watch.js'
+import { ChapterWatch, type FollowOptions, type WatchOptions } from './watch.js'
 
 export type * from './contract.js'
+export type { CourseListeners, CourseSnapshot } from './course.js'
 export * from './errors.js'
 export * from './run-errors.js'
 export type { ChapterConnection, ChapterSnapshot, JobSnapshot } from './snapshot.js'
 export { JOB_KINDS } from './snapshot.js'
 export type { FollowOptions, Listeners, WatchOptions } from './watch.js'
 export type { SocketSettings, Token }
-export { ChapterWatch }
+export { ChapterWatch, CourseWatch }
 
 export interface ConnectOptions {
   /** Sent with every request and connection; a function is asked each time. */
@@ -67,6 +73,16 @@ export interface Chapters {
   /** Starts what failed again. */
   retry(chapterId: number, options?: CallOptions): Promise<ChapterAccepted>
   cancel(chapterId: number, options?: CallOptions): Promise<ChapterAccepted>
+  /** The chapters of a course in one request: all of them, or none. Safe to ask again, as `create` is. */
+  createAll(
+    courseId: number,
+    chapters: CourseChaptersCreate,
+    options?: CreateOptions,
+  ): Promise<CourseChaptersCreated>
+  /** A page of a course’s chapters, in the order of their ids; the next one `after` its `next`. */
+  course(courseId: number, query?: CourseQuery, options?: CallOptions): Promise<CourseView>
+  /** As `watch`: every chapter of the course, also those made later, and where each stands. */
+  watchCourse(courseId: number, options?: FollowOptions): CourseWatch
   /** Nothing is asked of the server until the watch is followed. A chapter may be watched before it exists. */
   watch(chapterId: number, options?: WatchOptions): ChapterWatch
   /** Ends every watch with `ClosedError`, and every request. */
@@ -97,6 +113,7 @@ export function connectChapters(
     socket: { path: `${path}/socket.io/`, ...options.socket },
   })
   const rooms = new Map<number, Room>()
+  const courseRooms = new Map<number, CourseRoom>()
 
   function openRoom(chapterId: number, after: number): Room {
     closed.signal.throwIfAborted()
@@ -108,6 +125,16 @@ export function connectChapters(
     return room
   }
 
+  function openCourse(courseId: number): CourseRoom {
+    closed.signal.throwIfAborted()
+    const known = courseRooms.get(courseId)
+    if (known !== undefined) return known
+    const disposed = (room: CourseRoom) => courseRooms.get(courseId) === room && courseRooms.delete(courseId)
+    const room = new CourseRoom(courseId, { link, disposed })
+    courseRooms.set(courseId, room)
+    return room
+  }
+
   /** The events that an answer counts may still be on their way. */
   function heard(accepted: ChapterAccepted): ChapterAccepted {
     rooms.get(accepted.chapter_id)?.hearOf(accepted.last_seq)
@@ -116,7 +143,7 @@ export function connectChapters(
 
   function close(): void {
     closed.abort(new ClosedError())
-    for (const room of [...rooms.values()]) room.close()
+    for (const room of [...rooms.values(), ...courseRooms.values()]) room.close()
     link.close()
   }
 
@@ -134,6 +161,19 @@ export function connectChapters(
     get: (chapterId, { signal } = {}) => http('GET', chapterPath(chapterId), { signals: [signal] }),
     learning: (chapterId, { signal, answers } = {}) =>
       http('GET', `${chapterPath(chapterId)}/learning`, { query: { answers }, signals: [signal] }),
+    createAll: (courseId, body, { signal, idempotencyKey = randomKey() } = {}) =>
+      http('POST', `/v1/course/${courseId}/chapters`, {
+        body,
+        signals: [signal],
+        headers: { 'idempotency-key': idempotencyKey },
+      }),
+    course: (courseId, query, { signal } = {}) =>
+      http('GET', `/v1/course/${courseId}`, { query, signals: [signal] }),
+    watchCourse: (courseId, followOptions = {}) =>
+      new CourseWatch(courseId, followOptions, {
+        open: () => openCourse(courseId),
+        known: () => courseRooms.get(courseId),
+      }),
     // Asked twice it would be refused the second time.
     retry: async (chapterId, { signal } = {}) =>
       heard(await http('POST', `${chapterPath(chapterId)}/retry`, { signals: [signal], tries: 1 })),

@@ -12,8 +12,11 @@ import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket
 import type {
   ChapterEvent,
   ClientToServerEvents,
+  CourseChapter,
+  CourseCompleted,
   ErrorCode,
   JoinedChapter,
+  JoinedCourse,
   ProgressUpdate,
   Refusal,
   ServerToClientEvents,
@@ -22,25 +25,36 @@ import type { Token } from './http.js'
 import type { Place } from './log.js'
 import { backoffMs } from './wait.js'
 
+interface AnyRoom {
+  disconnected(): void
+  /** The server will not let it in. */
+  refused(refusal: Refusal): void
+}
+
 /** What a chapter wants from the link, and is told by it. */
-export interface LinkRoom {
+export interface LinkRoom extends AnyRoom {
   readonly chapterId: number
   /** The next join asks for what follows its cursor. */
   readonly place: Place
-  disconnected(): void
   /** @param asked the place of the join that this answers; undefined where it may be another’s answer */
   joined(joined: JoinedChapter, asked?: Place): void
-  /** The server will not let it in. */
-  refused(refusal: Refusal): void
   event(event: ChapterEvent): void
   progress(update: ProgressUpdate): void
 }
 
+/** The same of a course. Every join gives the whole list, so it has no place. */
+export interface LinkCourse extends AnyRoom {
+  readonly courseId: number
+  joined(joined: JoinedCourse): void
+  status(chapter: CourseChapter): void
+  completed(completed: CourseCompleted): void
+}
+
 export interface Link {
-  enter(room: LinkRoom): void
-  leave(room: LinkRoom): void
+  enter(room: LinkRoom | LinkCourse): void
+  leave(room: LinkRoom | LinkCourse): void
   /** Leaves and joins again: a room one is in replays nothing. */
-  rejoin(room: LinkRoom): void
+  rejoin(room: LinkRoom | LinkCourse): void
   close(): void
 }
 
@@ -86,7 +100,7 @@ export function createLink(options: {
   token: Token | undefined
   socket: SocketSettings | undefined
 }): Link {
-  const rooms = new Map<LinkRoom, Entry>()
+  const rooms = new Map<LinkRoom | LinkCourse, Entry>()
   let socket: ChapterSocket | undefined
   let isClosed = false
   let connectFailures = 0
@@ -139,10 +153,21 @@ export function createLink(options: {
       for (const [room] of roomsOf(joined.chapter_id)) room.joined(joined)
     })
     // It may come without a question: a token that was replaced may allow less.
-    opened.on('join_failed', ({ chapter_id: chapterId, code, message }) => {
+    opened.on('join_failed', ({ chapter_id: chapterId, course_id: courseId, code, message }) => {
       // Of a connection that is full the answer to the join decides.
       if (PASSING.includes(code) || code === 'too_many_rooms') return
       for (const [room] of roomsOf(chapterId)) refuse(room, { code, message })
+      for (const course of coursesOf(courseId)) refuse(course, { code, message })
+    })
+    opened.on('joined_course', (joined) => {
+      connectFailures = 0
+      for (const course of coursesOf(joined.course_id)) course.joined(joined)
+    })
+    opened.on('chapter_status', (chapter) => {
+      for (const course of coursesOf(chapter.course_id)) course.status(chapter)
+    })
+    opened.on('course_completed', (completed) => {
+      for (const course of coursesOf(completed.course_id)) course.completed(completed)
     })
     opened.on('progress_update', (update) => {
       for (const [room] of roomsOf(update.chapter_id)) room.progress(update)
@@ -209,32 +234,45 @@ export function createLink(options: {
     socket?.disconnect().connect()
   }
 
-  function join(room: LinkRoom, entry: Entry): void {
+  function join(room: LinkRoom | LinkCourse, entry: Entry): void {
     clearTimeout(entry.again)
     // Socket.IO would keep it for later, beside the join that every connect makes.
     if (!socket?.connected) return
     entry.joins += 1
     const { joins } = entry
-    const { life, cursor, lastKnown } = room.place
     const from = socket
     const isCurrent = () =>
       rooms.get(room) === entry && entry.joins === joins && socket === from && from.connected
-    from
-      .timeout(JOIN_PATIENCE_MS)
-      .emit('join_chapter', { chapter_id: room.chapterId, after_seq: cursor }, (late, answer) => {
-        if (!isCurrent()) return
-        if (late) return joinLater(room, entry)
-        if (!answer.ok) {
-          const isFull = answer.code === 'too_many_rooms' && entry.failures < FULL_TRIES
-          return isFull || PASSING.includes(answer.code) ? joinLater(room, entry) : refuse(room, answer)
-        }
-        entry.failures = 0
-        // `joined_chapter` said so already, but not to which join.
-        room.joined(answer, { life, cursor, lastKnown })
-      })
+    const answered = <T extends object>(
+      late: Error | null,
+      answer: ({ ok: true } & T) | ({ ok: false } & Refusal),
+      joined: (answer: T) => void,
+    ) => {
+      if (!isCurrent()) return
+      if (late) return joinLater(room, entry)
+      if (!answer.ok) {
+        const isFull = answer.code === 'too_many_rooms' && entry.failures < FULL_TRIES
+        return isFull || PASSING.includes(answer.code) ? joinLater(room, entry) : refuse(room, answer)
+      }
+      entry.failures = 0
+      joined(answer)
+    }
+    const asking = from.timeout(JOIN_PATIENCE_MS)
+    if (isCourse(room)) {
+      // The list came before the answer.
+      asking.emit('join_course', { course_id: room.courseId }, (late, answer) =>
+        answered(late, answer, () => {}),
+      )
+      return
+    }
+    const { life, cursor, lastKnown } = room.place
+    asking.emit('join_chapter', { chapter_id: room.chapterId, after_seq: cursor }, (late, answer) =>
+      // `joined_chapter` said so already, but not to which join.
+      answered(late, answer, (joined) => room.joined(joined, { life, cursor, lastKnown })),
+    )
   }
 
-  function joinLater(room: LinkRoom, entry: Entry): void {
+  function joinLater(room: LinkRoom | LinkCourse, entry: Entry): void {
     entry.failures += 1
     clearTimeout(entry.again)
     entry.again = setTimeout(
@@ -243,14 +281,20 @@ export function createLink(options: {
     )
   }
 
-  function rejoin(room: LinkRoom): void {
+  function rejoin(room: LinkRoom | LinkCourse): void {
     const entry = rooms.get(room)
     if (entry === undefined || !socket?.connected) return
-    socket.emit('leave_chapter', { chapter_id: room.chapterId })
+    sayLeave(room)
     join(room, entry)
   }
 
-  function refuse(room: LinkRoom, refusal: Refusal): void {
+  function sayLeave(room: LinkRoom | LinkCourse): void {
+    if (!socket?.connected) return
+    if (isCourse(room)) socket.emit('leave_course', { course_id: room.courseId })
+    else socket.emit('leave_chapter', { chapter_id: room.chapterId })
+  }
+
+  function refuse(room: LinkRoom | LinkCourse, refusal: Refusal): void {
     forget(room)
     room.refused(refusal)
   }
@@ -259,7 +303,7 @@ export function createLink(options: {
     for (const room of [...rooms.keys()]) refuse(room, refusal)
   }
 
-  function forget(room: LinkRoom): void {
+  function forget(room: LinkRoom | LinkCourse): void {
     clearTimeout(rooms.get(room)?.again)
     rooms.delete(room)
     clearTimeout(linger)
@@ -277,7 +321,13 @@ export function createLink(options: {
   }
 
   function roomsOf(chapterId: unknown): [LinkRoom, Entry][] {
-    return [...rooms].filter(([room]) => room.chapterId === chapterId)
+    return [...rooms].flatMap(([room, entry]) =>
+      !isCourse(room) && room.chapterId === chapterId ? [[room, entry] as [LinkRoom, Entry]] : [],
+    )
+  }
+
+  function coursesOf(courseId: unknown): LinkCourse[] {
+    return [...rooms.keys()].filter((room) => isCourse(room)).filter((course) => course.courseId === courseId)
   }
 
   /** A question that the server refuses at once, whatever its database does: no answer is silence. */
@@ -305,7 +355,7 @@ export function createLink(options: {
     },
     leave(room) {
       if (!rooms.has(room)) return
-      if (socket?.connected) socket.emit('leave_chapter', { chapter_id: room.chapterId })
+      sayLeave(room)
       forget(room)
     },
     rejoin,
@@ -316,6 +366,10 @@ export function createLink(options: {
       hangUp()
     },
   }
+}
+
+function isCourse(room: LinkRoom | LinkCourse): room is LinkCourse {
+  return 'courseId' in room
 }
 
 /** Calls `check` when the connection may have died unnoticed. Returns what ends it. */

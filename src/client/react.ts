@@ -16,6 +16,7 @@ import {
   useState,
   useSyncExternalStore,
 } from 'react'
+import { newCourseSnapshot } from './course.js'
 import { ChaptercastError } from './errors.js'
 import type {
   ChapterCreate,
@@ -23,6 +24,7 @@ import type {
   ChapterEvent,
   ChapterSnapshot,
   Chapters,
+  CourseSnapshot,
   LearningView,
 } from './index.js'
 import { randomKey } from './random-key.js'
@@ -55,6 +57,25 @@ export function useChapter(chapterId: number): ChapterSnapshot
 export function useChapter(chapterId: Id): ChapterSnapshot | null
 export function useChapter(chapterId: Id): ChapterSnapshot | null {
   const store = useStore(chapterId)
+  return useSyncExternalStore(
+    store?.subscribe ?? UNSUBSCRIBED,
+    store?.snapshot ?? nothing,
+    store?.unopened ?? nothing,
+  )
+}
+
+/**
+ * The course as it is now: every chapter of it, in the order of their ids, and rendered again when one changes. With
+ * null nothing is watched and the answer is null.
+ */
+export function useCourse(courseId: number): CourseSnapshot
+export function useCourse(courseId: Id): CourseSnapshot | null
+export function useCourse(courseId: Id): CourseSnapshot | null {
+  const chapters = useChapters()
+  const store = useMemo(
+    () => (courseId == null ? null : createCourseStore(chapters, courseId)),
+    [chapters, courseId],
+  )
   return useSyncExternalStore(
     store?.subscribe ?? UNSUBSCRIBED,
     store?.snapshot ?? nothing,
@@ -196,6 +217,32 @@ function createStore(chapters: Chapters, chapterId: number): ChapterStore {
         return watch.subscribe(changed)
       } catch (error) {
         // A client that was closed. Thrown here, it would take the whole page down.
+        if (!(error instanceof ChaptercastError)) throw error
+        refused = { ...watch.snapshot, connection: 'closed', error }
+        return () => {}
+      }
+    },
+  }
+}
+
+interface CourseStore {
+  subscribe: (changed: () => void) => () => void
+  snapshot: () => CourseSnapshot
+  unopened: () => CourseSnapshot
+}
+
+/** The same of a course. */
+function createCourseStore(chapters: Chapters, courseId: number): CourseStore {
+  const watch = chapters.watchCourse(courseId)
+  const unopened = newCourseSnapshot(courseId)
+  let refused: CourseSnapshot | undefined
+  return {
+    snapshot: () => refused ?? watch.snapshot,
+    unopened: () => unopened,
+    subscribe(changed) {
+      try {
+        return watch.subscribe(changed)
+      } catch (error) {
         if (!(error instanceof ChaptercastError)) throw error
         refused = { ...watch.snapshot, connection: 'closed', error }
         return () => {}

@@ -238,7 +238,7 @@ export class ChapterWatch implements AsyncIterable<ChapterEvent> {
 }
 
 /** What a listener throws is its own, and must not keep the others from theirs. */
-function callFrom(listener: () => void): void {
+export function callFrom(listener: () => void): void {
   try {
     listener()
   } catch (error) {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import type { TSchema } from '@sinclair/typebox'
 import { compile } from 'json-schema-to-typescript'
 import * as chapter from '../contract/chapter.js'
+import * as course from '../contract/course.js'
 import * as event from '../contract/event.js'
 import * as job from '../contract/job.js'
 import * as problem from '../contract/problem.js'
@@ -27,6 +28,16 @@ const SHAPES: Record<string, TSchema> = {
   ProgressUpdate: event.ProgressUpdate,
   Problem: problem.Problem,
   Violation: problem.Violation,
+  CourseChaptersCreate: course.CourseChaptersCreate,
+  CourseChaptersCreated: course.CourseChaptersCreated,
+  CourseChapter: course.CourseChapter,
+  CourseCounts: course.CourseCounts,
+  CourseQuery: course.CourseQuery,
+  CourseView: course.CourseView,
+  JoinCourse: course.JoinCourse,
+  LeaveCourse: course.LeaveCourse,
+  JoinedCourse: course.JoinedCourse,
+  CourseCompleted: course.CourseCompleted,
   JoinChapter: socket.JoinChapter,
   LeaveChapter: socket.LeaveChapter,
   RefreshToken: socket.RefreshToken,

@@ -23,6 +23,7 @@ export const ERRORS = {
     status: 409,
     title: 'The chapter’s state does not allow this',
   },
+  course_too_large: { status: 409, title: 'The course has too many chapters to be followed' },
   too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: {
     status: 415,

@@ -42,6 +42,8 @@ export interface DispatcherOptions {
   queueTimeoutMs: number
   publicUrl: () => string
   pollMs: number
+  /** These are marked published now. */
+  onPublished?: (jobs: DueJob[]) => void
   log: FastifyBaseLogger
 }
 
@@ -119,8 +121,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       attempt,
       deadlineAt,
     }))
-    const marked = mark(attempts).catch((error: unknown) =>
-      log.warn({ err: error }, 'jobs were not marked published; they are sent again when their lease ends'),
+    const marked = mark(attempts).then(
+      () => options.onPublished?.(batch),
+      (error: unknown) =>
+        log.warn({ err: error }, 'jobs were not marked published; they are sent again when their lease ends'),
     )
     marks.add(marked)
     void marked.finally(() => marks.delete(marked))

@@ -11,13 +11,21 @@
  * - while another node's heartbeat is missing: it died, or cannot publish, and may have committed since;
  * - when another node says in its heartbeat that a publish of its failed.
  *
- * Channels: `{prefix}:feed:{chapter id}` and `{prefix}:nodes` for heartbeats. A message is the sender's id and JSON.
+ * Courses travel in the same way. Few are followed, and every chapter is in one, so a node says in its heartbeat which
+ * courses it has open, and nothing is published about others. A node that opens one says so at once; what was committed
+ * before that was heard is found by the course's next comparison with the database.
+ *
+ * Channels: `{prefix}:feed:{chapter id}`, `{prefix}:course:{course id}`, and `{prefix}:nodes` for heartbeats. A message
+ * is the sender's id and JSON.
  */
 import { Type } from '@sinclair/typebox'
 import type { FastifyBaseLogger } from 'fastify'
 import { createBatcher } from '../async/batcher.js'
 import { within } from '../async/deadline.js'
+import { CourseChapter } from '../contract/course.js'
+import { LOCALES, stringEnum } from '../contract/scalar.js'
 import { compileCheck } from '../contract/validation.js'
+import type { CourseEntry } from '../domain/course.js'
 import type { FeedEntry } from './chapter-feed.js'
 import type { RedisConnections } from './redis.js'
 
@@ -31,12 +39,23 @@ export interface Bus {
   subscribe(chapterId: number): Promise<void>
   /** Stops a while later: rooms often open again at once. */
   unsubscribe(chapterId: number): void
+  /** As `publish`, for statuses of chapters in courses that other nodes have open. */
+  publishCourses(entries: CourseEntry[]): void
+  /** As `subscribe`, and tells the other nodes that the course is open here. */
+  openCourse(courseId: number): Promise<void>
+  closeCourse(courseId: number): void
+  /** Whether another node may have the course open. */
+  hasCourse(courseId: number): boolean
   /** Where messages go. Call it once, before the first subscription. */
   listen(listener: BusListener): void
+  /** The same, for courses. */
+  listenToCourses(listener: CourseBusListener): void
   /** Whether this node hears its own heartbeat. */
   readonly isHearing: boolean
   /** Whether every message of every known node can be expected to arrive. */
   readonly isComplete: boolean
+  /** The same of courses: nodes of an earlier release say nothing of theirs. */
+  readonly isCourseComplete: boolean
   /** Since the start. */
   readonly counts: { unsent: number; unusable: number; received: number }
   close(): void
@@ -46,6 +65,12 @@ export interface BusListener {
   onEntry: (entry: FeedEntry) => void
   /** Messages may have been missed: of this chapter, or of any. */
   onMissed: (chapterId?: number) => void
+}
+
+export interface CourseBusListener {
+  onEntry: (entry: CourseEntry) => void
+  /** Messages may have been missed: of this course, or of any. */
+  onMissed: (courseId?: number) => void
 }
 
 export interface BusOptions {
@@ -70,8 +95,15 @@ const CONFIRM_MS = 500
 const LINGER_MS = 5000
 /** Of one command. */
 const MAX_CHANNELS = 1000
+/** Courses that a heartbeat names; a node that has more open hears of all. */
+const MAX_NAMED_COURSES = 500
+/** Whoever has a course open has said so within this time, ms. */
+const ALL_HEARD_MS = 2.5 * HEARTBEAT_MS
 
 interface Channel {
+  /** What it is about. */
+  id: number
+  onLate: (id: number) => void
   isConfirmed: boolean
   /** Somebody went on before it was confirmed. */
   isOverdue: boolean
@@ -85,6 +117,8 @@ interface Heartbeat {
   failed?: boolean
   /** The node is leaving; nobody needs to wait for it. */
   leaving?: boolean
+  /** The courses that it has open; `all` stands for many. Absent: an earlier release, which hears of none. */
+  courses?: number[] | 'all'
 }
 
 export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: BusOptions): Bus {
@@ -95,20 +129,39 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   const nodesChannel = `${prefix}:nodes`
   const nodesChannelBytes = Buffer.from(nodesChannel)
   const ownId = Buffer.from(nodeId)
+  const coursePrefix = `${prefix}:course:`
+  const coursePrefixBytes = Buffer.from(coursePrefix)
   const checkEntry = compileCheck(Entry, 'feed')
-  const channels = new Map<number, Channel>()
+  const checkCourseEntry = compileCheck(CourseMessage, 'course')
+  /** By name. */
+  const channels = new Map<string, Channel>()
+  /** The courses that other nodes have open, by node; null: it does not say. */
+  const coursesOf = new Map<string, ReadonlySet<number> | 'all' | null>()
+  const openCourses = new Set<number>()
+  let isAnnouncing = false
+  /** Since when heartbeats are heard without a pause, by `performance.now()`. */
+  let hearingSince = Number.POSITIVE_INFINITY
   /** Heartbeats missed in a row, by node, this one included. */
   const missed = new Map<string, number>([[nodeId, 0]])
   let listener: BusListener = { onEntry() {}, onMissed() {} }
+  let courseListener: CourseBusListener = { onEntry() {}, onMissed() {} }
   let hasFailed = false
+  let unsent: [channel: string, body: string][] = []
 
-  const confirm = createBatcher(async (chapterIds: number[]) => {
-    await subscriber.subscribe(...chapterIds.map((id) => feedPrefix + id))
-    return chapterIds.map(() => undefined)
+  const confirm = createBatcher(async (names: string[]) => {
+    await subscriber.subscribe(...names)
+    return names.map(() => undefined)
   }, MAX_CHANNELS)
 
-  /** One write for all of them. */
+  /** One write for all that this turn sends. */
   function send(messages: [channel: string, body: string][]): void {
+    if (unsent.length === 0) queueMicrotask(sendAll)
+    unsent.push(...messages)
+  }
+
+  function sendAll(): void {
+    const messages = unsent
+    unsent = []
     const fail = (error: unknown) => {
       counts.unsent += messages.length
       hasFailed = true
@@ -129,7 +182,18 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   function sendHeartbeat(about: Heartbeat = {}): void {
     const failed = hasFailed ? { failed: true } : {}
     hasFailed = false
-    send([[nodesChannel, JSON.stringify({ ...failed, ...about } satisfies Heartbeat)]])
+    const courses = openCourses.size > MAX_NAMED_COURSES ? 'all' : [...openCourses]
+    send([[nodesChannel, JSON.stringify({ ...failed, courses, ...about } satisfies Heartbeat)]])
+  }
+
+  /** Soon, and once for all courses that are opened in this turn. */
+  function announceCourses(): void {
+    if (isAnnouncing) return
+    isAnnouncing = true
+    setImmediate(() => {
+      isAnnouncing = false
+      sendHeartbeat()
+    })
   }
 
   function receive(channel: Buffer, message: Buffer): void {
@@ -138,12 +202,17 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
       const sender = message.toString('utf8', 0, ownId.length)
       noteHeartbeat(sender, JSON.parse(message.toString('utf8', ownId.length)))
     } else if (channel.subarray(0, feedPrefixBytes.length).equals(feedPrefixBytes)) {
-      const chapterId = Number(channel.toString('utf8', feedPrefixBytes.length))
-      counts.received += 1
-      // A subscription that a lost connection brought back.
-      if (!channels.has(chapterId)) void subscriber.unsubscribe(feedPrefix + chapterId)
-      else if (!isOwn) receiveEntry(message.toString('utf8', ownId.length))
-    }
+      receiveOn(channel, isOwn, message, receiveEntry)
+    } else if (channel.subarray(0, coursePrefixBytes.length).equals(coursePrefixBytes))
+      receiveOn(channel, isOwn, message, receiveCourseEntry)
+  }
+
+  function receiveOn(channel: Buffer, isOwn: boolean, message: Buffer, take: (text: string) => void): void {
+    const name = channel.toString()
+    counts.received += 1
+    // A subscription that a lost connection brought back.
+    if (!channels.has(name)) void subscriber.unsubscribe(name)
+    else if (!isOwn) take(message.toString('utf8', ownId.length))
   }
 
   function receiveEntry(text: string): void {
@@ -152,16 +221,42 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     listener.onEntry(entry as FeedEntry)
   }
 
+  function receiveCourseEntry(text: string): void {
+    const entry: unknown = JSON.parse(text)
+    if (checkCourseEntry(entry).length > 0)
+      throw new Error('a message of another node about a course has an unknown shape')
+    courseListener.onEntry(entry as CourseEntry)
+  }
+
   function noteHeartbeat(sender: string, about: unknown): void {
     if (typeof about !== 'object' || about === null || Array.isArray(about))
       throw new Error('a heartbeat has an unknown shape')
     if (!missed.has(sender) && missed.size >= MAX_NODES) throw new Error('there are too many nodes')
-    const { failed, leaving }: Heartbeat = about
+    const { failed, leaving, courses }: Heartbeat = about
     const before = missed.get(sender) ?? 0
-    if (leaving === true && sender !== nodeId) missed.delete(sender)
+    if (sender !== nodeId) noteCourses(sender, leaving === true ? [] : courses)
+    if (leaving === true && sender !== nodeId) forget(sender)
     else missed.set(sender, 0)
-    if (before >= MAX_MISSED || failed === true) listener.onMissed()
-    if (before >= MAX_MISSED && sender === nodeId) log.info('other nodes are heard again')
+    if (before >= MAX_MISSED || failed === true) missedAll()
+    if (before >= MAX_MISSED && sender === nodeId) {
+      hearingSince = performance.now()
+      log.info('other nodes are heard again')
+    }
+  }
+
+  function noteCourses(sender: string, courses: unknown): void {
+    if (courses === 'all') coursesOf.set(sender, 'all')
+    else coursesOf.set(sender, Array.isArray(courses) ? new Set(courses as number[]) : null)
+  }
+
+  function forget(node: string): void {
+    missed.delete(node)
+    coursesOf.delete(node)
+  }
+
+  function missedAll(): void {
+    listener.onMissed()
+    courseListener.onMissed()
   }
 
   subscriber.on('messageBuffer', (channel: Buffer, message: Buffer) => {
@@ -177,10 +272,11 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   subscriber.on('ready', () => {
     const all = [...channels.keys()]
     for (let start = 0; start < all.length; start += MAX_CHANNELS)
-      void subscriber.subscribe(...all.slice(start, start + MAX_CHANNELS).map((id) => feedPrefix + id))
+      void subscriber.subscribe(...all.slice(start, start + MAX_CHANNELS))
     void subscriber.subscribe(nodesChannel).then(() => {
+      hearingSince = performance.now()
       sendHeartbeat()
-      listener.onMissed()
+      missedAll()
     })
   })
 
@@ -188,7 +284,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     for (const [node, count] of missed) {
       missed.set(node, count + 1)
       if (node !== nodeId) {
-        if (count + 1 > FORGET_AFTER_MISSED) missed.delete(node)
+        if (count + 1 > FORGET_AFTER_MISSED) forget(node)
       } else if (count >= MAX_MISSED) reconnectDeaf(count)
     }
     sendHeartbeat()
@@ -206,25 +302,44 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     const closed = [...channels].filter(
       ([, { closedAt, isConfirmed }]) => isConfirmed && closedAt !== undefined && closedAt < before,
     )
-    for (const [chapterId] of closed) channels.delete(chapterId)
+    for (const [name] of closed) channels.delete(name)
     for (let start = 0; start < closed.length; start += MAX_CHANNELS)
-      void subscriber.unsubscribe(
-        ...closed.slice(start, start + MAX_CHANNELS).map(([chapterId]) => feedPrefix + chapterId),
-      )
+      void subscriber.unsubscribe(...closed.slice(start, start + MAX_CHANNELS).map(([name]) => name))
   }, lingerMs / 2)
 
-  function open(chapterId: number): Channel {
+  function open(name: string, id: number, onLate: Channel['onLate']): Channel {
     const channel: Channel = {
+      id,
+      onLate,
       isConfirmed: false,
       isOverdue: false,
       closedAt: undefined,
-      confirmed: confirm(chapterId).then(() => {
+      confirmed: confirm(name).then(() => {
         channel.isConfirmed = true
-        if (channel.isOverdue) listener.onMissed(chapterId)
+        if (channel.isOverdue) channel.onLate(id)
       }),
     }
-    channels.set(chapterId, channel)
+    channels.set(name, channel)
     return channel
+  }
+
+  async function isConfirmed(channel: Channel): Promise<void> {
+    if (channel.isConfirmed) return
+    if (isHearing() && subscriber.status === 'ready')
+      await within(CONFIRM_MS, channel.confirmed, 'Redis').catch(() => {})
+    if (!channel.isConfirmed) channel.isOverdue = true
+  }
+
+  function close(name: string): void {
+    const channel = channels.get(name)
+    if (channel !== undefined) channel.closedAt = performance.now()
+  }
+
+  const isHearing = () => (missed.get(nodeId) ?? 0) <= MAX_MISSED
+
+  function isComplete(): boolean {
+    for (const count of missed.values()) if (count > MAX_MISSED) return false
+    return true
   }
 
   return {
@@ -233,26 +348,49 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
         send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
     },
     async subscribe(chapterId) {
-      const channel = channels.get(chapterId) ?? open(chapterId)
+      const name = feedPrefix + chapterId
+      const channel = channels.get(name) ?? open(name, chapterId, (id) => listener.onMissed(id))
       channel.closedAt = undefined
-      if (channel.isConfirmed) return
-      if (this.isHearing && subscriber.status === 'ready')
-        await within(CONFIRM_MS, channel.confirmed, 'Redis').catch(() => {})
-      if (!channel.isConfirmed) channel.isOverdue = true
+      await isConfirmed(channel)
     },
-    unsubscribe(chapterId) {
-      const channel = channels.get(chapterId)
-      if (channel !== undefined) channel.closedAt = performance.now()
+    unsubscribe: (chapterId) => close(feedPrefix + chapterId),
+    publishCourses(entries) {
+      if (entries.length > 0)
+        send(entries.map((entry) => [coursePrefix + entry.chapter.course_id, JSON.stringify(entry)]))
+    },
+    async openCourse(courseId) {
+      const name = coursePrefix + courseId
+      const channel = channels.get(name) ?? open(name, courseId, (id) => courseListener.onMissed(id))
+      channel.closedAt = undefined
+      if (!openCourses.has(courseId)) announceCourses()
+      openCourses.add(courseId)
+      await isConfirmed(channel)
+    },
+    closeCourse(courseId) {
+      openCourses.delete(courseId)
+      close(coursePrefix + courseId)
+    },
+    hasCourse(courseId) {
+      // Until every node had its turn to say so, any may have it.
+      if (!isHearing() || performance.now() - hearingSince < ALL_HEARD_MS) return true
+      for (const courses of coursesOf.values())
+        if (courses === 'all' || courses?.has(courseId) === true) return true
+      return false
     },
     listen(added) {
       listener = added
     },
+    listenToCourses(added) {
+      courseListener = added
+    },
     get isHearing() {
-      return (missed.get(nodeId) ?? 0) <= MAX_MISSED
+      return isHearing()
     },
     get isComplete() {
-      for (const count of missed.values()) if (count > MAX_MISSED) return false
-      return true
+      return isComplete()
+    },
+    get isCourseComplete() {
+      return isComplete() && ![...coursesOf.values()].includes(null)
     },
     counts,
     close() {
@@ -279,4 +417,11 @@ const Entry = Type.Object({
     Type.Null(),
     Type.Object({ version: Type.Integer(), update: Type.Object({ progress: Type.Number() }) }),
   ]),
+})
+
+/** The same of a chapter in a course. */
+const CourseMessage = Type.Object({
+  chapter: CourseChapter,
+  ownerId: Type.Integer({ minimum: 1 }),
+  locale: stringEnum(LOCALES),
 })

@@ -46,6 +46,16 @@ export interface ChapterRoutesOptions {
 
 const tags = ['Chapters']
 
+export const IdempotencyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 255,
+      description: 'The same key and body give the same chapter again; kept at least 24 hours, per owner',
+    }),
+  ),
+})
+
 export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = async (app, options) => {
   const { groups, chapters, waitingBefore, defaultLocale, clients, createLimit } = options
   app.addHook('onRequest', clients.authenticate)
@@ -78,16 +88,7 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
         description:
           'Answers at once; the content follows. Join the chapter’s room, or stream its events, to hear of it.',
         body: ChapterCreate,
-        headers: Type.Object({
-          'idempotency-key': Type.Optional(
-            Type.String({
-              minLength: 1,
-              maxLength: 255,
-              description:
-                'The same key and body give the same chapter again; kept at least 24 hours, per owner',
-            }),
-          ),
-        }),
+        headers: IdempotencyHeaders,
         response: {
           200: { ...ChapterCreated, description: 'The chapter that an earlier request with this key made' },
           201: { ...ChapterCreated, description: 'Created' },
@@ -240,21 +241,36 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
   )
 }
 
-/** JSON Schema cannot limit bytes or say which numbers can be carried, so both are checked here. */
-function refuseInvalid(request: FastifyRequest): void {
+/** A caller’s own metadata, and where in the request it stands. */
+export type PlacedMetadata = [path: string, metadata: unknown]
+
+function metadataOf(body: unknown): PlacedMetadata[] {
+  const { metadata } = (body ?? {}) as { metadata?: unknown }
+  return metadata === undefined ? [] : [['/body/metadata', metadata]]
+}
+
+/**
+ * JSON Schema cannot limit bytes or say which numbers can be carried, so both are checked here.
+ * @throws {InvalidRequestError} also when the schema refused the request
+ */
+export function refuseInvalid(request: FastifyRequest, metadataIn = metadataOf): void {
   const { validationError, body } = request
   const error: unknown = validationError
   if (error !== undefined && !(error instanceof InvalidRequestError)) throw error
   const violations = [...(error?.violations ?? [])]
-  const { metadata } = (body ?? {}) as { metadata?: unknown }
-  const isUsable = !violations.some(({ path }) => path === '/body' || path.startsWith('/body/metadata'))
-  const bytes = isUsable && metadata !== undefined ? Buffer.byteLength(JSON.stringify(metadata)) : 0
-  if (bytes > METADATA_MAX_BYTES)
-    violations.push({
-      path: '/body/metadata',
-      message: `is ${bytes} bytes of JSON; at most ${METADATA_MAX_BYTES} are kept`,
-    })
-  else if (isUsable) violations.push(...numberViolations(request, metadata, violations.length === 0))
+  const refused = violations.map(({ path }) => path)
+  const isUsable = !refused.includes('/body')
+  const usable = isUsable
+    ? metadataIn(body).filter(([at]) => !refused.some((path) => path.startsWith(at)))
+    : []
+  const tooLarge = usable.flatMap(([path, metadata]) => {
+    const bytes = Buffer.byteLength(JSON.stringify(metadata))
+    const message = `is ${bytes} bytes of JSON; at most ${METADATA_MAX_BYTES} are kept`
+    return bytes > METADATA_MAX_BYTES ? [{ path, message }] : []
+  })
+  violations.push(...tooLarge)
+  if (isUsable && tooLarge.length === 0)
+    violations.push(...numberViolations(request, usable, violations.length === 0))
   if (violations.length > 0) throw new InvalidRequestError(violations)
 }
 
@@ -262,7 +278,7 @@ function refuseInvalid(request: FastifyRequest): void {
 const MAX_LOOKED_THROUGH = 65_536
 
 /** Metadata is passed on as it came, so a number in it must not change on the way. */
-function numberViolations(request: FastifyRequest, metadata: unknown, isOnly: boolean): Violation[] {
+function numberViolations(request: FastifyRequest, metadata: PlacedMetadata[], isOnly: boolean): Violation[] {
   // A large body that is refused anyway is not looked through.
   const numbers = isOnly ? changedNumbers(request) : changedNumbers(request, MAX_LOOKED_THROUGH)
   const paths = numbers.map((number) => pathOf(metadata, Number(number)))
@@ -273,8 +289,8 @@ function numberViolations(request: FastifyRequest, metadata: unknown, isOnly: bo
 }
 
 /** Where a number stands in metadata. */
-function pathOf(metadata: unknown, number: number): string | undefined {
-  const open: [path: string, value: unknown][] = [['/body/metadata', metadata]]
+function pathOf(metadata: PlacedMetadata[], number: number): string | undefined {
+  const open = [...metadata]
   for (const [path, value] of open) {
     if (value === number) return path
     if (typeof value === 'object' && value !== null)
@@ -288,7 +304,7 @@ function escapeName(name: string): string {
   return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
-function newChapter(body: ChapterCreate, defaultLocale: Locale, traceparent: unknown): NewChapter {
+export function newChapter(body: ChapterCreate, defaultLocale: Locale, traceparent: unknown): NewChapter {
   return {
     courseId: body.course_id,
     ownerId: body.owner_id,
@@ -303,9 +319,9 @@ function newChapter(body: ChapterCreate, defaultLocale: Locale, traceparent: unk
 }
 
 /** The same for the same request, however its fields are ordered. */
-function hashOf(chapter: NewChapter): string {
+export function hashOf(request: object): string {
   return createHash('sha256')
-    .update(JSON.stringify(sorted(chapter)))
+    .update(JSON.stringify(sorted(request)))
     .digest('hex')
 }
 

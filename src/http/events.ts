@@ -209,7 +209,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
 }
 
 /** Whether server-sent events are asked for by name, and a list is not preferred (RFC 9110 §12.5.1). */
-function wantsStream({ headers }: FastifyRequest): boolean {
+export function wantsStream({ headers }: FastifyRequest): boolean {
   const weights = new Map<string, number>()
   for (const range of (headers.accept ?? '').toLowerCase().split(',')) {
     const [type = '', ...parameters] = range.split(';').map((part) => part.trim())

@@ -41,6 +41,7 @@ export const openapi = fp(
         components: { securitySchemes: SECURITY_SCHEMES },
         tags: [
           { name: 'Chapters', description: 'For clients' },
+          { name: 'Courses', description: 'For clients: many chapters at once' },
           { name: 'Webhooks', description: 'For workers: n8n, the generator' },
           { name: 'Operating', description: 'For whoever runs it' },
         ],

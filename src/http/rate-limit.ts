@@ -10,7 +10,7 @@ import rateLimit, {
   type FastifyRateLimitStoreCtor,
   type RateLimitOptions,
 } from '@fastify/rate-limit'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
 import { within } from '../async/deadline.js'
 import { clientOf } from '../auth/client.js'
@@ -23,6 +23,11 @@ export type RouteLimit = RateLimitOptions | false
 
 export interface RateLimits {
   create: RouteLimit
+  /**
+   * Counts a request for many chapters, as that many.
+   * @throws {RateLimitedError} and then fewer may have been counted
+   */
+  createMany: (request: FastifyRequest, chapters: number) => Promise<void>
   /**
    * Counts a join.
    * @throws {RateLimitedError}
@@ -57,16 +62,21 @@ export async function registerRateLimits(
   await app.register(rateLimit, {
     global: false,
     skipOnError: true,
-    ...(redis === undefined ? {} : { store: redisStore(redis, prefix, onAway) }),
+    store: redis === undefined ? localStore() : redisStore(redis, prefix, onAway),
   })
-  const window = { timeWindow: WINDOW_MS, cache: LOCAL_CLIENTS }
+  const window = { timeWindow: WINDOW_MS }
+  const createKey = (request: FastifyRequest) => `create:${clientOf(clients.identityOf(request), request.ip)}`
   return {
     create: limits.createPerMinute > 0 && {
       ...window,
       max: limits.createPerMinute,
-      keyGenerator: (request) => `create:${clientOf(clients.identityOf(request), request.ip)}`,
+      keyGenerator: createKey,
       errorResponseBuilder: (_request, { ttl, max }) => tooOften('chapters', max, ttl),
     },
+    createMany:
+      limits.createPerMinute > 0
+        ? manyLimit(app, { ...window, max: limits.createPerMinute, keyGenerator: createKey })
+        : async () => {},
     join:
       limits.joinPerMinute > 0 ? joinLimit(app, { ...window, max: limits.joinPerMinute }) : async () => {},
   }
@@ -87,9 +97,56 @@ function joinLimit(
   }
 }
 
+/** The same limiter again, by the keys of single creates: they count together. */
+function manyLimit(
+  app: FastifyInstance,
+  options: CreateRateLimitOptions & { max: number },
+): RateLimits['createMany'] {
+  const { max } = options
+  const check = app.createRateLimit(options)
+  return async (request, chapters) => {
+    if (chapters > max)
+      throw new RateLimitedError(
+        `${max} chapters a minute are allowed, and these are ${chapters}; make them in smaller parts`,
+        WINDOW_MS / 1000,
+      )
+    for (let counted = 0; counted < chapters; counted += 1) {
+      const state = await check(request)
+      if (!state.isAllowed && state.isExceeded) throw tooOften('chapters', max, state.ttl)
+    }
+  }
+}
+
 function tooOften(what: string, max: number, ttlMs: number): RateLimitedError {
   const seconds = Math.max(1, Math.ceil(ttlMs / 1000))
   return new RateLimitedError(`${max} ${what} a minute are allowed; try again in ${seconds} s`, seconds)
+}
+
+/** Counts of this node alone, one for each key, whichever route counts. */
+function localStore(): FastifyRateLimitStoreCtor {
+  const windows = new Map<string, { current: number; endsAt: number }>()
+  return class {
+    incr(
+      key: string,
+      callback: (error: Error | null, result?: { current: number; ttl: number }) => void,
+      windowMs: number,
+    ) {
+      const now = performance.now()
+      const known = windows.get(key)
+      const window =
+        known !== undefined && known.endsAt > now ? known : { current: 0, endsAt: now + windowMs }
+      window.current += 1
+      // The last one that counted is the last one to be forgotten.
+      windows.delete(key)
+      windows.set(key, window)
+      const [oldest] = windows.keys()
+      if (windows.size > LOCAL_CLIENTS && oldest !== undefined) windows.delete(oldest)
+      callback(null, { current: window.current, ttl: window.endsAt - now })
+    }
+    child() {
+      return this
+    }
+  }
 }
 
 function redisStore(

@@ -9,6 +9,7 @@ import fp from 'fastify-plugin'
 import fastifySocketIo from 'fastify-socket.io'
 import { type ServerOptions, WebSocketServer } from 'ws'
 import type { Config } from '../config/config.js'
+import { JoinCourse, LeaveCourse } from '../contract/course.js'
 import { JoinChapter, LeaveChapter } from '../contract/socket.js'
 import type { ClientToServerEvents } from '../contract/socket-events.js'
 import { type Check, compileCheck } from '../contract/validation.js'
@@ -16,6 +17,7 @@ import { InvalidRequestError } from '../errors.js'
 import type { SocketAuth } from './auth.js'
 import type { ChapterIo, ChapterSocket } from './chapter-io.js'
 import { closeSockets } from './closing.js'
+import type { CourseRooms } from './course-rooms.js'
 import type { EngineSocket } from './engine.js'
 import { sendInPieces } from './pieces.js'
 import { type ChapterRooms, refusalOf } from './rooms.js'
@@ -95,18 +97,21 @@ function takeGoodbyes(io: ChapterIo): void {
 
 export interface SocketParts {
   rooms: ChapterRooms
+  courses: CourseRooms
   auth: SocketAuth
   sessions: Sessions
   connections: SlowReaders
 }
 
 export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
-  const { rooms, auth, sessions, connections } = parts
+  const { rooms, courses, auth, sessions, connections } = parts
   const stopWatching = watchSlowConsumers(app.io, connections)
   app.addHook('preClose', async () => stopWatching())
 
   const checkJoin = compileCheck(JoinChapter, 'payload')
   const checkLeave = compileCheck(LeaveChapter, 'payload')
+  const checkJoinCourse = compileCheck(JoinCourse, 'payload')
+  const checkLeaveCourse = compileCheck(LeaveCourse, 'payload')
 
   app.io.use((socket, next) => {
     // Closed while its token was checked: it has no identity, and Socket.IO forgets it.
@@ -125,6 +130,7 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
     socket.emit('connection_established', { status: 'connected' })
     socket.on('disconnect', (reason) => {
       rooms.leaveAll(socket)
+      courses.leaveAll(socket)
       // A client whose token ended comes back with a new one; only one that says goodbye is gone.
       sessions.end(socket, reason === 'client namespace disconnect')
     })
@@ -139,6 +145,14 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
       await rooms.leave(socket, chapter_id)
       return { chapter_id }
     })
+    handle(socket, 'join_course', checkJoinCourse, async ({ course_id }: JoinCourse) => {
+      await courses.join(socket, course_id)
+      return { course_id }
+    })
+    handle(socket, 'leave_course', checkLeaveCourse, async ({ course_id }: LeaveCourse) => {
+      await courses.leave(socket, course_id)
+      return { course_id }
+    })
     handle(
       socket,
       'refresh_token',
@@ -147,6 +161,7 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
       async (payload: { token?: unknown } | null | undefined) => {
         await auth.refresh(socket, payload?.token)
         rooms.leaveForbidden(socket)
+        courses.refresh(socket)
         return {}
       },
     )
@@ -154,21 +169,28 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
 
   /** The rooms of a session that comes back. What was refused is logged in one line, however many rooms there are. */
   async function rejoin(socket: ChapterSocket): Promise<void> {
-    const refused: { chapter_id: number; code: string }[] = []
-    await Promise.all(
-      sessions.roomsOf(socket).map(async ({ chapterId, afterSeq }) => {
-        try {
-          await rooms.rejoin(socket, chapterId, afterSeq)
-        } catch (error) {
-          const { code } = refusalOf(error)
-          if (code === 'internal')
-            app.log.error({ err: error, chapter_id: chapterId }, 'a room could not be entered again')
-          refused.push({ chapter_id: chapterId, code })
-          // Its client does not ask for the room and would stay outside without knowing; it shall come again.
-          if (code === 'unavailable') socket.conn.close()
-        }
-      }),
-    )
+    const refused: ({ code: string } & RoomName)[] = []
+    const tryRoom = async (room: RoomName, enter: () => Promise<unknown>) => {
+      try {
+        await enter()
+      } catch (error) {
+        const { code } = refusalOf(error)
+        if (code === 'internal') app.log.error({ err: error, ...room }, 'a room could not be entered again')
+        refused.push({ ...room, code })
+        // Its client does not ask for the room and would stay outside without knowing; it shall come again.
+        if (code === 'unavailable') socket.conn.close()
+      }
+    }
+    await Promise.all([
+      ...sessions
+        .roomsOf(socket)
+        .map(({ chapterId, afterSeq }) =>
+          tryRoom({ chapter_id: chapterId }, () => rooms.rejoin(socket, chapterId, afterSeq)),
+        ),
+      ...sessions
+        .coursesOf(socket)
+        .map((courseId) => tryRoom({ course_id: courseId }, () => courses.rejoin(socket, courseId))),
+    ])
     if (refused.length > 0)
       app.log.info(
         { count: refused.length, rooms: refused.slice(0, MAX_LOGGED_ROOMS) },
@@ -203,14 +225,22 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
         const refusal = refusalOf(error)
         if (refusal.code === 'internal') app.log.error({ err: error, event: name }, 'a socket handler failed')
         if (name === 'join_chapter')
-          socket.emit('join_failed', { chapter_id: chapterIdOf(payload), ...refusal })
+          socket.emit('join_failed', { chapter_id: idIn(payload, 'chapter_id'), ...refusal })
+        if (name === 'join_course')
+          socket.emit('join_failed', {
+            chapter_id: null,
+            course_id: idIn(payload, 'course_id'),
+            ...refusal,
+          })
         return { ok: false, ...refusal }
       }
     }
   }
 }
 
-function chapterIdOf(payload: unknown): number | null {
-  const id = (payload as { chapter_id?: unknown } | null | undefined)?.chapter_id
+type RoomName = { chapter_id: number } | { course_id: number }
+
+function idIn(payload: unknown, name: 'chapter_id' | 'course_id'): number | null {
+  const id = (payload as Record<string, unknown> | null | undefined)?.[name]
   return typeof id === 'number' && Number.isSafeInteger(id) ? id : null
 }

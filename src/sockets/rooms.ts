@@ -24,6 +24,8 @@ const CLOSE_MS = 2000
 const READ_RETRIES_MS = [200, 500, 1000, 2000, ...Array<number>(14).fill(4000)]
 
 export interface ChapterRooms {
+  /** Rooms that the socket is in, or on its way to. */
+  count(socket: ChapterSocket): number
   /** @throws {AppError} */
   join(socket: ChapterSocket, chapterId: number, after: number): Promise<JoinedChapter>
   /** As `join`, for a session that comes back: it does not count against the limit of joins. */
@@ -56,6 +58,8 @@ export function createChapterRooms(options: {
   feed: Feed
   readPage: PageReader
   maxRooms: number
+  /** Rooms of other kinds that a socket is in: they count as well. */
+  otherRooms: (socket: ChapterSocket) => number
   /** As of now: a refresh may have changed it. */
   accessOf: (socket: ChapterSocket) => Access
   /** Counts a join; rejects when there were too many. */
@@ -158,7 +162,10 @@ export function createChapterRooms(options: {
     limit: () => Promise<void>,
   ): Promise<JoinedChapter> {
     const memberships = membershipsOf(socket)
-    if (memberships.get(chapterId)?.isWanted !== true && wantedOf(memberships) >= maxRooms)
+    if (
+      memberships.get(chapterId)?.isWanted !== true &&
+      wantedOf(memberships) + options.otherRooms(socket) >= maxRooms
+    )
       throw new AppError('too_many_rooms', `One connection may be in ${maxRooms} chapters; leave one first`)
     if (waitingOf(memberships) >= MAX_WAITING)
       throw new AppError('too_many_requests', `${MAX_WAITING} joins and leaves are waiting; ask more slowly`)
@@ -169,6 +176,7 @@ export function createChapterRooms(options: {
   }
 
   return {
+    count: (socket) => wantedOf(membershipsOf(socket)),
     join: (socket, chapterId, after) => join(socket, chapterId, after, () => limitJoin(socket)),
     rejoin: (socket, chapterId, after) => join(socket, chapterId, after, async () => {}),
 
@@ -260,19 +268,32 @@ function waitingOf(memberships: Map<number, Membership>): number {
 }
 
 function patient(readPage: PageReader, isWanted: () => boolean, log: FastifyBaseLogger): PageReader {
-  return async (chapterId, after, remember) => {
-    for (const [tries, waitMs] of READ_RETRIES_MS.entries()) {
-      try {
-        return await readPage(chapterId, after, remember)
-      } catch (error) {
-        if (failureKindOf(error) !== 'connection' || !isWanted()) throw error
-        log[tries === 0 ? 'warn' : 'debug'](
+  return (chapterId, after, remember) =>
+    patiently(
+      () => readPage(chapterId, after, remember),
+      isWanted,
+      (error, level) =>
+        log[level](
           { err: error, chapter_id: chapterId },
           'the log cannot be read for a join; it is tried again',
-        )
-        await new Promise((resolve) => setTimeout(resolve, waitMs * (0.5 + Math.random())))
-      }
+        ),
+    )
+}
+
+/** Reads again while the database is away, for about a minute. */
+export async function patiently<T>(
+  read: () => Promise<T>,
+  isWanted: () => boolean,
+  onAway: (error: unknown, level: 'warn' | 'debug') => void,
+): Promise<T> {
+  for (const [tries, waitMs] of READ_RETRIES_MS.entries()) {
+    try {
+      return await read()
+    } catch (error) {
+      if (failureKindOf(error) !== 'connection' || !isWanted()) throw error
+      onAway(error, tries === 0 ? 'warn' : 'debug')
+      await delay(waitMs * (0.5 + Math.random()))
     }
-    return await readPage(chapterId, after, remember)
   }
+  return await read()
 }

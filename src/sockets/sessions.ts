@@ -13,7 +13,13 @@ import type { FastifyBaseLogger } from 'fastify'
 import { createBatcher } from '../async/batcher.js'
 import { repeat } from '../async/repeat.js'
 import type { Identity } from '../auth/access.js'
-import type { RememberedRoom, SessionRoom, SessionStore } from '../store/sessions.js'
+import {
+  courseOfRoom,
+  type RememberedRoom,
+  roomOfCourse,
+  type SessionRoom,
+  type SessionStore,
+} from '../store/sessions.js'
 import type { ChapterSocket } from './chapter-io.js'
 
 export interface Sessions {
@@ -24,6 +30,10 @@ export interface Sessions {
   /** What a join of this socket is to remember, if it has a session. */
   remember(socket: ChapterSocket, chapterId: number, afterSeq: number): RememberedRoom | undefined
   leaveRoom(socket: ChapterSocket, chapterId: number): void
+  /** The same three for courses. */
+  coursesOf(socket: ChapterSocket): number[]
+  rememberCourse(socket: ChapterSocket, courseId: number): RememberedRoom | undefined
+  leaveCourse(socket: ChapterSocket, courseId: number): void
   /** @param isForGood the client said goodbye, or was told to stay away */
   end(socket: ChapterSocket, isForGood: boolean): void
   /** Writes what is still to be written. */
@@ -162,6 +172,16 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
     if (session.isHeld) write(session.isOver ? forget(session.key) : disconnected(session.key))
   }
 
+  function remember(socket: ChapterSocket, chapterId: number, afterSeq: number): RememberedRoom | undefined {
+    const session = heldBy(socket)
+    return session === undefined ? undefined : { pid: session.key, chapterId, afterSeq, nodeId }
+  }
+
+  function leaveRoom(socket: ChapterSocket, chapterId: number): void {
+    const session = heldBy(socket)
+    if (session !== undefined) write(forgetRoom({ pid: session.key, chapterId }))
+  }
+
   return {
     async begin(socket, identity) {
       const { pid, resume: isWanted } = socket.handshake.auth as { pid?: unknown; resume?: unknown }
@@ -173,15 +193,14 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
       setPid(socket, ownPid)
       hold(socket, known ?? newSession(keyOf(ownPid, owner), []))
     },
-    roomsOf: (socket) => sessions.get(socket)?.rooms ?? [],
-    remember(socket, chapterId, afterSeq) {
-      const session = heldBy(socket)
-      return session === undefined ? undefined : { pid: session.key, chapterId, afterSeq, nodeId }
-    },
-    leaveRoom(socket, chapterId) {
-      const session = heldBy(socket)
-      if (session !== undefined) write(forgetRoom({ pid: session.key, chapterId }))
-    },
+    roomsOf: (socket) =>
+      (sessions.get(socket)?.rooms ?? []).filter(({ chapterId }) => courseOfRoom(chapterId) === undefined),
+    remember,
+    leaveRoom,
+    coursesOf: (socket) =>
+      (sessions.get(socket)?.rooms ?? []).flatMap(({ chapterId }) => courseOfRoom(chapterId) ?? []),
+    rememberCourse: (socket, courseId) => remember(socket, roomOfCourse(courseId), 0),
+    leaveCourse: (socket, courseId) => leaveRoom(socket, roomOfCourse(courseId)),
     end,
     async close() {
       await seen.stop()

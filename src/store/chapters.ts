@@ -49,7 +49,8 @@ export interface GroupAnswer {
     ownerId: number
     key: string
     bodyHash: string
-    chapter: CreatedChapter
+    /** What the request with this key made, in its order. */
+    chapters: CreatedChapter[]
   }[]
   /** Drawn from the sequences: `newChapters` each, `newQuizzes` of the last. */
   ids: {
@@ -73,6 +74,8 @@ export interface ChapterWrite {
   expectedVersion: number | null
   /** The write that made that version: tells a chapter of a restored database from the one that was decided on. */
   expectedWriteId?: string
+  /** As it was read; null: the chapter is new. */
+  before: ChapterState | null
   state: ChapterState
   changedKinds: readonly JobKind[]
   events: ChapterEvent[]
@@ -81,7 +84,10 @@ export interface ChapterWrite {
   creation?: {
     createId: string
     quizIds: number[]
-    idempotency?: { key: string; bodyHash: string }
+    /** With the first chapter of a request. `chapterIds`: all of them, if it asked for more than one. */
+    idempotency?: { key: string; bodyHash: string; chapterIds?: number[] }
+    /** The chapter that takes the request’s key: this one is written only if that one can. */
+    keyedBy?: number
   }
 }
 
@@ -238,7 +244,7 @@ function recordsOf(
         writeId,
       })
     else {
-      const { createId, quizIds, idempotency } = creation
+      const { createId, quizIds, idempotency, keyedBy } = creation
       const { conceptId, exerciseId } = state
       lists.creations.push({
         ...pick(state, CREATION_KEYS),
@@ -247,6 +253,7 @@ function recordsOf(
         conceptId,
         exerciseId,
         ...idempotency,
+        keyedBy,
       })
       quizIds.forEach((id, index) => {
         lists.newQuizzes.push({ id, chapterId, position: index + 1 })

@@ -70,7 +70,7 @@ export function createEventStore(db: Db): EventStore {
       if (cursors.length === 0) return new Map()
       const values = { cursors: JSON.stringify(cursors) }
       if (remember.length === 0) return byChapter(await pages(values))
-      return byChapter(await joins({ ...values, rooms: JSON.stringify(lastOfEach(remember)) }))
+      return byChapter(await joins({ ...values, rooms: JSON.stringify(rememberedRooms(remember)) }))
     },
     async readNews(cursors) {
       if (cursors.length === 0) return new Map()
@@ -85,8 +85,11 @@ export function createEventStore(db: Db): EventStore {
   }
 }
 
-/** In one order, for two nodes may write the same session. One that another node has resumed is left alone. */
-const REMEMBER = sql`
+/**
+ * What a join’s read begins with: it writes the `rememberedRooms`, its parameter `rooms`.
+ * In one order, for two nodes may write the same session. One that another node has resumed is left alone.
+ */
+export const REMEMBER = sql`
 with remembered as (
   insert into session_room (pid, chapter_id, after_seq, node_id)
   select x.pid, x."chapterId", x."afterSeq", x."nodeId"
@@ -100,7 +103,7 @@ with remembered as (
 )`
 
 /** Of rooms that were joined twice the last counts. */
-function lastOfEach(rooms: RememberedRoom[]): RememberedRoom[] {
+export function rememberedRooms(rooms: RememberedRoom[]): RememberedRoom[] {
   return [...new Map(rooms.map((room) => [`${room.pid} ${room.chapterId}`, room])).values()]
 }
 

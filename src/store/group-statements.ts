@@ -61,7 +61,11 @@ const READ_PARTS = {
     from chapter c where c.create_id = any(string_to_array(${sql.placeholder('createIds')}::text, ',')::uuid[]))`,
   keys: sql`(
     select coalesce(json_agg(json_build_object(
-      ${recordFields(table.idempotencyKey, 'k', ['ownerId', 'key', 'bodyHash'])}, 'chapter', ${CREATED})), '[]')
+      ${recordFields(table.idempotencyKey, 'k', ['ownerId', 'key', 'bodyHash'])}, 'chapters',
+      case when k.chapter_ids is null then json_build_array(${CREATED}) else (
+        select json_agg(${CREATED} order by made.place)
+        from json_array_elements_text(k.chapter_ids) with ordinality as made(id, place)
+          join chapter c on c.id = made.id::bigint) end)), '[]')
     from ${recordset(table.idempotencyKey, 'keys', ['ownerId', 'key'])}
       join idempotency_key k on k.owner_id = x."ownerId" and k.key = x.key
       join chapter c on c.id = k.chapter_id)`,
@@ -156,10 +160,12 @@ creation as (
     exerciseId: 'bigint',
     key: 'text',
     bodyHash: 'text',
+    chapterIds: 'json',
+    keyedBy: 'bigint',
   })}
 ), keyed as (
-  insert into idempotency_key (owner_id, key, body_hash, chapter_id, created_at)
-  select x."ownerId", x.key, x."bodyHash", x.id, to_timestamp(x."createdAt" / 1000)
+  insert into idempotency_key (owner_id, key, body_hash, chapter_id, chapter_ids, created_at)
+  select x."ownerId", x.key, x."bodyHash", x.id, x."chapterIds", to_timestamp(x."createdAt" / 1000)
   from creation x where x.key is not null
   order by 1, 2
   on conflict (owner_id, key) do nothing
@@ -167,7 +173,7 @@ creation as (
 ), created as (
   insert into chapter (${columnNames(table.chapter, CREATION_KEYS)})
   select ${recordValues(table.chapter, CREATION_KEYS)}
-  from creation x where x.key is null or x.id in (select chapter_id from keyed)
+  from creation x where x."keyedBy" is null or x."keyedBy" in (select chapter_id from keyed)
   order by x.id
   returning id, owner_id
 ), new_concept as (

@@ -262,7 +262,10 @@ export const idempotencyKey = pgTable(
     key: text('key').notNull(),
     /** SHA-256 of the validated body, in hexadecimal. */
     bodyHash: text('body_hash').notNull(),
+    /** The chapter that the request made; of a request for many the first. */
     chapterId: chapterId(),
+    /** Of a request for many: all of them, in its order. */
+    chapterIds: json('chapter_ids').$type<number[]>(),
     createdAt: instant('created_at').notNull(),
   },
   (t) => [
@@ -311,7 +314,7 @@ export const sessionRoom = pgTable(
   {
     /** What Socket.IO gives a client to come back with; a secret of that client. */
     pid: text('pid').notNull(),
-    /** No reference: a room may be entered before its chapter exists. */
+    /** No reference: a room may be entered before its chapter exists. Of a course’s room its id, negative. */
     chapterId: chapterId(),
     afterSeq: bigint('after_seq', { mode: 'number' }).notNull(),
     nodeId: uuid('node_id').notNull(),

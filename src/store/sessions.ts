@@ -13,6 +13,7 @@ import { type Db, jsonParameter, prepare } from './prepared.js'
 /** A room to be remembered with the read of a join. */
 export interface RememberedRoom {
   pid: string
+  /** Or `roomOfCourse`. */
   chapterId: number
   /** The cursor of the session’s last join of this room. */
   afterSeq: number
@@ -42,8 +43,19 @@ export interface SessionStore {
 }
 
 export interface SessionRoom {
+  /** Or `roomOfCourse`. */
   chapterId: number
   afterSeq: number
+}
+
+/** What stands for a course's room in the place of a chapter's id: ids are positive, so its negative is free. */
+export function roomOfCourse(courseId: number): number {
+  return -courseId
+}
+
+/** @returns undefined when it is a chapter's room */
+export function courseOfRoom(id: number): number | undefined {
+  return id < 0 ? -id : undefined
 }
 
 export function createSessionStore(db: Db): SessionStore {

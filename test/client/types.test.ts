@@ -7,6 +7,7 @@ import t from 'tap'
 import type * as client from '../../src/client/contract.js'
 import type { ClientErrorCode } from '../../src/client/index.js'
 import type * as chapter from '../../src/contract/chapter.js'
+import type * as course from '../../src/contract/course.js'
 import type * as event from '../../src/contract/event.js'
 import type * as job from '../../src/contract/job.js'
 import type * as problem from '../../src/contract/problem.js'
@@ -43,6 +44,16 @@ type Shapes = {
   Violation: Same<client.Violation, problem.Violation>
   ErrorCode: Same<client.ErrorCode, problem.ErrorCode>
   EveryErrorCode: problem.ErrorCode extends ClientErrorCode ? true : 'an error has no code'
+  CourseChaptersCreate: Same<client.CourseChaptersCreate, course.CourseChaptersCreate>
+  CourseChaptersCreated: Same<client.CourseChaptersCreated, course.CourseChaptersCreated>
+  CourseChapter: Same<client.CourseChapter, course.CourseChapter>
+  CourseCounts: Same<client.CourseCounts, course.CourseCounts>
+  CourseQuery: Same<client.CourseQuery, Static<typeof course.CourseQuery>>
+  CourseView: Same<client.CourseView, course.CourseView>
+  JoinCourse: Same<client.JoinCourse, course.JoinCourse>
+  LeaveCourse: Same<client.LeaveCourse, course.LeaveCourse>
+  JoinedCourse: Same<client.JoinedCourse, course.JoinedCourse>
+  CourseCompleted: Same<client.CourseCompleted, course.CourseCompleted>
   JoinChapter: Same<client.JoinChapter, socket.JoinChapter>
   LeaveChapter: Same<client.LeaveChapter, socket.LeaveChapter>
   RefreshToken: Same<client.RefreshToken, socket.RefreshToken>

@@ -45,6 +45,9 @@ type Unlogged =
   | 'token_expired'
   | 'join_failed'
   | 'progress_update'
+  | 'joined_course'
+  | 'chapter_status'
+  | 'course_completed'
 
 t.test('the catalogue has the events of the contract, with their fields, and no other', async (t) => {
   const expected = LOGGED.trim()

@@ -249,6 +249,7 @@ function buildNode(log: FakeLog, redis: SimulatedRedis, strays: unknown[]) {
   const chapterRooms = createChapterRooms({
     feed,
     readPage: createPageReader(log),
+    otherRooms: () => 0,
     maxRooms: 100,
     accessOf: () => ANYONE.access,
     limitJoin: async () => {},

@@ -263,6 +263,7 @@ for (const [name, open] of Object.entries(DATABASES))
 function writeOf(before: ChapterState, ...commands: ChapterCommand[]): ChapterWrite {
   const write: ChapterWrite = {
     expectedVersion: before.version,
+    before,
     state: before,
     changedKinds: [],
     events: [],

@@ -210,7 +210,10 @@ export interface MemoryStore {
 /** The two statements of a commit group without a database, countable and breakable. */
 export function memoryStore(): MemoryStore {
   const created = new Map<string, CreatedChapter>()
-  const keys = new Map<string, { ownerId: number; key: string; bodyHash: string; chapter: CreatedChapter }>()
+  const keys = new Map<
+    string,
+    { ownerId: number; key: string; bodyHash: string; chapters: CreatedChapter[] }
+  >()
   let lastId = 0
   const draw = (count: number) => Array.from({ length: count }, () => ++lastId)
   const store: MemoryStore = {
@@ -250,8 +253,8 @@ export function memoryStore(): MemoryStore {
       const call = store.writes.push(writes.length)
       await store.beforeWrite(call)
       const won = writes.filter(({ expectedVersion, state, creation }) => {
-        const key = creation?.idempotency && `${state.ownerId} ${creation.idempotency.key}`
-        if (key !== undefined && keys.has(key)) return false
+        const keyed = writes.find(({ state: { id } }) => id === creation?.keyedBy)?.creation?.idempotency
+        if (keyed !== undefined && keys.has(`${state.ownerId} ${keyed.key}`)) return false
         return (store.chapters.get(state.id)?.state.version ?? null) === expectedVersion
       })
       for (const { state, creation } of won) {
@@ -269,7 +272,11 @@ export function memoryStore(): MemoryStore {
           createdAt,
         }
         created.set(createId, chapter)
-        if (idempotency) keys.set(`${ownerId} ${idempotency.key}`, { ownerId, chapter, ...idempotency })
+        if (idempotency)
+          keys.set(`${ownerId} ${idempotency.key}`, { ownerId, chapters: [chapter], ...idempotency })
+        else if (creation.keyedBy !== undefined)
+          for (const { chapters } of keys.values())
+            if (chapters[0]?.chapterId === creation.keyedBy) chapters.push(chapter)
       }
       await store.afterWrite(call)
       const written = new Set(won.map(({ state }) => state.id))
