@@ -22,6 +22,7 @@ import { type Bus, createBus } from './feed/bus.js'
 import { createPageReader } from './feed/catch-up.js'
 import { createFeed, type FeedEntry } from './feed/feed.js'
 import { connectRedis } from './feed/redis.js'
+import { createTextIntake } from './feed/text-intake.js'
 import { createGeneratorConsumer } from './generator/consumer.js'
 import { chooseModel } from './generator/models.js'
 import { createWorker, type Work } from './generator/worker.js'
@@ -49,6 +50,7 @@ import { createChapterStore } from './store/chapters.js'
 import { type Database, openEmbeddedDatabase } from './store/database.js'
 import { createEventStore } from './store/events.js'
 import { createJobStore, type JobStore } from './store/jobs.js'
+import { createPartialStore } from './store/partials.js'
 import { openPostgres } from './store/postgres.js'
 import { createSessionStore } from './store/sessions.js'
 import { createSweeper } from './timers/sweeper.js'
@@ -153,6 +155,20 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     }),
   )
 
+  const texts = closedLast(
+    app,
+    createTextIntake({
+      groups,
+      feed,
+      readPage,
+      store: createPartialStore(database.db, database.isExclusive),
+      policy: generation,
+      now,
+      hasOthers: bus !== undefined,
+      onError: (error) => log.warn({ err: error }, 'text so far could not be stored; it is tried again'),
+    }),
+  )
+
   // Time: deadlines, retention.
   whileListening(app, () =>
     createSweeper({ jobs, events, groups, now, pollMs, eventRetentionMs: config.eventRetentionMs, log }),
@@ -220,6 +236,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   await app.register(eventRoutes, { connections, feed, readPage, clients })
   await app.register(webhookRoutes, {
     groups,
+    texts,
     bodyLimitBytes: config.webhookBodyLimitBytes,
     isTrusted: config.webhookSecrets.length > 0,
     authenticate: webhookAuth(config.webhookSecrets),

@@ -8,6 +8,7 @@ import { compile } from 'json-schema-to-typescript'
 import * as chapter from '../contract/chapter.js'
 import * as event from '../contract/event.js'
 import * as job from '../contract/job.js'
+import * as partial from '../contract/partial.js'
 import * as problem from '../contract/problem.js'
 import * as socket from '../contract/socket.js'
 
@@ -25,6 +26,9 @@ const SHAPES: Record<string, TSchema> = {
   ExerciseView: job.ExerciseView,
   QuizView: job.QuizView,
   ProgressUpdate: event.ProgressUpdate,
+  TextPartial: partial.TextPartial,
+  QuizPartial: partial.QuizPartial,
+  PartialQuestion: partial.PartialQuestion,
   Problem: problem.Problem,
   Violation: problem.Violation,
   JoinChapter: socket.JoinChapter,

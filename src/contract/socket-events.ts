@@ -3,6 +3,7 @@
  * the same names: types only.
  */
 import type { EventName, EventPayload, ProgressUpdate } from './event.js'
+import type { QuizPartial, TextPartial } from './partial.js'
 import type { JoinChapter, JoinedChapter, LeaveChapter, RefreshToken, Refusal } from './socket.js'
 
 /** What a socket is answered: `socket.emit('join_chapter', payload, ack)`. */
@@ -27,6 +28,11 @@ export type ServerToClientEvents = {
   joined_chapter: (payload: JoinedChapter) => void
   join_failed: (payload: { chapter_id: number | null } & Refusal) => void
   progress_update: (payload: ProgressUpdate) => void
+  /** Text so far: `text` follows its first `offset` UTF-16 units, and 0 begins anew. */
+  concept_partial: (payload: TextPartial) => void
+  exercise_partial: (payload: TextPartial) => void
+  /** The same with whole questions. */
+  quiz_partial: (payload: QuizPartial) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */
   token_expired: (payload: { message: string }) => void
 }

@@ -12,18 +12,25 @@
  * - when another node says in its heartbeat that a publish of its failed.
  *
  * Channels: `{prefix}:feed:{chapter id}` and `{prefix}:nodes` for heartbeats. A message is the sender's id and JSON.
+ * Text so far travels on the chapter's channel, too: so it does not overtake the event that ends it.
  */
 import { Type } from '@sinclair/typebox'
 import type { FastifyBaseLogger } from 'fastify'
 import { createBatcher } from '../async/batcher.js'
 import { within } from '../async/deadline.js'
+import { JOB_KINDS } from '../contract/job.js'
+import { PartialQuestion } from '../contract/partial.js'
+import { stringEnum } from '../contract/scalar.js'
 import { compileCheck } from '../contract/validation.js'
 import type { FeedEntry } from './chapter-feed.js'
 import type { RedisConnections } from './redis.js'
+import type { TextMessage } from './texts.js'
 
 export interface Bus {
   /** Tells every other node that has somebody in these chapters' rooms; may be lost. */
   publish(entries: FeedEntry[]): void
+  /** The same for text so far. */
+  publishText(chapterId: number, message: TextMessage): void
   /**
    * Hears the chapter from now on. Resolves when Redis has confirmed it or, so that nobody waits for a Redis that is
    * away, soon; then `onMissed` follows the confirmation. May be called again.
@@ -44,6 +51,7 @@ export interface Bus {
 
 export interface BusListener {
   onEntry: (entry: FeedEntry) => void
+  onText?: (chapterId: number, message: TextMessage) => void
   /** Messages may have been missed: of this chapter, or of any. */
   onMissed: (chapterId?: number) => void
 }
@@ -94,6 +102,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   const nodesChannelBytes = Buffer.from(nodesChannel)
   const ownId = Buffer.from(nodeId)
   const checkEntry = compileCheck(Entry, 'feed')
+  const checkText = compileCheck(Text, 'text')
   const channels = new Map<number, Channel>()
   /** Heartbeats missed in a row, by node, this one included. */
   const missed = new Map<string, number>([[nodeId, 0]])
@@ -145,9 +154,18 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   }
 
   function receiveEntry(text: string): void {
-    const entry: unknown = JSON.parse(text)
-    if (checkEntry(entry).length > 0) throw new Error('a message of another node has an unknown shape')
-    listener.onEntry(entry as FeedEntry)
+    const entry = JSON.parse(text) as FeedEntry & { text?: unknown }
+    if (checkEntry(entry).length > 0) throw unknownShape()
+    if (entry.text === undefined) {
+      listener.onEntry(entry)
+      return
+    }
+    const message = entry.text as TextMessage
+    // Half a character is no text that a check would let pass.
+    if (checkText({ ...message, half: '' }).length > 0) throw unknownShape()
+    const isOfKind = (message.kind === 'quiz') === Array.isArray(message.content)
+    if (!isOfKind || typeof message.half !== 'string') throw unknownShape()
+    listener.onText?.(entry.chapterId, message)
   }
 
   function noteHeartbeat(sender: string, { failed, leaving }: Heartbeat): void {
@@ -226,6 +244,11 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
       if (entries.length > 0)
         send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
     },
+    publishText(chapterId, text) {
+      // A node of the release before takes it for an entry with nothing in it.
+      const message = { chapterId, events: [], progress: null, text }
+      send([[feedPrefix + chapterId, JSON.stringify(message)]])
+    },
     async subscribe(chapterId) {
       const channel = channels.get(chapterId) ?? open(chapterId)
       channel.closedAt = undefined
@@ -256,6 +279,23 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     },
   }
 }
+
+function unknownShape(): Error {
+  return new Error('a message of another node has an unknown shape')
+}
+
+const count = Type.Integer({ minimum: 0 })
+const Text = Type.Object({
+  kind: stringEnum(JOB_KINDS),
+  jobId: Type.String(),
+  attempt: Type.Integer({ minimum: 1 }),
+  stamp: count,
+  follows: count,
+  length: count,
+  half: Type.String(),
+  offset: count,
+  content: Type.Union([Type.String(), Type.Array(PartialQuestion)]),
+})
 
 /** What another node may send: its release may be another, so only what is used is asked for. */
 const Entry = Type.Object({
