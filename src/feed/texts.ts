@@ -167,7 +167,8 @@ export class KindText {
    * @param now ms since the epoch: stamps are such times, so that those of different nodes are in order
    * @returns what other nodes are to be told; undefined when nothing has changed
    */
-  write(work: Work, text: PartialText, now: number): TextMessage | undefined {
+  write({ jobId, attempt }: Work, text: PartialText, now: number): TextMessage | undefined {
+    const work = { jobId, attempt }
     const before = this.textOf(work)
     const follows = this.isKnown(work) ? this.stamp : 0
     const change = changeBetween(before.content, text.content)
