@@ -21,7 +21,7 @@ import { ChapterWatch, type WatchOptions } from './watch.js'
 export type * from './contract.js'
 export * from './errors.js'
 export * from './run-errors.js'
-export type { ChapterConnection, ChapterSnapshot, JobSnapshot } from './snapshot.js'
+export type { ChapterConnection, ChapterSnapshot, JobSnapshot, PartialSnapshot } from './snapshot.js'
 export { JOB_KINDS } from './snapshot.js'
 export type { FollowOptions, Listeners, WatchOptions } from './watch.js'
 export type { SocketSettings, Token }

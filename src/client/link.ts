@@ -14,6 +14,7 @@ import type {
   ClientToServerEvents,
   ErrorCode,
   JoinedChapter,
+  PartialUpdate,
   ProgressUpdate,
   Refusal,
   ServerToClientEvents,
@@ -34,6 +35,8 @@ export interface LinkRoom {
   refused(refusal: Refusal): void
   event(event: ChapterEvent): void
   progress(update: ProgressUpdate): void
+  /** Text so far. */
+  partial(update: PartialUpdate): void
 }
 
 export interface Link {
@@ -147,6 +150,10 @@ export function createLink(options: {
     opened.on('progress_update', (update) => {
       for (const [room] of roomsOf(update.chapter_id)) room.progress(update)
     })
+    for (const name of ['concept_partial', 'exercise_partial', 'quiz_partial'] as const)
+      opened.on(name, (payload: { chapter_id: number }) => {
+        for (const [room] of roomsOf(payload.chapter_id)) room.partial({ name, payload } as PartialUpdate)
+      })
     opened.onAny((name: string, payload: { chapter_id?: unknown; seq?: unknown } | undefined) => {
       if (!Number.isSafeInteger(payload?.seq)) return
       for (const [room] of roomsOf(payload?.chapter_id)) room.event({ name, payload } as ChapterEvent)

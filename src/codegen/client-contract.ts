@@ -57,6 +57,11 @@ export type ErrorCode = Problem['code']
 export type EventName = keyof EventPayloads
 export type EventPayload<Name extends EventName = EventName> = EventPayloads[Name]
 
+/** A piece of the text so far: its name beside its payload. */
+export type PartialUpdate =
+  | { name: 'concept_partial' | 'exercise_partial'; payload: TextPartial }
+  | { name: 'quiz_partial'; payload: QuizPartial }
+
 /** One logged event: its name beside its payload, discriminated by \`name\`. */
 export type ChapterEvent = { [Name in EventName]: { name: Name; payload: EventPayload<Name> } }[EventName]
 `

@@ -490,6 +490,17 @@ t.test('the text so far is told while the model writes', async (t) => {
   t.ok(shown.every((text) => text !== '' && content.startsWith(text)))
 })
 
+t.test('no limit of Node’s own fetch ends a slow model', async (t) => {
+  // It gives up after 300 seconds without headers or between two pieces. (That 310 are waited for was tried by hand.)
+  const { fetch } = globalThis
+  t.teardown(() => {
+    globalThis.fetch = fetch
+  })
+  globalThis.fetch = () => Promise.reject(new Error('it was used'))
+  const server = await stub(t, [stream(JSON.stringify(CONCEPT))])
+  t.strictSame(await modelOf(server.url).generate(), { raw: JSON.stringify(CONCEPT) })
+})
+
 t.test('an unreachable server is unavailable', async (t) => {
   const error = await failure(t, modelOf('http://127.0.0.1:1/v1').generate({ locale: 'en' }))
   t.match(error, { reason: 'unavailable', retryable: true, message: /does not answer/ })
