@@ -29,6 +29,7 @@ import { createPageReader } from './feed/catch-up.js'
 import { createCourseFeed } from './feed/course-feed.js'
 import { createFeed, type FeedEntry } from './feed/feed.js'
 import { connectRedis } from './feed/redis.js'
+import { createTextIntake } from './feed/text-intake.js'
 import { createGeneratorConsumer } from './generator/consumer.js'
 import { chooseModel } from './generator/models.js'
 import { createWorker, type Work } from './generator/worker.js'
@@ -62,6 +63,7 @@ import { createDeliveryStore } from './store/deliveries.js'
 import { createEventStore } from './store/events.js'
 import { createJobStore, type JobStore } from './store/jobs.js'
 import { createOpenJobStore, type OpenJobStore } from './store/open-jobs.js'
+import { createPartialStore } from './store/partials.js'
 import { openPostgres } from './store/postgres.js'
 import { createSessionStore } from './store/sessions.js'
 import { createWindowStore } from './store/window.js'
@@ -202,6 +204,20 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     }),
   )
 
+  const texts = closedLast(
+    app,
+    createTextIntake({
+      groups,
+      feed,
+      readPage,
+      store: createPartialStore(database.db, database.isExclusive),
+      policy: generation,
+      now,
+      hasOthers: bus !== undefined,
+      onError: (error) => log.warn({ err: error }, 'text so far could not be stored; it is tried again'),
+    }),
+  )
+
   // Time: deadlines, retention.
   whileListening(app, () =>
     createSweeper({ jobs, events, groups, now, pollMs, eventRetentionMs: config.eventRetentionMs, log }),
@@ -304,6 +320,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   })
   await app.register(webhookRoutes, {
     groups,
+    texts,
     bodyLimitBytes: config.webhookBodyLimitBytes,
     isTrusted: config.webhookSecrets.length > 0,
     authenticate: webhookAuth(config.webhookSecrets),
@@ -437,7 +454,7 @@ function generatorWork(config: Config, log: FastifyBaseLogger): Work {
     webhookSecret: config.webhookSecrets[0],
     log,
     // The server’s own deadline comes first and is told of as a time-out.
-    modelTimeoutMs: 2 * config.generation.timeoutMs,
+    modelTimeoutMs: 2 * Math.max(config.generation.timeoutMs, config.openai?.silenceMs ?? 0),
     whenRunning: config.kafka === undefined ? 'skip' : 'throw',
   })
 }

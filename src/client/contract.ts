@@ -304,6 +304,47 @@ export interface ProgressUpdate {
   kind?: 'concept' | 'exercise' | 'quiz'
   kind_progress?: number
 }
+/**
+ * Text so far of a concept or an exercise
+ */
+export interface TextPartial {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  chapter_id: number
+  attempt: number
+  /**
+   * In UTF-16 units: how much of the text before stays; 0 begins anew
+   */
+  offset: number
+  /**
+   * What follows the first `offset` units
+   */
+  text: string
+}
+/**
+ * Whole questions so far of a quiz
+ */
+export interface QuizPartial {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  chapter_id: number
+  attempt: number
+  /**
+   * How many of the questions before stay; 0 begins anew
+   */
+  offset: number
+  /**
+   * What follows the first `offset` questions
+   */
+  quizzes: PartialQuestion[]
+}
+export interface PartialQuestion {
+  question: string
+  options?: string[] | null
+  type?: 'multiple' | 'short' | 'boolean'
+}
 export interface Problem {
   type: string
   title: string
@@ -1138,6 +1179,11 @@ export type ErrorCode = Problem['code']
 export type EventName = keyof EventPayloads
 export type EventPayload<Name extends EventName = EventName> = EventPayloads[Name]
 
+/** A piece of the text so far: its name beside its payload. */
+export type PartialUpdate =
+  | { name: 'concept_partial' | 'exercise_partial'; payload: TextPartial }
+  | { name: 'quiz_partial'; payload: QuizPartial }
+
 /** One logged event: its name beside its payload, discriminated by `name`. */
 export type ChapterEvent = { [Name in EventName]: { name: Name; payload: EventPayload<Name> } }[EventName]
 
@@ -1173,6 +1219,11 @@ export type ServerToClientEvents = {
   chapter_status: (payload: CourseChapter) => void
   /** Nothing of the course is being generated any more. */
   course_completed: (payload: CourseCompleted) => void
+  /** Text so far: `text` follows its first `offset` UTF-16 units, and 0 begins anew. */
+  concept_partial: (payload: TextPartial) => void
+  exercise_partial: (payload: TextPartial) => void
+  /** The same with whole questions. */
+  quiz_partial: (payload: QuizPartial) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */
   token_expired: (payload: { message: string }) => void
 }

@@ -27,7 +27,7 @@ export type * from './contract.js'
 export type { CourseListeners, CourseSnapshot } from './course.js'
 export * from './errors.js'
 export * from './run-errors.js'
-export type { ChapterConnection, ChapterSnapshot, JobSnapshot } from './snapshot.js'
+export type { ChapterConnection, ChapterSnapshot, JobSnapshot, PartialSnapshot } from './snapshot.js'
 export { JOB_KINDS } from './snapshot.js'
 export type { FollowOptions, Listeners, WatchOptions } from './watch.js'
 export type { SocketSettings, Token }

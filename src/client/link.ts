@@ -17,6 +17,7 @@ import type {
   ErrorCode,
   JoinedChapter,
   JoinedCourse,
+  PartialUpdate,
   ProgressUpdate,
   Refusal,
   ServerToClientEvents,
@@ -40,6 +41,8 @@ export interface LinkRoom extends AnyRoom {
   joined(joined: JoinedChapter, asked?: Place): void
   event(event: ChapterEvent): void
   progress(update: ProgressUpdate): void
+  /** Text so far. */
+  partial(update: PartialUpdate): void
 }
 
 /** The same of a course. Every join gives the whole list, so it has no place. */
@@ -172,6 +175,10 @@ export function createLink(options: {
     opened.on('progress_update', (update) => {
       for (const [room] of roomsOf(update.chapter_id)) room.progress(update)
     })
+    for (const name of ['concept_partial', 'exercise_partial', 'quiz_partial'] as const)
+      opened.on(name, (payload: { chapter_id: number }) => {
+        for (const [room] of roomsOf(payload.chapter_id)) room.partial({ name, payload } as PartialUpdate)
+      })
     opened.onAny((name: string, payload: { chapter_id?: unknown; seq?: unknown } | undefined) => {
       if (!Number.isSafeInteger(payload?.seq)) return
       for (const [room] of roomsOf(payload?.chapter_id)) room.event({ name, payload } as ChapterEvent)

@@ -8,6 +8,7 @@ import type {
   EventName,
   EventPayload,
   JoinedChapter,
+  PartialUpdate,
   ProgressUpdate,
   Refusal,
 } from './contract.js'
@@ -21,6 +22,7 @@ import {
   newSnapshot,
   takeEvent,
   takeJoined,
+  takePartial,
   takeProgress,
   takeView,
 } from './snapshot.js'
@@ -194,6 +196,11 @@ export class Room implements LinkRoom {
     this.#lastProgress = update
     this.#settle(takeProgress(this.#latest, update))
     for (const follower of [...this.#followers]) follower.progress?.(update)
+  }
+
+  /** Text so far. */
+  partial(update: PartialUpdate): void {
+    this.#settle(takePartial(this.#latest, update))
   }
 
   /** The server counts events up to `seq`: until they are here, nothing has ended. */

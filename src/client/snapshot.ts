@@ -11,6 +11,8 @@ import type {
   JobKind,
   JobStatus,
   JoinedChapter,
+  PartialQuestion,
+  PartialUpdate,
   ProgressUpdate,
 } from './contract.js'
 import type { ChaptercastError } from './errors.js'
@@ -40,6 +42,14 @@ export interface JobSnapshot {
   readonly error: { readonly reason: FailureReason; readonly message: string | null } | null
 }
 
+/** What has been written of each kind so far, by an attempt that goes on. */
+export interface PartialSnapshot {
+  readonly concept: { readonly attempt: number; readonly text: string } | null
+  readonly exercise: { readonly attempt: number; readonly text: string } | null
+  /** Whole questions, without their answers. */
+  readonly quiz: { readonly attempt: number; readonly quizzes: readonly PartialQuestion[] } | null
+}
+
 export interface ChapterSnapshot {
   readonly chapter_id: number
   readonly connection: ChapterConnection
@@ -54,6 +64,8 @@ export interface ChapterSnapshot {
   /** The events up to this one are in here. */
   readonly last_seq: number
   readonly jobs: Readonly<Record<JobKind, JobSnapshot>>
+  /** Text so far of what is being written; null before it begins, and again when its result is stored. */
+  readonly partial: PartialSnapshot
   /** Which results can be read with `learning()`. */
   readonly results: Readonly<Record<JobKind, boolean>>
   /** The log was deleted after its retention: it is not complete from the first event on. */
@@ -73,11 +85,14 @@ export function newSnapshot(chapterId: number): ChapterSnapshot {
     message: '',
     last_seq: 0,
     jobs: { concept: newJob('concept'), exercise: newJob('exercise'), quiz: newJob('quiz') },
+    partial: NOTHING,
     results: { concept: false, exercise: false, quiz: false },
     expired: false,
     error: null,
   }
 }
+
+const NOTHING: PartialSnapshot = { concept: null, exercise: null, quiz: null }
 
 /** @param isCaughtUp whether every event that the answer counts was taken: only then is its status the latest */
 export function takeJoined(
@@ -100,6 +115,7 @@ export function takeEvent(snapshot: ChapterSnapshot, { name, payload }: ChapterE
     exists: true,
     message: payload.message,
     last_seq: payload.seq,
+    partial: withoutEnded(snapshot.partial, name),
   }
   switch (name) {
     case 'chapter_processing_started':
@@ -143,6 +159,39 @@ export function takeProgress(snapshot: ChapterSnapshot, update: ProgressUpdate):
   return { ...next, jobs: { ...snapshot.jobs, [kind]: { ...job, progress: kindProgress } } }
 }
 
+/** The next piece of the text so far; `offset` says where it belongs. */
+export function takePartial(snapshot: ChapterSnapshot, { name, payload }: PartialUpdate): ChapterSnapshot {
+  const kind = JOB_KINDS.find((each) => name === `${each}_partial`)
+  if (kind === undefined) return snapshot
+  const { status } = snapshot.jobs[kind]
+  if (status !== null && !isOpen(snapshot.jobs[kind])) return snapshot
+  const { attempt, offset } = payload
+  const known = snapshot.partial[kind]
+  const before = known?.attempt === attempt ? known : null
+  // Without what lies before it, it would be a text that nobody wrote.
+  const length = before === null ? 0 : 'text' in before ? before.text.length : before.quizzes.length
+  if (offset > length) return snapshot
+  const next =
+    'text' in payload
+      ? { attempt, text: (before && 'text' in before ? before.text.slice(0, offset) : '') + payload.text }
+      : {
+          attempt,
+          quizzes: [
+            ...(before && 'quizzes' in before ? before.quizzes.slice(0, offset) : []),
+            ...payload.quizzes,
+          ],
+        }
+  return { ...snapshot, exists: true, partial: { ...snapshot.partial, [kind]: next } }
+}
+
+/** With its attempt a text is gone. */
+function withoutEnded(partial: PartialSnapshot, name: string): PartialSnapshot {
+  if (name === 'chapter_cancelled') return NOTHING
+  const kind = JOB_KINDS.find((each) => name.startsWith(`${each}_`))
+  const isOver = kind !== undefined && /_(completed|timeout|retrying|failed|regenerating)$/.test(name)
+  return isOver && partial[kind] !== null ? { ...partial, [kind]: null } : partial
+}
+
 /** What events before a cursor would have told, when they were not asked for or are gone. */
 export function takeView(snapshot: ChapterSnapshot, view: ChapterView): ChapterSnapshot {
   if (view.last_seq < snapshot.last_seq) return snapshot
@@ -155,6 +204,12 @@ export function takeView(snapshot: ChapterSnapshot, view: ChapterView): ChapterS
     status: view.status,
     progress: isSamePlace ? Math.max(view.progress, snapshot.progress) : view.progress,
     last_seq: view.last_seq,
+    partial: Object.fromEntries(
+      JOB_KINDS.map((kind) => {
+        const isWritten = view.jobs.some((job) => job.kind === kind && job.status === 'published')
+        return [kind, isWritten ? snapshot.partial[kind] : null]
+      }),
+    ) as unknown as PartialSnapshot,
   }
   return withJobs(next, (job) => {
     const seen = view.jobs.find(({ kind }) => kind === job.kind)

@@ -9,6 +9,7 @@ import * as chapter from '../contract/chapter.js'
 import * as course from '../contract/course.js'
 import * as event from '../contract/event.js'
 import * as job from '../contract/job.js'
+import * as partial from '../contract/partial.js'
 import * as problem from '../contract/problem.js'
 import * as socket from '../contract/socket.js'
 
@@ -26,6 +27,9 @@ const SHAPES: Record<string, TSchema> = {
   ExerciseView: job.ExerciseView,
   QuizView: job.QuizView,
   ProgressUpdate: event.ProgressUpdate,
+  TextPartial: partial.TextPartial,
+  QuizPartial: partial.QuizPartial,
+  PartialQuestion: partial.PartialQuestion,
   Problem: problem.Problem,
   Violation: problem.Violation,
   CourseChaptersCreate: course.CourseChaptersCreate,
@@ -63,6 +67,11 @@ export type ErrorCode = Problem['code']
 
 export type EventName = keyof EventPayloads
 export type EventPayload<Name extends EventName = EventName> = EventPayloads[Name]
+
+/** A piece of the text so far: its name beside its payload. */
+export type PartialUpdate =
+  | { name: 'concept_partial' | 'exercise_partial'; payload: TextPartial }
+  | { name: 'quiz_partial'; payload: QuizPartial }
 
 /** One logged event: its name beside its payload, discriminated by \`name\`. */
 export type ChapterEvent = { [Name in EventName]: { name: Name; payload: EventPayload<Name> } }[EventName]

@@ -72,10 +72,17 @@ export interface NotifyConfig {
 }
 
 export interface OpenAiConfig {
-  /** Without a trailing slash. */
+  /** Of the API, or the whole address of its chat completions. */
   readonly baseUrl: string
   readonly apiKey: string | undefined
   readonly model: string
+  /** Longest silence of the server: until it answers, and between two pieces of its answer. */
+  readonly silenceMs: number
+  /** undefined: the server’s own. */
+  readonly maxTokens: number | undefined
+  readonly temperature: number | undefined
+  /** More fields of each request; they replace those of the same name. */
+  readonly extraBody: Readonly<Record<string, unknown>>
 }
 
 /** How clients’ tokens are checked; by a shared key or by published ones. */
@@ -320,9 +327,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       model === undefined
         ? undefined
         : Object.freeze({
-            baseUrl: url('OPENAI_BASE_URL', ['http:', 'https:']) ?? SETTINGS.OPENAI_BASE_URL.default,
+            baseUrl: url('OPENAI_BASE_URL', ['http:', 'https:'])?.trim() || SETTINGS.OPENAI_BASE_URL.default,
             apiKey: text('OPENAI_API_KEY'),
             model,
+            silenceMs: whole('OPENAI_SILENCE_MS'),
+            maxTokens: whole('OPENAI_MAX_TOKENS') || undefined,
+            temperature: temperatureOf(text('OPENAI_TEMPERATURE'), problems),
+            extraBody: Object.freeze(extraBodyOf(text('OPENAI_EXTRA_BODY'), problems)),
           }),
     webhookSecrets: Object.freeze(secrets),
     jwt:
@@ -433,6 +444,28 @@ function saslOf(
     return undefined
   }
   return { mechanism: mechanism as (typeof SASL_MECHANISMS)[number], username, password }
+}
+
+function temperatureOf(given: string | undefined, problems: string[]): number | undefined {
+  if (given === undefined) return undefined
+  const value = /^\d+(\.\d+)?$/.test(given.trim()) ? Number(given) : Number.NaN
+  if (value >= 0 && value <= 2) return value
+  problems.push(`OPENAI_TEMPERATURE=${given} must be a number from 0 to 2`)
+  return undefined
+}
+
+/** Its value is not repeated: it may hold a key. */
+function extraBodyOf(given: string | undefined, problems: string[]): Record<string, unknown> {
+  if (given === undefined) return {}
+  try {
+    const value: unknown = JSON.parse(given)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>
+  } catch {
+    // As what is no object.
+  }
+  problems.push('OPENAI_EXTRA_BODY must be a JSON object such as {"top_p": 0.9}')
+  return {}
 }
 
 function trustOf(given: string | undefined): boolean | string[] {

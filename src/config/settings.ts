@@ -235,10 +235,31 @@ export const SETTINGS = {
   OPENAI_BASE_URL: {
     type: 'text',
     default: 'https://api.openai.com/v1',
-    about: 'Base of the chat completions API',
+    about: 'Base of the chat completions API; it may end in `/chat/completions`',
   },
   OPENAI_API_KEY: { type: 'text', default: undefined, about: 'Its key, if it wants one', isSecret: true },
   OPENAI_MODEL: { type: 'text', default: undefined, about: 'Required for `openai`' },
+  OPENAI_SILENCE_MS: integer(
+    240_000,
+    1000,
+    DAY_MS,
+    'How long the model’s server may say nothing: until it answers, and between two pieces of its answer',
+  ),
+  OPENAI_MAX_TOKENS: integer(0, 0, 10_000_000, '`max_tokens` of each request; 0: the server’s own limit'),
+  OPENAI_TEMPERATURE: {
+    type: 'text',
+    default: undefined,
+    defaultAbout: 'the server’s own',
+    about: '`temperature` of each request, 0 to 2',
+  },
+  OPENAI_EXTRA_BODY: {
+    type: 'text',
+    default: undefined,
+    about:
+      'More fields of each request as a JSON object, such as `{"top_p": 0.9}`; they replace those of the same name, and ' +
+      'null takes one away',
+    isSecret: true,
+  },
   WEBHOOK_SECRET: {
     type: 'text',
     default: undefined,

@@ -53,6 +53,7 @@ const messageFields = {
     finish_url: url('takes the result'),
     fail_url: url('takes why there is none'),
     progress_url: url('takes how far it is'),
+    partial_url: Type.Optional(url('takes what is written so far')),
   }),
 }
 

@@ -4,6 +4,7 @@
  */
 import type { CourseChapter, CourseCompleted, JoinCourse, JoinedCourse, LeaveCourse } from './course.js'
 import type { EventName, EventPayload, ProgressUpdate } from './event.js'
+import type { QuizPartial, TextPartial } from './partial.js'
 import type { JoinChapter, JoinedChapter, LeaveChapter, RefreshToken, Refusal } from './socket.js'
 
 /** What a socket is answered: `socket.emit('join_chapter', payload, ack)`. */
@@ -38,6 +39,11 @@ export type ServerToClientEvents = {
   chapter_status: (payload: CourseChapter) => void
   /** Nothing of the course is being generated any more. */
   course_completed: (payload: CourseCompleted) => void
+  /** Text so far: `text` follows its first `offset` UTF-16 units, and 0 begins anew. */
+  concept_partial: (payload: TextPartial) => void
+  exercise_partial: (payload: TextPartial) => void
+  /** The same with whole questions. */
+  quiz_partial: (payload: QuizPartial) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */
   token_expired: (payload: { message: string }) => void
 }

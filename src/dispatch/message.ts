@@ -63,6 +63,7 @@ function callbacksOf(
     finish_url: `${chapterUrl}/${kind}-finish${work}`,
     fail_url: `${chapterUrl}/${kind}-fail${work}`,
     progress_url: `${chapterUrl}/progress${work}`,
+    partial_url: `${chapterUrl}/${kind}-partial${work}`,
   }
 }
 

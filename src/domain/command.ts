@@ -34,6 +34,7 @@ export type ChapterCommand = { chapterId: number } & (
       progress: number
       message: string
     }
+  | { type: 'partial'; kind: JobKind; named: WorkName }
   | { type: 'expire'; kind: JobKind; jobId: string; attempt: number }
   /** `dueAt`: the process lives, gives the job back, and it is to be sent again then. */
   | { type: 'hold_expired'; kind: JobKind; jobId: string; attempt: number; dueAt?: number }
@@ -48,6 +49,8 @@ export interface Replies {
   finish: CallbackAnswer & { mended?: Mend[] }
   fail: CallbackAnswer
   progress: CallbackAnswer
+  /** `work`: the attempt whose text may come; absent when it is not the current one. */
+  partial: CallbackAnswer & { work?: { jobId: string; attempt: number; lastSeq: number } }
   expire: undefined
   hold_expired: undefined
   retry: ChapterAccepted

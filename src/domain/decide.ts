@@ -50,6 +50,7 @@ const DECISIONS: { [T in CommandType]: (changes: Changes, command: never) => Rep
   finish,
   fail,
   progress,
+  partial,
   expire,
   hold_expired: holdExpired,
   retry,
@@ -162,6 +163,28 @@ function progress(changes: Changes, command: Command<'progress'>): CallbackAnswe
   }
   raiseJobProgress(changes, kind, percent, cut(command.message))
   return answer(changes, 'success', 'progress noted')
+}
+
+/** Text of an attempt begins to come: a heartbeat, as `progress` is. The text itself is in no decision. */
+function partial(changes: Changes, { kind, named }: Command<'partial'>): Replies['partial'] {
+  const { status } = changes.chapter
+  const job = changes.job(kind)
+  // As for progress: a late finish still counts in a failed chapter.
+  const isUseless = job.status === 'completed' || (status !== 'processing' && status !== 'failed')
+  const ignored = (why: string): CallbackAnswer => ({
+    ...answer(changes, 'ignored', why),
+    ...(isUseless ? { cancelled: true } : {}),
+  })
+  if (status !== 'processing') return ignored(`the chapter is ${status}`)
+  const match = matchOf(job, named)
+  if (match === 'unnamed')
+    return ignored('name the work: text without job_id and attempt may be of another attempt')
+  if (actionOf(job.status, 'progress', match) !== 'progress')
+    return ignored(`this is not the current work on ${kind}`)
+  heartbeat(changes, kind)
+  const { jobId, attempt } = job
+  const { lastSeq } = changes.chapter
+  return { ...answer(changes, 'success', 'text noted'), work: { jobId, attempt, lastSeq } }
 }
 
 function expire(changes: Changes, { kind, jobId, attempt }: Command<'expire'>): undefined {

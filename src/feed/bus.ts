@@ -16,22 +16,28 @@
  * before that was heard is found by the course's next comparison with the database.
  *
  * Channels: `{prefix}:feed:{chapter id}`, `{prefix}:course:{course id}`, and `{prefix}:nodes` for heartbeats. A message
- * is the sender's id and JSON.
+ * is the sender's id and JSON. Text so far travels on the chapter's channel, too: so it does not overtake the event that
+ * ends it.
  */
 import { Type } from '@sinclair/typebox'
 import type { FastifyBaseLogger } from 'fastify'
 import { createBatcher } from '../async/batcher.js'
 import { within } from '../async/deadline.js'
 import { CourseChapter } from '../contract/course.js'
+import { JOB_KINDS } from '../contract/job.js'
+import { PartialQuestion } from '../contract/partial.js'
 import { LOCALES, stringEnum } from '../contract/scalar.js'
 import { compileCheck } from '../contract/validation.js'
 import type { CourseEntry } from '../domain/course.js'
 import type { FeedEntry } from './chapter-feed.js'
 import type { RedisConnections } from './redis.js'
+import type { TextMessage } from './texts.js'
 
 export interface Bus {
   /** Tells every other node that has somebody in these chapters' rooms; may be lost. */
   publish(entries: FeedEntry[]): void
+  /** The same for text so far. */
+  publishText(chapterId: number, message: TextMessage): void
   /**
    * Hears the chapter from now on. Resolves when Redis has confirmed it or, so that nobody waits for a Redis that is
    * away, soon; then `onMissed` follows the confirmation. May be called again.
@@ -63,6 +69,7 @@ export interface Bus {
 
 export interface BusListener {
   onEntry: (entry: FeedEntry) => void
+  onText?: (chapterId: number, message: TextMessage) => void
   /** Messages may have been missed: of this chapter, or of any. */
   onMissed: (chapterId?: number) => void
 }
@@ -132,6 +139,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   const coursePrefix = `${prefix}:course:`
   const coursePrefixBytes = Buffer.from(coursePrefix)
   const checkEntry = compileCheck(Entry, 'feed')
+  const checkText = compileCheck(Text, 'text')
   const checkCourseEntry = compileCheck(CourseMessage, 'course')
   /** By name. */
   const channels = new Map<string, Channel>()
@@ -216,9 +224,18 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   }
 
   function receiveEntry(text: string): void {
-    const entry: unknown = JSON.parse(text)
-    if (checkEntry(entry).length > 0) throw new Error('a message of another node has an unknown shape')
-    listener.onEntry(entry as FeedEntry)
+    const entry = JSON.parse(text) as FeedEntry & { text?: unknown }
+    if (checkEntry(entry).length > 0) throw unknownShape()
+    if (entry.text === undefined) {
+      listener.onEntry(entry)
+      return
+    }
+    const message = entry.text as TextMessage
+    // Half a character is no text that a check would let pass.
+    if (checkText({ ...message, half: '' }).length > 0) throw unknownShape()
+    const isOfKind = (message.kind === 'quiz') === Array.isArray(message.content)
+    if (!isOfKind || typeof message.half !== 'string') throw unknownShape()
+    listener.onText?.(entry.chapterId, message)
   }
 
   function receiveCourseEntry(text: string): void {
@@ -347,6 +364,11 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
       if (entries.length > 0)
         send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
     },
+    publishText(chapterId, text) {
+      // A node of the release before takes it for an entry with nothing in it.
+      const message = { chapterId, events: [], progress: null, text }
+      send([[feedPrefix + chapterId, JSON.stringify(message)]])
+    },
     async subscribe(chapterId) {
       const name = feedPrefix + chapterId
       const channel = channels.get(name) ?? open(name, chapterId, (id) => listener.onMissed(id))
@@ -403,6 +425,22 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
 
 /** Of all events of ours. Socket.IO throws when it is to send one of its own, such as `disconnect`. */
 const EVENT_NAME = '^(?!connect_error$)[a-z]+(_[a-z]+)+$'
+function unknownShape(): Error {
+  return new Error('a message of another node has an unknown shape')
+}
+
+const count = Type.Integer({ minimum: 0 })
+const Text = Type.Object({
+  kind: stringEnum(JOB_KINDS),
+  jobId: Type.String(),
+  attempt: Type.Integer({ minimum: 1 }),
+  stamp: count,
+  follows: count,
+  length: count,
+  half: Type.String(),
+  offset: count,
+  content: Type.Union([Type.String(), Type.Array(PartialQuestion)]),
+})
 
 /** What another node may send: its release may be another, so only what is used is asked for. */
 const Entry = Type.Object({

@@ -7,7 +7,10 @@
  *   updates a second are sent, the last one always, and before an end event rather than after it.
  */
 import { type ChapterEvent, isEndEvent, type ProgressUpdate } from '../contract/event.js'
+import type { JobKind } from '../contract/job.js'
+import type { PartialUpdate } from '../contract/partial.js'
 import type { LogPage } from '../store/events.js'
+import { ChapterTexts, type KindText, type TextMemory, type TextMessage } from './texts.js'
 
 /** What one write says to a chapter's room: its events, and the latest progress whether new or not. */
 export interface FeedEntry {
@@ -25,6 +28,8 @@ export interface LatestProgress {
 export interface Listener {
   event(event: ChapterEvent): void
   progress(update: ProgressUpdate): void
+  /** Text so far. */
+  partial?(update: PartialUpdate): void
 }
 
 /** A share in a chapter's feed. The feed of a chapter lives while anyone has one. */
@@ -34,6 +39,10 @@ export interface Room {
   /** The last seq delivered; undefined until the log was first read. */
   readonly position: number | undefined
   readonly progress: LatestProgress | null
+  /** Text so far, from its beginning: what listeners were given up to now. */
+  readonly partials: PartialUpdate[]
+  /** The text of a kind, for whoever writes it. */
+  text(kind: JobKind): KindText
   /**
    * Feeds the room what was read from the log.
    * @param since the room's position when the read began: a log that ends before it has lost what it held
@@ -50,6 +59,9 @@ export interface ChapterFeedOptions {
   holeMs: number
   onHole: () => void
   onFirstRead: () => void
+  textMs: number
+  textHoleMs: number
+  textMemory: TextMemory
   subscribed: Promise<void>
   sockets: Listener
 }
@@ -63,6 +75,7 @@ export class ChapterFeed {
   /** The latest known, sent or about to be. */
   progress: LatestProgress | null = null
   readonly chapterId: number
+  readonly texts: ChapterTexts
   private readonly options: ChapterFeedOptions
   /** Came before what precedes them; by seq. */
   private readonly held = new Map<number, ChapterEvent>()
@@ -77,6 +90,16 @@ export class ChapterFeed {
     this.chapterId = chapterId
     this.options = options
     this.listeners.add(options.sockets)
+    this.texts = new ChapterTexts(chapterId, {
+      textMs: options.textMs,
+      textHoleMs: options.textHoleMs,
+      memory: options.textMemory,
+      isOpen: () => this.position !== undefined,
+      onHole: options.onHole,
+      send: (update) => {
+        for (const listener of this.listeners) listener.partial?.(update)
+      },
+    })
   }
 
   share(onLast: () => void): Room {
@@ -92,6 +115,10 @@ export class ChapterFeed {
       get progress() {
         return chapter.progress
       },
+      get partials() {
+        return chapter.texts.whole()
+      },
+      text: (kind) => chapter.texts.of(kind),
       absorb: (page, since) => this.absorb(page, since),
       listen: (added) => {
         listener = added
@@ -118,10 +145,16 @@ export class ChapterFeed {
     this.sendProgress()
   }
 
+  /** Text of another node. */
+  take(message: TextMessage): void {
+    this.texts.of(message.kind).take(message)
+  }
+
   absorb(page: LogPage | undefined, since?: number | undefined): void {
     if (since !== undefined && (page?.lastSeq ?? 0) < since) this.rewind(page?.lastSeq ?? 0)
     if (this.position === undefined) {
       this.position = page?.lastSeq ?? 0
+      for (const event of page?.events ?? []) this.texts.before(event)
       this.options.onFirstRead()
     }
     if (page !== undefined) {
@@ -133,6 +166,7 @@ export class ChapterFeed {
     }
     this.advance()
     this.sendProgress()
+    for (const row of page?.partials ?? []) this.texts.of(row.kind).absorb(row)
   }
 
   /** The database lost commits that were delivered: a failover, or a restore. What it says next is new. */
@@ -143,6 +177,7 @@ export class ChapterFeed {
   }
 
   stop(): void {
+    this.texts.stop()
     clearTimeout(this.holeTimer)
     clearTimeout(this.progressTimer)
   }
@@ -162,6 +197,7 @@ export class ChapterFeed {
       this.held.delete(this.position + 1)
       this.position += 1
       if (isEndEvent(next.name)) this.flushProgress()
+      this.texts.before(next)
       for (const listener of this.listeners) listener.event(next)
     }
     if (this.held.size === 0 || this.position > before) this.endHole()

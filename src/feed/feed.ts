@@ -9,16 +9,22 @@
  */
 import { type Repeating, repeat } from '../async/repeat.js'
 import type { ChapterEvent } from '../contract/event.js'
+import type { PartialName } from '../contract/partial.js'
 import type { EventStore } from '../store/events.js'
 import type { Bus } from './bus.js'
 import { ChapterFeed, type FeedEntry, type Room } from './chapter-feed.js'
+import { TEXT_HOLE_MS, TEXT_MS, TextMemory, type TextMessage } from './texts.js'
 
 export type { FeedEntry, LatestProgress, Listener, Room } from './chapter-feed.js'
 
 export interface Feed {
   /** What was committed on this node: to its own rooms, and to the nodes that have such a room. */
   publish(entries: FeedEntry[]): void
+  /** Text that was posted here and written to its room: to the nodes that have such a room. */
+  publishText(chapterId: number, message: TextMessage): void
   open(chapterId: number): Room
+  /** Asks the log for what this room lacks, now. */
+  refresh(chapterId: number): Promise<void>
   /** Asks the log for what the rooms lack: this one, or all of them. By itself every `repairMs`. */
   repair(chapterId?: number): void
   /** Events that did not come by themselves and were read from the log, since the start. */
@@ -30,15 +36,26 @@ export interface Feed {
 
 export interface FeedOptions {
   /** The sockets of this node that are in the chapter's room. */
-  toRoom: (chapterId: number, name: ChapterEvent['name'] | 'progress_update', payload: object) => void
+  toRoom: (
+    chapterId: number,
+    name: ChapterEvent['name'] | 'progress_update' | PartialName,
+    payload: object,
+  ) => void
   events: Pick<EventStore, 'readNews'>
   /** undefined: there are no other nodes. */
-  bus?: Pick<Bus, 'publish' | 'subscribe' | 'unsubscribe' | 'listen' | 'isComplete'> | undefined
+  bus?:
+    | Pick<Bus, 'publish' | 'publishText' | 'subscribe' | 'unsubscribe' | 'listen' | 'isComplete'>
+    | undefined
   /** How long a hole may last before the log is asked, ms. */
   holeMs?: number
   repairMs?: number
   /** Least time between two progress updates of a chapter, ms. */
   progressMs?: number
+  /** Least time between two updates of a text, and how long a hole in it may last, ms. */
+  textMs?: number
+  textHoleMs?: number
+  /** Text so far that this node may hold. */
+  textBytes?: number
   /** Quiet rooms that are asked for in each turn. */
   quietRooms?: number
   onError: (error: unknown) => void
@@ -49,11 +66,14 @@ const REPAIR_BATCH = 1000
 /** A room in which nothing happened for so long is quiet, ms. */
 const QUIET_AFTER_MS = 10_000
 const QUIET_ROOMS = 500
+const TEXT_BYTES = 64 * 1_048_576
 const NOW = Promise.resolve()
 
 export function createFeed(options: FeedOptions): Feed {
   const { events, bus, onError, toRoom } = options
   const { holeMs = 50, repairMs = 1500, progressMs = 100, quietRooms = QUIET_ROOMS } = options
+  const { textMs = TEXT_MS, textHoleMs = TEXT_HOLE_MS, textBytes = TEXT_BYTES } = options
+  const textMemory = new TextMemory(textBytes)
   const chapters = new Map<number, ChapterFeed>()
   /** When something last happened in a room, by `performance.now()`; quiet rooms are not here. */
   const activeAt = new Map<ChapterFeed, number>()
@@ -61,7 +81,7 @@ export function createFeed(options: FeedOptions): Feed {
   let repaired = 0
   let isAllWanted = false
 
-  bus?.listen({ onEntry: deliver, onMissed: repair })
+  bus?.listen({ onEntry: deliver, onText: deliverText, onMissed: repair })
 
   const repairs: Repeating = repeat(
     async () => {
@@ -109,8 +129,10 @@ export function createFeed(options: FeedOptions): Feed {
   }
 
   async function readNews(behind: ChapterFeed[]): Promise<void> {
-    const cursors = behind.flatMap(({ chapterId, position, progress }) =>
-      position === undefined ? [] : [{ chapterId, after: position, progressVersion: progress?.version ?? 0 }],
+    const cursors = behind.flatMap(({ chapterId, position, progress, texts }) =>
+      position === undefined
+        ? []
+        : [{ chapterId, after: position, progressVersion: progress?.version ?? 0, partials: texts.stamps }],
     )
     const pages = await events.readNews(cursors)
     for (const { chapterId, after } of cursors) {
@@ -131,6 +153,12 @@ export function createFeed(options: FeedOptions): Feed {
     chapter.deliver(entry)
   }
 
+  function deliverText(chapterId: number, message: TextMessage): void {
+    const chapter = chapters.get(chapterId)
+    touch(chapter)
+    chapter?.take(message)
+  }
+
   function add(chapterId: number): ChapterFeed {
     const chapter = new ChapterFeed(chapterId, {
       progressMs,
@@ -142,7 +170,11 @@ export function createFeed(options: FeedOptions): Feed {
       sockets: {
         event: ({ name, payload }) => toRoom(chapterId, name, payload),
         progress: (update) => toRoom(chapterId, 'progress_update', update),
+        partial: ({ name, payload }) => toRoom(chapterId, name, payload),
       },
+      textMs,
+      textHoleMs,
+      textMemory,
     })
     chapters.set(chapterId, chapter)
     touch(chapter)
@@ -153,6 +185,14 @@ export function createFeed(options: FeedOptions): Feed {
     publish(entries) {
       for (const entry of entries) deliver(entry)
       bus?.publish(entries)
+    },
+    publishText(chapterId, message) {
+      touch(chapters.get(chapterId))
+      bus?.publishText(chapterId, message)
+    },
+    async refresh(chapterId) {
+      const chapter = chapters.get(chapterId)
+      if (chapter !== undefined) await readNews([chapter])
     },
     open(chapterId) {
       const chapter = chapters.get(chapterId) ?? add(chapterId)

@@ -39,7 +39,7 @@ async function main(): Promise<void> {
       webhookSecret: config.webhookSecrets[0],
       log,
       // The server’s own deadline comes first and is told of as a time-out.
-      modelTimeoutMs: 2 * config.generation.timeoutMs,
+      modelTimeoutMs: 2 * Math.max(config.generation.timeoutMs, config.openai?.silenceMs ?? 0),
       whenRunning: 'throw',
     }),
   })

@@ -4,11 +4,14 @@
  */
 import type { GenerationMessage } from '../contract/generation.js'
 import type { FailureReason, JobKind, JobResults } from '../contract/job.js'
+import type { SoFar } from './text-so-far.js'
 
 /** A result, or a language model’s own text: the server finds the result in it and judges it. */
 export type Written<K extends JobKind = JobKind> = JobResults[K] | { raw: string }
 
 export interface Model {
+  /** False: the worker sends no heartbeats for it while it is silent, so that its deadline can be tried out. */
+  readonly hasHeartbeat?: false
   /**
    * Writes the result for `message`, in its `locale`. Throws a `ModelError` when it cannot; anything else
    * that is thrown counts as a fault of the model’s own. The same message may be given more than once.
@@ -24,6 +27,8 @@ export interface GenerateContext {
   signal: AbortSignal
   /** `percent` is 0 to 100 of this job, `text` for people in the message’s language. Never throws, may be called often. */
   onProgress: (percent: number, text: string) => void
+  /** What can be shown of the result so far, whole each time. Never throws, may be called often. */
+  onText: (soFar: SoFar) => void
 }
 
 /** The model could not answer. Its message is shown to people: no keys, no addresses. */

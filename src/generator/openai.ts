@@ -2,9 +2,10 @@
  * A language model behind the chat completions API of OpenAI, which many servers speak (vLLM, Ollama,
  * LiteLLM, …).
  *
- * An answer is asked for in the shape of the contract’s schema. It is handed in as it came: the server judges it.
- * A server that refuses the schema is asked for any JSON object, then for plain text; what worked is
- * remembered. Every fault becomes a `ModelError` whose text is fit for people; the details go to the log.
+ * An answer is asked for in the shape of the contract’s schema, as a stream. It is handed in as it came: the server judges
+ * it. A server that cannot do that is asked more simply, for this call: for any JSON object, then for plain text, and
+ * without a stream. Only what it says plainly not to support is not asked for again. Every fault becomes a `ModelError`
+ * whose text is fit for people; the details go to the log.
  */
 import type { OpenAiConfig } from '../config/config.js'
 import type { GenerationMessage } from '../contract/generation.js'
@@ -12,39 +13,57 @@ import type { JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { type Completion, CompletionError, readCompletion } from './completion.js'
 import { type GenerateContext, type Model, ModelError } from './model.js'
+import { type PostRequest, patientFetch } from './patient-fetch.js'
 import { promptOf } from './prompt.js'
 import { STRICT_SCHEMAS } from './result-schema.js'
+import { soFarOf } from './text-so-far.js'
 import type { Log } from './worker.js'
 
 export interface OpenAiModelOptions {
   log: Log
-  fetch?: typeof fetch
-  /** Longest silence of the server, ms: until it answers, and between two pieces of the answer. */
-  silenceMs?: number
+  fetch?: PostRequest
 }
 
 /** How the shape is asked for, the surest first. */
 const FORMATS = ['json_schema', 'json_object', 'text'] as const
 type Format = (typeof FORMATS)[number]
 
-const SILENCE_MS = 240_000
-/** Progress is reported no more often. */
+/** One way to ask. */
+interface Way {
+  format: Format
+  isStreamed: boolean
+}
+
+/** What the server said to a way of asking that is not its own. */
+interface NotUnderstood {
+  status: number
+  problem: string
+  /** In case that there is no simpler way. */
+  error: ModelError
+}
+
+/** With these a server may mean the schema or the stream, and not the question. */
+const ASK_MORE_SIMPLY = new Set([400, 404, 422, 500, 501])
+const NOT_SUPPORTED =
+  /unsupported|not\s+(?:yet\s+|currently\s+)?(?:be\s+)?support|n['’]t\s+support|no\s+support|not\s+implemented|unrecogni[sz]ed|unknown\s+(?:field|parameter|name|argument|variant)|extra\s+inputs|must\s+be\s+['"`]?\w+['"`]?\s+or\b/i
+const ABOUT_FORMAT = /response_?format|json_?schema|json_?object|structured/i
+const ABOUT_STREAM = /\bstream/i
+/** Progress and text are reported no more often, ms. */
 const REPORT_EVERY_MS = 1000
+const TEXT_EVERY_MS = 300
 
 export function createOpenAiModel(config: OpenAiConfig, options: OpenAiModelOptions): Model {
-  const { log, fetch: request = fetch, silenceMs = SILENCE_MS } = options
-  const { baseUrl, apiKey, model } = config
-  let format: Format = FORMATS[0]
+  const { log, fetch: request = patientFetch } = options
+  const { apiKey, model, silenceMs } = config
+  const endpoint = endpointOf(config.baseUrl)
+  const unsupported = new Set<Format | 'stream'>()
 
   return {
-    async generate<K extends JobKind>(
-      message: GenerationMessage & { kind: K },
-      { signal, onProgress }: GenerateContext,
-    ) {
+    async generate<K extends JobKind>(message: GenerationMessage & { kind: K }, context: GenerateContext) {
+      const { signal } = context
       signal.throwIfAborted()
       const texts = TEXTS[message.locale]
-      const progress = progressOf(message, onProgress)
-      const completion = await ask(message, signal, progress)
+      const completion = await ask(message, signal, reportsOf(message, context))
       const { text, refusal, finishReason } = completion
       if (refusal !== '' || finishReason === 'content_filter') {
         log.info({ ...aboutOf(message), refusal: refusal.slice(0, 500) }, 'the model refused')
@@ -55,74 +74,103 @@ export function createOpenAiModel(config: OpenAiConfig, options: OpenAiModelOpti
     },
   }
 
-  /** Asks in the shape that is known to work, or finds out which one does. */
+  /** Asks as well as the server is known to understand, and more simply where it does not. */
   async function ask(
     message: GenerationMessage,
     signal: AbortSignal,
-    onText: (chars: number) => void,
+    onText: (text: string) => void,
   ): Promise<Completion> {
-    for (let at = FORMATS.indexOf(format); ; at += 1) {
-      const tried = FORMATS[at] ?? 'text'
-      const answer = await post(message, tried, signal, onText)
-      if (answer !== 'not understood') {
-        if (tried !== format)
-          log.info({ model, response_format: tried }, 'the server takes no stricter format')
-        // Only ever looser: another request may have found out more meanwhile.
-        if (at > FORMATS.indexOf(format)) format = tried
-        return answer
-      }
+    let way: Way = {
+      format: FORMATS.find((format) => !unsupported.has(format)) ?? 'text',
+      isStreamed: !unsupported.has('stream'),
     }
+    for (;;) {
+      const answer = await post(message, way, signal, onText)
+      if (!('problem' in answer)) return answer
+      const { status, problem } = answer
+      const isPlain = NOT_SUPPORTED.test(problem)
+      if (isPlain && ABOUT_FORMAT.test(problem) && way.format !== 'text') unsupported.add(way.format)
+      const isAboutStream = ABOUT_STREAM.test(problem) && !ABOUT_FORMAT.test(problem)
+      if (isPlain && isAboutStream && way.isStreamed) unsupported.add('stream')
+      const simpler = simplerThan(way, problem)
+      if (simpler === undefined) throw answer.error
+      log.debug({ ...way, http_status: status, problem }, 'the server did not understand; asked more simply')
+      way = simpler
+    }
+  }
+
+  /** @returns undefined when there is no simpler way */
+  function simplerThan({ format, isStreamed }: Way, problem: string): Way | undefined {
+    if (isStreamed && ABOUT_STREAM.test(problem) && !ABOUT_FORMAT.test(problem))
+      return { format, isStreamed: false }
+    const next = FORMATS.slice(FORMATS.indexOf(format) + 1).find((each) => !unsupported.has(each))
+    return next === undefined ? undefined : { format: next, isStreamed }
   }
 
   async function post(
     message: GenerationMessage,
-    asked: Format,
+    way: Way,
     signal: AbortSignal,
-    onText: (chars: number) => void,
-  ): Promise<Completion | 'not understood'> {
+    onText: (text: string) => void,
+  ): Promise<Completion | NotUnderstood> {
     const texts = TEXTS[message.locale]
     const silence = silenceOf(silenceMs, signal)
+    const about = { ...aboutOf(message), response_format: way.format }
     try {
-      const response = await request(`${baseUrl}/chat/completions`, {
+      const response = await request(endpoint, {
         method: 'POST',
         headers: {
           'content-type': 'application/json',
           accept: 'text/event-stream, application/json',
           ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
         },
-        body: JSON.stringify(bodyOf(message, asked)),
+        body: JSON.stringify(bodyOf(message, way)),
         // Followed, a 301 or 302 would become a GET without the body.
         redirect: 'manual',
         signal: silence.signal,
       })
       silence.heard()
-      if (response.ok)
-        return await readCompletion(response, (chars) => {
-          silence.heard()
-          onText(chars)
-        })
-      const problem = shown(await response.text())
-      if (response.status === 400 && problem.includes('content_filter'))
-        throw new ModelError(texts.refused, { reason: 'refused' })
-      if ((response.status === 400 || response.status === 422) && asked !== 'text') {
-        log.debug({ response_format: asked, problem }, 'the server did not understand; asked more simply')
-        return 'not understood'
+      if (!response.ok) {
+        const problem = shown(await response.text())
+        return refused(response.status, problem, retryAfterOf(response.headers.get('retry-after')))
       }
-      const about = { ...aboutOf(message), http_status: response.status, problem }
-      log.warn(about, 'the model’s server refused')
-      throw refusalOf(response, problem, texts)
+      const completion = await readCompletion(response, { onHeard: silence.heard, onText })
+      if (completion.finishReason !== 'error') return completion
+      return notUnderstood(
+        500,
+        'finish_reason: error',
+        new ModelError(texts.unavailable, { reason: 'unavailable' }),
+      )
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof ModelError) throw error
-      log.warn({ ...aboutOf(message), problem: shown(describe(error)) }, 'the model’s server failed')
+      if (error instanceof CompletionError && error.status !== undefined)
+        return refused(error.status, shown(error.message), undefined)
+      log.warn({ ...about, problem: shown(describe(error)) }, 'the model’s server failed')
       if (error instanceof SyntaxError) throw new ModelError(texts.invalid, { reason: 'invalid_result' })
       throw new ModelError(texts.unavailable, { reason: 'unavailable' })
     } finally {
       silence.end()
     }
+
+    /** @throws {ModelError} when asking in another way cannot help */
+    function refused(status: number, problem: string, retryAfterS: number | undefined): NotUnderstood {
+      if (status === 400 && problem.includes('content_filter'))
+        throw new ModelError(texts.refused, { reason: 'refused' })
+      const error = refusalOf(status, problem, retryAfterS, texts)
+      if (ASK_MORE_SIMPLY.has(status)) return notUnderstood(status, problem, error)
+      log.warn({ ...about, http_status: status, problem }, 'the model’s server refused')
+      throw error
+    }
+
+    function notUnderstood(status: number, problem: string, error: ModelError): NotUnderstood {
+      if (simplerThan(way, problem) === undefined)
+        log.warn({ ...about, http_status: status, problem }, 'the model’s server refused')
+      return { status, problem, error }
+    }
   }
 
-  function bodyOf(message: GenerationMessage, asked: Format) {
+  function bodyOf(message: GenerationMessage, { format, isStreamed }: Way) {
     const { system, user } = promptOf(message)
     const formats = {
       json_schema: {
@@ -132,15 +180,19 @@ export function createOpenAiModel(config: OpenAiConfig, options: OpenAiModelOpti
       json_object: { type: 'json_object' },
       text: undefined,
     }
-    return {
+    const body = {
       model,
-      stream: true,
+      stream: isStreamed,
       messages: [
         { role: 'system', content: system },
         { role: 'user', content: user },
       ],
-      response_format: formats[asked],
+      response_format: formats[format],
+      max_tokens: config.maxTokens,
+      temperature: config.temperature,
+      ...config.extraBody,
     }
+    return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
   }
 
   /** For the log: short, and without the key, which some servers repeat. */
@@ -149,18 +201,32 @@ export function createOpenAiModel(config: OpenAiConfig, options: OpenAiModelOpti
   }
 }
 
-function refusalOf({ status, headers }: Response, problem: string, texts: Texts): ModelError {
+/** @param baseUrl of the API, or the whole address of its chat completions; a query stays */
+export function endpointOf(baseUrl: string): string {
+  const url = new URL(baseUrl.trim())
+  const path = url.pathname
+    .replace(/\/+$/, '')
+    .replace(/\/chat\/completions$/, '')
+    .replace(/\/+$/, '')
+  url.pathname = `${path}/chat/completions`
+  return url.href
+}
+
+function refusalOf(
+  status: number,
+  problem: string,
+  retryAfterS: number | undefined,
+  texts: Texts,
+): ModelError {
+  const later = retryAfterS === undefined ? {} : { retryAfterS }
   if (status === 429) {
     // Waiting does not fill an account.
     if (problem.includes('insufficient_quota'))
       return new ModelError(texts.quota, { reason: 'model_error', retryable: false })
-    const retryAfterS = retryAfterOf(headers.get('retry-after'))
-    return new ModelError(texts.rateLimited, {
-      reason: 'rate_limited',
-      ...(retryAfterS === undefined ? {} : { retryAfterS }),
-    })
+    return new ModelError(texts.rateLimited, { reason: 'rate_limited', ...later })
   }
-  if (status >= 500 || status === 408) return new ModelError(texts.unavailable, { reason: 'unavailable' })
+  if (status >= 500 || status === 408)
+    return new ModelError(texts.unavailable, { reason: 'unavailable', ...later })
   return new ModelError(texts.misconfigured(status), { reason: 'model_error', retryable: false })
 }
 
@@ -171,19 +237,25 @@ function retryAfterOf(value: string | null): number | undefined {
   return seconds > 0 ? Math.ceil(seconds) : undefined
 }
 
-/** Text as long as usual is nine tenths; beyond, it goes on ever more slowly, for nobody knows the end. */
-function progressOf(
-  { kind, quiz_count, locale }: GenerationMessage,
-  onProgress: GenerateContext['onProgress'],
-) {
+/**
+ * Reports progress and the text so far. Text as long as usual is nine tenths; beyond, it goes on ever more slowly, for
+ * nobody knows the end.
+ */
+function reportsOf({ kind, quiz_count, locale }: GenerationMessage, { onProgress, onText }: GenerateContext) {
   const usualChars = { concept: 2500, exercise: 1200, quiz: 250 * quiz_count }[kind]
   let reportedAt = Number.NEGATIVE_INFINITY
-  return (chars: number) => {
+  let shownAt = Number.NEGATIVE_INFINITY
+  return (text: string) => {
     const now = performance.now()
+    const soFar = now - shownAt < TEXT_EVERY_MS ? undefined : soFarOf(kind, text)
+    if (soFar !== undefined) {
+      shownAt = now
+      onText(soFar)
+    }
     if (now - reportedAt < REPORT_EVERY_MS) return
     reportedAt = now
-    const share = 1 - Math.exp((-2.3 * chars) / usualChars)
-    onProgress(Math.min(99, Math.round(100 * share)), TEXTS[locale].progress(chars))
+    const share = 1 - Math.exp((-2.3 * text.length) / usualChars)
+    onProgress(Math.min(99, Math.round(100 * share)), TEXTS[locale].progress(text.length))
   }
 }
 
@@ -195,7 +267,9 @@ function silenceOf(ms: number, signal: AbortSignal) {
   const timer = setTimeout(() => controller.abort(new Error(`silent for ${ms} ms`)), ms)
   return {
     signal: controller.signal,
-    heard: () => void timer.refresh(),
+    heard: () => {
+      timer.refresh()
+    },
     end() {
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)

@@ -3,8 +3,8 @@
  * title and description. The same chapter always gets the same text. It asks nobody and costs nothing.
  *
  * It thinks for `delayMs` in all (a concept; an exercise 1.3 times, a quiz 1.7 times as long, so that a
- * chapter’s parts arrive one after another) and reports progress four times, evenly spread. With 0 it
- * answers at once and reports nothing.
+ * chapter’s parts arrive one after another). Meanwhile its text grows, and it reports progress four times, evenly
+ * spread. With 0 it answers at once and reports nothing.
  *
  * Failures can be tried out through the chapter’s metadata. What is malformed is ignored whole.
  *
@@ -27,6 +27,7 @@ import type { GenerationMessage } from '../contract/generation.js'
 import { JOB_KINDS, type JobKind, type JobResults } from '../contract/job.js'
 import { type GenerateContext, type Model, ModelError } from './model.js'
 import { PHRASES, topicOf } from './sample-text.js'
+import type { SoFar } from './text-so-far.js'
 
 export interface SampleModelOptions {
   /** `GENERATOR_DELAY_MS`. */
@@ -44,9 +45,11 @@ export interface SampleModel extends Model {
 
 export function createSampleModel({ delayMs, delay = abortableSleep }: SampleModelOptions): SampleModel {
   return {
+    // A kind that hangs is to be ended by its deadline.
+    hasHeartbeat: false,
     async generate<K extends JobKind>(
       message: GenerationMessage & { kind: K },
-      { signal, onProgress }: GenerateContext,
+      { signal, onProgress, onText }: GenerateContext,
     ) {
       signal.throwIfAborted()
       const { kind, attempt, locale } = message
@@ -55,6 +58,7 @@ export function createSampleModel({ delayMs, delay = abortableSleep }: SampleMod
       const isHit = attempt <= (steering.times ?? 1)
 
       if (isHit && steering.hang?.includes(kind)) await hang(signal)
+      const result = phrases.write[kind as K](topicOf(message))
       await think((steering.delay_ms ?? delayMs) * PACE[kind])
       if (isHit && steering.fail?.includes(kind)) {
         throw new ModelError(phrases.failed, {
@@ -62,20 +66,35 @@ export function createSampleModel({ delayMs, delay = abortableSleep }: SampleMod
           retryable: steering.retryable ?? true,
         })
       }
-      return phrases.write[kind as K](topicOf(message))
+      return result
 
       async function think(totalMs: number): Promise<void> {
         if (totalMs === 0) return
         const steps = phrases.progress[kind]
         const parts = steps.length + 1
-        for (const [i, text] of steps.entries()) {
-          await delay(totalMs / parts, signal)
-          onProgress(Math.round(((i + 1) * 100) / parts), text)
+        for (let part = 1; part <= parts; part += 1) {
+          const words = Math.ceil(totalMs / parts / TEXT_EVERY_MS)
+          for (let word = 1; word <= words; word += 1) {
+            await delay(totalMs / parts / words, signal)
+            onText(shareOf(result, (part - 1 + word / words) / parts))
+          }
+          const text = steps[part - 1]
+          if (text !== undefined) onProgress(Math.round((part * 100) / parts), text)
         }
-        await delay(totalMs / parts, signal)
       }
     },
   }
+}
+
+/** How often the text grows, ms. */
+const TEXT_EVERY_MS = 300
+
+/** The beginning of a result: `share` of it, in (0, 1]. */
+function shareOf(result: JobResults[JobKind], share: number): SoFar {
+  if ('quizzes' in result)
+    return { quizzes: result.quizzes.slice(0, Math.floor(share * result.quizzes.length)) }
+  const text = 'content' in result ? result.content : result.question
+  return { text: text.slice(0, Math.ceil(share * text.length)) }
 }
 
 /** How long each kind thinks, as a multiple of `delayMs`. */

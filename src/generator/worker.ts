@@ -2,7 +2,8 @@
  * Treats one generation message as an n8n workflow should, over the same webhooks:
  *
  * 1. `-start` asks whether to begin; `run: false` ends it here.
- * 2. The model writes; meanwhile its progress is reported, and a reply of `cancelled: true` stops it.
+ * 2. The model writes; meanwhile its progress and its text so far are reported, and a reply of `cancelled: true` stops
+ *    it. While it is silent a heartbeat asks, so that a cancel is heard within seconds.
  * 3. `-finish` brings the result, or `-fail` says why there is none.
  *
  * Guarantees: every request and every wait has a bound; an abort ends all of it and leaves no timer; when
@@ -18,6 +19,8 @@ import type { FailCallback } from '../contract/callback.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import type { Locale } from '../contract/scalar.js'
 import { type Model, ModelError, type Written } from './model.js'
+import { createTextReports } from './text-reports.js'
+import type { SoFar } from './text-so-far.js'
 
 export type Log = Pick<FastifyBaseLogger, 'debug' | 'info' | 'warn' | 'error'>
 
@@ -36,6 +39,8 @@ export interface WorkerOptions {
    * `throw` rejects with `AlreadyRunningError`, for a queue that can ask again in case the other one died.
    */
   whenRunning?: 'skip' | 'throw'
+  /** Longest time without a report, ms: how late a cancel may be heard while the model is silent. */
+  heartbeatMs?: number
   /** From the request to the end of the answer’s body. */
   requestTimeoutMs?: number
   /** How often `-start`, `-finish` and `-fail` are sent before giving up. A result is dear, so patience is long. */
@@ -81,6 +86,7 @@ export class AlreadyRunningError extends Error {
 export function createWorker(options: WorkerOptions): Work {
   const { model, webhookSecret, log, whenRunning = 'skip' } = options
   const modelTimeoutMs = options.modelTimeoutMs ?? 15 * 60_000
+  const heartbeatMs = options.heartbeatMs ?? 4000
   const requestTimeoutMs = options.requestTimeoutMs ?? 10_000
   const maxTries = options.maxTries ?? 8
   const request = options.fetch ?? fetch
@@ -128,27 +134,45 @@ export function createWorker(options: WorkerOptions): Work {
     const giveUp = () => stop.abort(SILENT)
     let silence = setTimeout(giveUp, modelTimeoutMs)
     let isWriting = true
-    const reports = latestOnly(async (report: Report) => {
-      if (await isCancelled(message, report, stop.signal)) stop.abort(CANCELLED)
-    })
+    const cancelIf = async (isCancelled: Promise<boolean>) => {
+      if (await isCancelled) stop.abort(CANCELLED)
+    }
+    let last: Report = { progress: 0, message: TEXTS[message.locale].thinking }
+    const reports = latestOnly((report: Report) => cancelIf(isCancelled(message, report, stop.signal)))
+    const texts = createTextReports(message, (body) => post('partial', message, body, stop.signal))
+    const partials = latestOnly((soFar: SoFar | undefined) => cancelIf(texts.send(soFar)))
+    const heartbeat = model.hasHeartbeat === false ? undefined : setInterval(beat, heartbeatMs)
     const onProgress = (percent: number, text: string) => {
       // A model may go on after it was given up.
       if (!isWriting || !Number.isFinite(percent)) return
       clearTimeout(silence)
       silence = setTimeout(giveUp, modelTimeoutMs)
-      reports.push({ progress: percent, message: text })
+      last = { progress: percent, message: text }
+      heartbeat?.refresh()
+      reports.push(last)
+    }
+    const onText = (soFar: SoFar) => {
+      if (!isWriting || !texts.isWanted) return
+      heartbeat?.refresh()
+      partials.push(soFar)
+    }
+    function beat(): void {
+      if (!isWriting) return
+      if (texts.isWanted) partials.push(undefined)
+      else reports.push(last)
     }
     const write = async () => {
       try {
         // Raced, for a model may not listen to its signal.
         return await Promise.race([
-          model.generate(message, { signal: stop.signal, onProgress }),
+          model.generate(message, { signal: stop.signal, onProgress, onText }),
           rejectOnAbort(stop.signal),
         ])
       } finally {
         isWriting = false
         clearTimeout(silence)
-        await reports.close()
+        clearInterval(heartbeat)
+        await Promise.all([reports.close(), partials.close()])
       }
     }
     try {
@@ -248,7 +272,7 @@ export function createWorker(options: WorkerOptions): Work {
   ): Promise<Reply> {
     try {
       return await withDeadline(requestTimeoutMs, signal, async (deadline) => {
-        const response = await request(message.callback[`${callback}_url`], {
+        const response = await request(message.callback[`${callback}_url`] ?? '', {
           method: 'POST',
           headers,
           body: JSON.stringify({
@@ -276,7 +300,7 @@ export function createWorker(options: WorkerOptions): Work {
   }
 }
 
-type CallbackName = 'start' | 'finish' | 'fail' | 'progress'
+type CallbackName = 'start' | 'finish' | 'fail' | 'progress' | 'partial'
 
 interface Report {
   progress: number
@@ -313,13 +337,15 @@ const RETRY_AFTER_MAX_MS = 60_000
 const TEXT_MAX_CHARS = 2000
 const RETRY_AFTER_MAX_S = 3600
 
-const TEXTS: Record<Locale, { broken: string; silent: string; tooLarge: string }> = {
+const TEXTS: Record<Locale, { thinking: string; broken: string; silent: string; tooLarge: string }> = {
   ko: {
+    thinking: 'AI 모델이 내용을 구상하고 있습니다.',
     broken: '생성기에서 예기치 않은 오류가 발생했습니다.',
     silent: '생성기가 제한 시간 안에 응답하지 않았습니다.',
     tooLarge: '생성된 결과가 너무 커서 저장할 수 없습니다.',
   },
   en: {
+    thinking: 'The AI model is thinking.',
     broken: 'The generator failed unexpectedly.',
     silent: 'The generator did not answer in time.',
     tooLarge: 'The generated result is too large to be stored.',
@@ -433,22 +459,22 @@ function rejectOnAbort(signal: AbortSignal): Promise<never> {
  * pushed, drops what waits and resolves once nothing is under way, so that no report overtakes the result.
  */
 function latestOnly<T>(send: (report: T) => Promise<void>) {
-  let waiting: T | undefined
+  let waiting: { report: T } | undefined
   let sending: Promise<void> | undefined
 
   async function sendWaiting() {
     while (waiting !== undefined) {
-      const next = waiting
+      const { report } = waiting
       waiting = undefined
       // Rejects only when everything was aborted, and then whoever aborted tells why.
-      await send(next).catch(() => {})
+      await send(report).catch(() => {})
     }
     sending = undefined
   }
 
   return {
     push(report: T): void {
-      waiting = report
+      waiting = { report }
       sending ??= sendWaiting()
     },
     async close(): Promise<void> {

@@ -23,7 +23,9 @@ export interface FinishBody {
 const checkWork = compileCheck(Type.Object(WORK_FIELDS))
 
 /** Fastify’s `validatorCompiler` of one route: its body is read by `read`, the rest is checked as everywhere. */
-function compiler(read: (body: unknown, check: (value: unknown) => Violation[]) => Violation[] | object) {
+export function compileBody(
+  read: (body: unknown, check: (value: unknown) => Violation[]) => Violation[] | object,
+) {
   return ({ schema, httpPart }: { schema: unknown; httpPart?: string | undefined }) => {
     const check = compileCheck(schema as TSchema, httpPart)
     return (value: unknown) => {
@@ -36,11 +38,11 @@ function compiler(read: (body: unknown, check: (value: unknown) => Violation[]) 
 
 /** For the `validatorCompiler` of a finish. */
 export function compileFinish(kind: JobKind) {
-  return compiler((body) => readFinish(kind, body))
+  return compileBody((body) => readFinish(kind, body))
 }
 
 /** For the `validatorCompiler` of a fail. */
-export const compileFail = compiler((body, check) => {
+export const compileFail = compileBody((body, check) => {
   if (!isRecord(body) || checkWork(body).length > 0 || body.attempt === undefined) return check(body)
   const { error, reason, retryable, retry_after_s, ...rest } = body
   const waitS = typeof retry_after_s === 'string' ? Number(retry_after_s) : retry_after_s
@@ -56,7 +58,7 @@ export const compileFail = compiler((body, check) => {
 })
 
 /** For the `validatorCompiler` of progress: half a character in its message is replaced. */
-export const compileProgress = compiler((body, check) => {
+export const compileProgress = compileBody((body, check) => {
   const isText = isRecord(body) && typeof body.message === 'string'
   const value = isText ? { ...body, message: storable(String(body.message)) } : body
   const violations = check(value)

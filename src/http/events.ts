@@ -16,6 +16,7 @@ import {
   isEndEvent,
   type ProgressUpdate,
 } from '../contract/event.js'
+import type { PartialUpdate } from '../contract/partial.js'
 import { ChapterNotFoundError, ForbiddenError } from '../errors.js'
 import { catchUp, type PageReader } from '../feed/catch-up.js'
 import type { Feed, Room } from '../feed/feed.js'
@@ -139,6 +140,9 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
       write(`id: ${payload.seq}\nevent: ${name}\ndata: ${JSON.stringify(payload)}\n\n`)
     const writeProgress = (update: ProgressUpdate) =>
       write(`event: progress_update\ndata: ${JSON.stringify(update)}\n\n`)
+    // Without an id, as progress: a cursor counts logged events.
+    const writePartial = ({ name, payload }: PartialUpdate) =>
+      write(`event: ${name}\ndata: ${JSON.stringify(payload)}\n\n`)
 
     const cancelExpiry = runAt(expiresAt, clients.now, finish)
     streams.set(response, { stream, finish })
@@ -180,6 +184,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
             return
           }
           if (room.progress !== null) writeProgress(room.progress.update)
+          for (const partial of room.partials) writePartial(partial)
           maxUnsentBytes = MAX_UNSENT_BYTES + unsentBytes()
           room.listen({
             event: (event) => {
@@ -187,6 +192,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
               if (isEndEvent(event.name)) finish()
             },
             progress: writeProgress,
+            partial: writePartial,
           })
         },
       })

@@ -4,7 +4,13 @@
  * body or in its address, it also costs that attempt, for its worker will not come back with a better one.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyError, FastifyRequest, onRequestHookHandler, RouteShorthandOptions } from 'fastify'
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyRequest,
+  onRequestHookHandler,
+  RouteShorthandOptions,
+} from 'fastify'
 import type { Mend } from '../answers/mend.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import {
@@ -19,9 +25,11 @@ import { ChapterParams } from '../contract/chapter.js'
 import { type FailureReason, JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { WorkName } from '../domain/job-table.js'
 import { type AppError, InvalidRequestError } from '../errors.js'
+import type { TextIntake } from '../feed/text-intake.js'
 import { WEBHOOK_SECURITY as security } from './auth.js'
 import { compileFail, compileFinish, compileProgress, type FinishBody } from './callback-body.js'
 import { nameBody, WorkQuery, workInQuery } from './callback-work.js'
+import { addPartialRoutes } from './partial.js'
 import { sendProblem } from './problem.js'
 import { problems } from './responses.js'
 
@@ -31,6 +39,7 @@ export interface WebhookRoutesOptions {
   /** Told of every result that was stored after it had been mended. */
   onMended?: (kind: JobKind, how: readonly Mend[]) => void
   groups: Pick<CommitGroups, 'submit'>
+  texts: Pick<TextIntake, 'post'>
   bodyLimitBytes: number
   /** Callers know the secret: then an unreadable result that names no work is the published attempt’s. */
   isTrusted?: boolean
@@ -72,10 +81,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     if (nameBody(request)) return done()
     const { id } = request.params as { id: string }
     const isStart = request.routeOptions.url?.endsWith('-start')
+    const length = request.routeOptions.url?.endsWith('-partial') ? { length: 0 } : {}
     const message = 'the body names other work than the address'
-    reply.send(
-      isStart ? { run: false, reason: 'superseded' } : { status: 'ignored', message, chapter_id: Number(id) },
-    )
+    const ignored = { status: 'ignored', message, chapter_id: Number(id), ...length }
+    reply.send(isStart ? { run: false, reason: 'superseded' } : ignored)
   })
 
   // A result that nobody could read is that attempt’s failure: its worker will not come back with a better one.
@@ -221,6 +230,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         }),
     )
   }
+
+  addPartialRoutes(app as unknown as FastifyInstance, { texts: options.texts, bodyLimit, counted })
 
   app.post(
     '/v1/chapter/:id/progress',

@@ -145,6 +145,7 @@ export function createChapterRooms(options: {
         socket.emit('joined_chapter', joined)
         for (const { name, payload } of missed) emitTo(socket, name, payload)
         if (room.progress !== null) socket.emit('progress_update', room.progress.update)
+        for (const { name, payload } of room.partials) emitTo(socket, name, payload)
       },
     })
     if (!wasAdmitted) {

@@ -4,7 +4,9 @@
 import { sql } from 'drizzle-orm'
 import type { ChapterStatus } from '../contract/chapter.js'
 import type { ChapterEvent, ProgressUpdate } from '../contract/event.js'
+import type { JobKind } from '../contract/job.js'
 import { toInstant } from '../contract/wire.js'
+import type { PartialRow } from './partials.js'
 import { type Db, jsonParameter, prepare } from './prepared.js'
 import { recordFields, recordset } from './records.js'
 import * as table from './schema.js'
@@ -32,6 +34,15 @@ export interface LogPage {
   logFrom: number
   /** In order, without a gap from `max(after + 1, logFrom)` on. */
   events: ChapterEvent[]
+  /** Text so far of what is being written at that moment. */
+  partials: PartialRow[]
+}
+
+/** What a reader has of a chapter that is not in the log. */
+export interface NewsCursor extends LogCursor {
+  progressVersion: number
+  /** Stamps of the text so far. */
+  partials?: Partial<Record<JobKind, number>>
 }
 
 export interface EventStore {
@@ -40,8 +51,8 @@ export interface EventStore {
    * @param remember rooms of sessions, written in the same statement
    */
   readPages(cursors: LogCursor[], remember?: RememberedRoom[]): Promise<Map<number, LogPage>>
-  /** As `readPages`, but only of chapters whose log ends elsewhere or that have newer progress. */
-  readNews(cursors: (LogCursor & { progressVersion: number })[]): Promise<Map<number, LogPage>>
+  /** As `readPages`, but only of chapters whose log ends elsewhere, or that have a newer progress or text. */
+  readNews(cursors: NewsCursor[]): Promise<Map<number, LogPage>>
   /** Deletes the logs of chapters that ended before. @returns how many chapters; call again while it is `limit` */
   deleteLogsEndedBefore(before: number, limit: number): Promise<number>
   /** Forgets idempotency keys older than that. @returns how many */
@@ -59,7 +70,8 @@ export function createEventStore(db: Db): EventStore {
     db,
     'read_news',
     // A log that ends before what the reader has was restored.
-    readPages(sql`(c.last_seq <> wanted.after or c.progress_version > wanted."progressVersion")`),
+    readPages(sql`(c.last_seq <> wanted.after or c.progress_version > wanted."progressVersion"
+      or c.status = 'processing' and exists (select ${CURRENT_PARTIALS}))`),
   )
   const deleteLogs = prepare(db, 'delete_logs', DELETE_LOGS)
   const deleteKeys = prepare(db, 'delete_keys', DELETE_KEYS)
@@ -118,6 +130,14 @@ const PAGE_KEYS = [
   'logFrom',
 ] satisfies (keyof LogPage)[]
 
+const PARTIAL_KEYS = ['kind', 'jobId', 'attempt', 'stamp', 'length', 'content'] satisfies (keyof PartialRow)[]
+
+/** Of an attempt that goes on, and later than what the reader has. */
+const CURRENT_PARTIALS = sql`
+    from partial p join job j on j.chapter_id = p.chapter_id and j.kind = p.kind
+    where p.chapter_id = c.id and j.status = 'published' and j.job_id = p.job_id and j.attempt = p.attempt
+      and p.stamp > coalesce((wanted.partials ->> p.kind)::bigint, 0)`
+
 const readPages = (condition: ReturnType<typeof sql>) => sql`
 select json_build_object(
   'chapterId', c.id, ${recordFields(table.chapter, 'c', PAGE_KEYS)},
@@ -125,9 +145,12 @@ select json_build_object(
     select coalesce(json_agg(json_build_object('name', e.name, 'payload', e.payload) order by e.seq), '[]')
     from event e
     where e.chapter_id = c.id
-      and e.seq > case when wanted.after > c.last_seq then 0 else wanted.after end)) as page
+      and e.seq > case when wanted.after > c.last_seq then 0 else wanted.after end),
+  'partials', case when c.status = 'processing' then (
+    select coalesce(json_agg(json_build_object(${recordFields(table.partial, 'p', PARTIAL_KEYS)})), '[]')
+    ${CURRENT_PARTIALS}) else '[]' end) as page
 from json_to_recordset(${jsonParameter('cursors')}) as wanted(
-    "chapterId" bigint, after bigint, "progressVersion" bigint)
+    "chapterId" bigint, after bigint, "progressVersion" bigint, partials json)
   join chapter c on c.id = wanted."chapterId"
 where ${condition}`
 

@@ -185,6 +185,35 @@ export const job = pgTable(
   ],
 )
 
+/**
+ * Text so far, one row for each job that is being written; a reader takes it only if it is the job's current attempt.
+ * Unlogged in the migration: what a crash takes, the next post brings again. It refers to `job`, not to `chapter`, so
+ * that a write never waits for a chapter that is locked.
+ */
+export const partial = pgTable(
+  'partial',
+  {
+    chapterId: chapterId(),
+    kind: text('kind', { enum: JOB_KINDS }).notNull(),
+    jobId: uuid('job_id').notNull(),
+    attempt: integer('attempt').notNull(),
+    /** Rises with every change, over all nodes: a clock, see `feed/partials.ts`. */
+    stamp: bigint('stamp', { mode: 'number' }).notNull(),
+    /** As the worker counts. */
+    length: integer('length').notNull(),
+    /** Text; of a quiz its questions as JSON. */
+    content: text('content').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'partial_of_job', columns: [t.chapterId, t.kind] }),
+    foreignKey({
+      name: 'partial_job',
+      columns: [t.chapterId, t.kind],
+      foreignColumns: [job.chapterId, job.kind],
+    }).onDelete('cascade'),
+  ],
+)
+
 export const event = pgTable(
   'event',
   {

@@ -5,6 +5,7 @@
 import { JOB_KINDS } from 'chaptercast-client'
 import { plainText, renderConcept, renderExercise, renderQuizzes } from './content.js'
 import { createElement, icon, setText } from './dom.js'
+import { showSoFar } from './so-far.js'
 import { language, words } from './strings.js'
 
 /** @typedef {import('./watch.js').ChapterWatch} ChapterWatch */
@@ -29,12 +30,20 @@ export function openSections(root) {
 
   return {
     /** @param {ChapterWatch} watch */
-    show({ learning, chapter }) {
+    show({ learning, chapter, partial }) {
       for (const section of sections) {
         const { kind, heading, body } = section
         setText(/** @type {Element} */ (heading.lastElementChild), words(kind))
         const data = learning && dataOf(learning, kind)
         const { state } = chapter.jobs[kind]
+        const soFar = partial[kind]
+        if (data === null && soFar !== null && isBeingWritten(state)) {
+          section.shown = `so far ${chapter.id}`
+          showSoFar(body, soFar, chapter.locale ?? '')
+          continue
+        }
+        // Its result is being read: what was read along stays until then.
+        if (data === null && state === 'completed' && section.shown === `so far ${chapter.id}`) continue
         const ended = state === 'failed' || state === 'cancelled'
         const wanted = JSON.stringify([
           language(),
@@ -55,6 +64,11 @@ export function openSections(root) {
       for (const section of sections) section.shown = ''
     },
   }
+}
+
+/** @param {import('./chapter.js').Job['state']} state */
+function isBeingWritten(state) {
+  return state !== 'completed' && state !== 'failed' && state !== 'cancelled'
 }
 
 /** What is written of a part; null while nothing is. @param {LearningView} learning @param {JobKind} kind */

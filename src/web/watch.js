@@ -49,6 +49,10 @@ export function watchChapter(id, tell) {
     },
     /** @type {LearningView | null} */
     learning: null,
+    /** What is written so far. */
+    get partial() {
+      return client.snapshot.partial
+    },
     get connection() {
       return client.snapshot.connection
     },

@@ -57,7 +57,10 @@ async function checkGenerated(t: Test, each: Case): Promise<void> {
     choices: [{ message: { content: asModelText(each) }, finish_reason: 'stop' }],
   })
   const model = createOpenAiModel(
-    { baseUrl: 'http://model.invalid/v1', apiKey: undefined, model: 'm' },
+    {
+      ...{ baseUrl: 'http://model.invalid/v1', apiKey: undefined, model: 'm', silenceMs: 60_000 },
+      ...{ maxTokens: undefined, temperature: undefined, extraBody: {} },
+    },
     { log, fetch: async () => new Response(data, { headers: { 'content-type': 'application/json' } }) },
   )
   if (message === undefined) throw new Error(`no message for ${about}`)

@@ -10,6 +10,7 @@ import type * as chapter from '../../src/contract/chapter.js'
 import type * as course from '../../src/contract/course.js'
 import type * as event from '../../src/contract/event.js'
 import type * as job from '../../src/contract/job.js'
+import type * as partial from '../../src/contract/partial.js'
 import type * as problem from '../../src/contract/problem.js'
 import type * as scalar from '../../src/contract/scalar.js'
 import type * as socket from '../../src/contract/socket.js'
@@ -37,6 +38,9 @@ type Shapes = {
   FailureReason: Same<client.FailureReason, job.FailureReason>
   Locale: Same<client.Locale, scalar.Locale>
   ProgressUpdate: Same<client.ProgressUpdate, event.ProgressUpdate>
+  TextPartial: Same<client.TextPartial, partial.TextPartial>
+  QuizPartial: Same<client.QuizPartial, partial.QuizPartial>
+  PartialQuestion: Same<client.PartialQuestion, partial.PartialQuestion>
   EventName: Same<client.EventName, event.EventName>
   EventPayloads: Same<client.EventPayloads, { [Name in event.EventName]: event.EventPayload<Name> }>
   ChapterEvent: Same<client.ChapterEvent, event.ChapterEvent>

@@ -9,6 +9,7 @@ import {
   type KindEvent,
   ProgressUpdate,
 } from '../../src/contract/event.js'
+import type { PartialName } from '../../src/contract/partial.js'
 import type { ClientToServerEvents, ServerToClientEvents } from '../../src/contract/socket-events.js'
 
 /** The wire: every logged event, and what its payload has beside `message`, `seq` and `at`. */
@@ -40,6 +41,7 @@ chapter_cancelled           cancelled
 
 /** What the server sends beside them: never logged, so without `seq`. */
 type Unlogged =
+  | PartialName
   | 'connection_established'
   | 'joined_chapter'
   | 'token_expired'

@@ -6,6 +6,7 @@ import type { Test } from 'tap'
 import type { ChapterEvent, EventName } from '../../src/contract/event.js'
 import type { BusListener } from '../../src/feed/bus.js'
 import { createFeed, type Feed, type FeedEntry, type FeedOptions } from '../../src/feed/feed.js'
+import type { TextMessage } from '../../src/feed/texts.js'
 import type { EventStore, LogCursor, LogPage } from '../../src/store/events.js'
 
 export class FakeLog implements Pick<EventStore, 'readPages' | 'readNews'> {
@@ -88,6 +89,9 @@ export interface FakeBus extends NonNullable<FeedOptions['bus']> {
   readonly published: FeedEntry[]
   /** Chapters whose channels are subscribed. */
   readonly channels: Set<number>
+  /** Text that the feed published, with its chapter. */
+  readonly texts: [chapterId: number, message: TextMessage][]
+  deliverText(chapterId: number, message: TextMessage): void
   isComplete: boolean
   /** Entries of other nodes, whether or not somebody here subscribed to their channels. */
   deliver(entries: FeedEntry[]): void
@@ -99,7 +103,11 @@ export function fakeBus(): FakeBus {
   let listener: BusListener | undefined
   const published: FeedEntry[] = []
   const channels = new Set<number>()
+  const texts: FakeBus['texts'] = []
   return {
+    texts,
+    publishText: (chapterId, message) => texts.push([chapterId, message]),
+    deliverText: (chapterId, message) => listener?.onText?.(chapterId, message),
     published,
     channels,
     isComplete: true,
@@ -161,6 +169,7 @@ function emptyChapter(chapterId: number): LogPage & { version: number } {
     lastSeq: 0,
     logFrom: 1,
     events: [],
+    partials: [],
     version: 0,
   }
 }

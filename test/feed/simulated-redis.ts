@@ -13,6 +13,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BusListener } from '../../src/feed/bus.js'
 import type { FeedEntry, FeedOptions } from '../../src/feed/feed.js'
+import type { TextMessage } from '../../src/feed/texts.js'
 
 export const WEATHERS = ['calm', 'breaking', 'lossy'] as const
 export type Weather = (typeof WEATHERS)[number]
@@ -36,6 +37,8 @@ interface Channel {
   confirmed: Promise<void>
 }
 
+type Sent = FeedEntry | { chapterId: number; text: TextMessage }
+
 export class SimulatedRedis {
   readonly counts = { late: 0, reconnects: 0, failedPublishes: 0, reopened: 0, unheard: 0, lost: 0 }
   readonly buses: SimulatedBus[] = []
@@ -54,7 +57,7 @@ export class SimulatedRedis {
   }
 
   /** Redis takes an entry: whoever is subscribed now is sent it, and nobody else. */
-  take(sender: SimulatedBus, entry: FeedEntry): void {
+  take(sender: SimulatedBus, entry: Sent): void {
     const { random } = this.chance
     const isLossy = this.weather === 'lossy'
     for (const bus of this.buses) {
@@ -86,6 +89,14 @@ export class SimulatedBus implements NonNullable<FeedOptions['bus']> {
   }
 
   publish(entries: FeedEntry[]): void {
+    this.send(entries)
+  }
+
+  publishText(chapterId: number, text: TextMessage): void {
+    this.send([{ chapterId, text }])
+  }
+
+  private send(entries: Sent[]): void {
     const { chance, counts, buses, weather } = this.redis
     if (weather !== 'calm' && chance.random() < 0.02) {
       counts.failedPublishes += 1
@@ -137,10 +148,11 @@ export class SimulatedBus implements NonNullable<FeedOptions['bus']> {
     this.listener.onMissed()
   }
 
-  async receive(entry: FeedEntry): Promise<void> {
+  async receive(entry: Sent): Promise<void> {
     const { connection } = this
     await this.redis.chance.pause(15)
     if (connection !== this.connection || !this.channels.has(entry.chapterId)) this.redis.counts.unheard += 1
+    else if ('text' in entry) this.listener.onText?.(entry.chapterId, entry.text)
     else this.listener.onEntry(entry)
   }
 

@@ -3,9 +3,11 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import type { OpenAiConfig } from '../../src/config/config.js'
 import type { JobKind } from '../../src/contract/job.js'
 import { ModelError } from '../../src/generator/model.js'
-import { createOpenAiModel } from '../../src/generator/openai.js'
+import { createOpenAiModel, endpointOf } from '../../src/generator/openai.js'
+import type { SoFar } from '../../src/generator/text-so-far.js'
 import { generationMessageOf } from '../support/kafka.js'
 
 const KEY = 'sk-very-secret'
@@ -192,15 +194,311 @@ t.test('every fault of the model or its server has its reason', async (t) => {
     ['silence', () => {}, { reason: 'unavailable', retryable: true }],
   ]
   for (const [name, answer, expected] of cases) {
-    const server = await stub(t, [answer])
+    // Asked more simply it says the same.
+    const server = await stub(t, [answer, answer, answer])
     const silenceMs = name === 'silence' ? 200 : 30_000
-    const { generate, logged } = modelOf(server.url, {}, { silenceMs })
+    const { generate, logged } = modelOf(server.url, { silenceMs })
     const error = await failure(t, generate())
     t.match(error, expected, name)
     t.match(error.message, /[가-힣]/, `${name} is told in Korean`)
     t.notMatch(error.message, new RegExp(`127\\.0\\.0\\.1|${KEY}`), `${name} tells no address and no key`)
     t.notMatch(JSON.stringify(logged), new RegExp(KEY), `${name} logs no key`)
   }
+})
+
+const schemaFirst = (server: { calls: Call[] }) =>
+  server.calls.map(({ body }) => body.response_format?.type ?? 'text')
+
+t.test('a server that answers a schema with an error is asked more simply, for that call', async (t) => {
+  const raw = JSON.stringify(CONCEPT)
+  for (const status of [400, 404, 422, 500, 501]) {
+    const error = problem(status, { error: { message: 'something went wrong' } })
+    const server = await stub(t, [error, error, stream(raw), stream(raw)])
+    const { generate } = modelOf(server.url)
+    t.strictSame(await generate(), { raw }, `HTTP ${status}`)
+    t.strictSame(await generate(), { raw })
+    t.strictSame(schemaFirst(server), ['json_schema', 'json_object', 'text', 'json_schema'], `HTTP ${status}`)
+  }
+  const server = await stub(t, [stream('{"ti', { finish: 'error' }), stream(raw), stream(raw)])
+  const { generate } = modelOf(server.url)
+  t.strictSame(await generate(), { raw }, 'finish_reason error')
+  await generate()
+  t.strictSame(schemaFirst(server), ['json_schema', 'json_object', 'json_schema'])
+})
+
+t.test('an error inside of a 200 counts as the status that it names', async (t) => {
+  const said = (error: object) => problem(200, { error })
+  const raw = JSON.stringify(CONCEPT)
+  const server = await stub(t, [
+    said({ code: 400, message: 'json_schema is not supported' }),
+    stream(raw),
+    stream(raw),
+  ])
+  const { generate } = modelOf(server.url)
+  await generate()
+  await generate()
+  t.strictSame(
+    schemaFirst(server),
+    ['json_schema', 'json_object', 'json_object'],
+    'and is remembered when it is plain',
+  )
+  for (const error of [
+    { code: 429, message: 'slow down' },
+    { type: 'rate_limit_error', message: 'slow down' },
+  ]) {
+    const busy = await stub(t, [said(error)])
+    t.match(await failure(t, modelOf(busy.url).generate()), { reason: 'rate_limited' })
+  }
+})
+
+t.test('only what a server says plainly is remembered', async (t) => {
+  const raw = JSON.stringify(CONCEPT)
+  const plain = [
+    'response_format is not supported',
+    "Unsupported parameter: 'response_format'",
+    'This model does not support structured outputs',
+    'Unrecognized request argument supplied: response_format',
+    "'response_format.type' must be 'json_object' or 'text'",
+    'json_schema: extra inputs are not permitted',
+  ]
+  const vague = ['bad request', 'the schema is too deep', 'context length exceeded', 'internal error']
+  for (const [messages, expected] of [
+    [plain, 'json_object'],
+    [vague, 'json_schema'],
+  ] as const)
+    for (const message of messages) {
+      const server = await stub(t, [problem(400, { error: { message } }), stream(raw), stream(raw)])
+      const { generate } = modelOf(server.url)
+      await generate()
+      await generate()
+      t.equal(schemaFirst(server)[2], expected, message)
+    }
+})
+
+t.test('a server that cannot stream is asked without', async (t) => {
+  const raw = JSON.stringify(CONCEPT)
+  const whole = problem(200, { choices: [{ message: { content: raw }, finish_reason: 'stop' }] })
+  const server = await stub(t, [problem(400, { error: 'stream is not supported' }), whole, whole])
+  const { generate } = modelOf(server.url)
+  t.strictSame(await generate(), { raw })
+  t.strictSame(await generate(), { raw })
+  t.same(
+    server.calls.map(({ body }) => [body.stream, body.response_format?.type]),
+    [
+      [true, 'json_schema'],
+      [false, 'json_schema'],
+      [false, 'json_schema'],
+    ],
+  )
+})
+
+t.test('whatever shape an answer has, it is read', async (t) => {
+  const content = JSON.stringify(CONCEPT)
+  const half = Math.floor(content.length / 2)
+  const [one, two] = [content.slice(0, half), content.slice(half)]
+  const delta = (said: object, finish: string | null = null) =>
+    JSON.stringify({ choices: [{ index: 0, delta: said, finish_reason: finish }] })
+  const body = (said: unknown, finish = 'stop') =>
+    JSON.stringify({ choices: [{ message: { role: 'assistant', content: said }, finish_reason: finish }] })
+  const parts = (text: string) => [
+    { type: 'thinking', text: 'hm' },
+    { type: 'text', text },
+  ]
+  const sse = (...data: string[]) => data.map((each) => `data: ${each}\n\n`).join('')
+  const cases: [name: string, type: string, text: string][] = [
+    ['without [DONE]', 'text/event-stream', sse(delta({ content: one }), delta({ content: two }, 'stop'))],
+    [
+      'without a finish reason',
+      'text/event-stream',
+      sse(delta({ content: one }), delta({ content: two }), '[DONE]'),
+    ],
+    ['with neither', 'text/event-stream', sse(delta({ content: one }), delta({ content: two }))],
+    [
+      'no last line break',
+      'text/event-stream',
+      `${sse(delta({ content: one }))}data: ${delta({ content: two })}`,
+    ],
+    [
+      'no space after the colon',
+      'text/event-stream',
+      `data:${delta({ content: content })}\n\ndata:[DONE]\n\n`,
+    ],
+    [
+      'CRLF',
+      'text/event-stream',
+      sse(delta({ content: one }), delta({ content: two }), '[DONE]').replaceAll('\n', '\r\n'),
+    ],
+    [
+      'CR alone',
+      'text/event-stream',
+      sse(delta({ content: one }), delta({ content: two }), '[DONE]').replaceAll('\n', '\r'),
+    ],
+    [
+      'one line break between events',
+      'text/event-stream',
+      sse(delta({ content: one }), delta({ content: two })).replaceAll('\n\n', '\n'),
+    ],
+    [
+      'empty data and comments',
+      'text/event-stream',
+      `: hi\n\ndata:\n\ndata: \n\nevent: x\nid: 1\nretry: 5\n${sse(delta({ content }), '[DONE]')}`,
+    ],
+    [
+      'data over several lines',
+      'text/event-stream',
+      `data: {"choices": [\ndata: {"delta": {"content": ${JSON.stringify(content)}}}\ndata: ]}\n\n`,
+    ],
+    [
+      'a chunk about usage',
+      'text/event-stream',
+      sse(delta({ content }, 'stop'), JSON.stringify({ choices: [], usage: {} }), '[DONE]'),
+    ],
+    [
+      'a chunk without content',
+      'text/event-stream',
+      sse(delta({ role: 'assistant', content: null }), delta({ content }), '[DONE]'),
+    ],
+    [
+      'content as parts',
+      'text/event-stream',
+      sse(delta({ content: parts(one) }), delta({ content: [two] }), '[DONE]'),
+    ],
+    [
+      'reasoning beside it',
+      'text/event-stream',
+      sse(delta({ reasoning: 'hm', reasoning_content: 'hm' }), delta({ content }), '[DONE]'),
+    ],
+    ['another content type', 'text/plain', sse(delta({ content: one }), delta({ content: two }), '[DONE]')],
+    [
+      'no known content type',
+      'application/octet-stream',
+      sse(delta({ content: one }), delta({ content: two })),
+    ],
+    ['one body', 'application/json', body(content)],
+    [
+      'one body in lines',
+      'application/json; charset=utf-8',
+      JSON.stringify(JSON.parse(body(content)), null, 2),
+    ],
+    ['one body with parts', 'application/json', body(parts(content))],
+    ['one body as a stream', 'text/event-stream', body(content)],
+    ['one object a line', 'application/x-ndjson', `${delta({ content: one })}\n${delta({ content: two })}\n`],
+    [
+      'messages a line',
+      'application/x-ndjson',
+      [one, two].map((text) => JSON.stringify({ message: { content: text } })).join('\n'),
+    ],
+    ['whole messages in a stream', 'text/event-stream', sse(body(content), '[DONE]')],
+    [
+      'text of a completion',
+      'text/event-stream',
+      sse(JSON.stringify({ choices: [{ text: content }] }), '[DONE]'),
+    ],
+  ]
+  for (const [name, type, text] of cases) {
+    const bytes = Buffer.from(text)
+    for (const size of [bytes.length, 7]) {
+      const server = await stub(t, [
+        (response) => {
+          response.writeHead(200, { 'content-type': type })
+          for (let from = 0; from < bytes.length; from += size)
+            response.write(bytes.subarray(from, from + size))
+          response.end()
+        },
+      ])
+      t.strictSame(await modelOf(server.url).generate(), { raw: content }, `${name}, ${size} bytes at a time`)
+    }
+  }
+})
+
+t.test('an answer that is complete is taken although its connection stays open', async (t) => {
+  const raw = JSON.stringify(CONCEPT)
+  const server = await stub(t, [
+    (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(piece({ content: raw }, 'stop'))
+    },
+  ])
+  t.strictSame(await modelOf(server.url).generate(), { raw })
+})
+
+t.test('a stream that ends in the middle is no answer', async (t) => {
+  const server = await stub(t, [
+    (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end(piece({ content: '{"title": "변수", "con' }))
+    },
+  ])
+  t.match(await failure(t, modelOf(server.url).generate()), { reason: 'unavailable', retryable: true })
+})
+
+t.test('a server that is away says when to come again', async (t) => {
+  const server = await stub(t, [problem(503, {}, { 'retry-after': '9' })])
+  t.match(await failure(t, modelOf(server.url).generate()), { reason: 'unavailable', retryAfterS: 9 })
+})
+
+t.test('an address may be that of the API or of its chat completions', async (t) => {
+  for (const suffix of ['', '/', '/chat/completions', '/chat/completions/', ' ']) {
+    const server = await stub(t, [stream(JSON.stringify(CONCEPT))])
+    await modelOf(` ${server.url}${suffix}`).generate()
+    t.equal(server.calls[0]?.path, '/v1/chat/completions', suffix)
+  }
+  t.equal(
+    endpointOf('https://a.example/d/chat/completions?api-version=1'),
+    'https://a.example/d/chat/completions?api-version=1',
+  )
+})
+
+t.test('length, temperature and whatever else a server wants are sent as they are set', async (t) => {
+  const server = await stub(t, [stream(JSON.stringify(CONCEPT)), stream(JSON.stringify(CONCEPT))])
+  await modelOf(server.url, {
+    maxTokens: 900,
+    temperature: 0.2,
+    extraBody: { top_p: 0.9, reasoning: { effort: 'low' } },
+  }).generate()
+  t.match(server.calls[0]?.body, {
+    max_tokens: 900,
+    temperature: 0.2,
+    top_p: 0.9,
+    reasoning: { effort: 'low' },
+  })
+  await modelOf(server.url, {
+    maxTokens: 900,
+    extraBody: { max_tokens: null, max_completion_tokens: 900 },
+  }).generate()
+  t.match(server.calls[1]?.body, { max_completion_tokens: 900 })
+  for (const name of ['max_tokens', 'temperature']) t.notOk(name in (server.calls[1]?.body ?? {}), name)
+})
+
+t.test('the text so far is told while the model writes', async (t) => {
+  const content = `변수 ${'값 '.repeat(300)}끝`
+  const raw = `<think>{"content": "no"}</think>${JSON.stringify({ title: '변수', content })}`
+  const server = await stub(t, [
+    async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      for (const part of raw.match(/[\s\S]{1,80}/g) ?? []) {
+        response.write(piece({ content: part }))
+        await new Promise((resolve) => setTimeout(resolve, 60))
+      }
+      response.end(piece({}, 'stop'))
+    },
+  ])
+  const { generate, texts } = modelOf(server.url)
+  await generate()
+  const shown = texts.map((soFar) => ('text' in soFar ? soFar.text : ''))
+  t.ok(shown.length >= 2, `${shown.length} times`)
+  t.ok(shown.every((text) => text !== '' && content.startsWith(text)))
+})
+
+t.test('no limit of Node’s own fetch ends a slow model', async (t) => {
+  // It gives up after 300 seconds without headers or between two pieces. (That 310 are waited for was tried by hand.)
+  const { fetch } = globalThis
+  t.teardown(() => {
+    globalThis.fetch = fetch
+  })
+  globalThis.fetch = () => Promise.reject(new Error('it was used'))
+  const server = await stub(t, [stream(JSON.stringify(CONCEPT))])
+  t.strictSame(await modelOf(server.url).generate(), { raw: JSON.stringify(CONCEPT) })
 })
 
 t.test('an unreachable server is unavailable', async (t) => {
@@ -228,6 +526,7 @@ t.test('an abort ends the request at once, with the signal’s own reason', asyn
 
 type Answer = (response: ServerResponse) => unknown
 interface Body {
+  stream?: boolean
   messages?: { role: string; content: string }[]
   response_format?: { type: string; json_schema?: { strict: boolean; schema: unknown } }
 }
@@ -238,20 +537,22 @@ interface Call {
 }
 const no: Call = { path: '', headers: {}, body: {} }
 
-function modelOf(
-  baseUrl: string,
-  over: { apiKey?: string | undefined } = {},
-  options: { silenceMs?: number } = {},
-) {
+function modelOf(baseUrl: string, over: Partial<OpenAiConfig> = {}) {
   const reports: { percent: number; text: string }[] = []
+  const texts: SoFar[] = []
   const logged: unknown[] = []
   const write = (about: unknown, text?: string) => void logged.push(about, text)
   const model = createOpenAiModel(
-    { baseUrl, apiKey: KEY, model: 'test-model', ...over },
-    { log: { debug: write, info: write, warn: write, error: write }, ...options },
+    {
+      ...{ baseUrl, apiKey: KEY, model: 'test-model', silenceMs: 30_000 },
+      ...{ maxTokens: undefined, temperature: undefined, extraBody: {} },
+      ...over,
+    },
+    { log: { debug: write, info: write, warn: write, error: write } },
   )
   return {
     reports,
+    texts,
     logged,
     generate: (
       message: Parameters<typeof generationMessageOf>[0] = {},
@@ -260,6 +561,7 @@ function modelOf(
       model.generate(generationMessageOf(message), {
         signal,
         onProgress: (percent, text) => void reports.push({ percent, text }),
+        onText: (soFar) => void texts.push(soFar),
       }),
   }
 }

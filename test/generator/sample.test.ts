@@ -13,6 +13,7 @@ import {
 } from '../../src/contract/job.js'
 import { LOCALES } from '../../src/contract/scalar.js'
 import { createSampleModel } from '../../src/generator/sample.js'
+import type { SoFar } from '../../src/generator/text-so-far.js'
 
 const ajv = new Ajv({ strict: false })
 
@@ -196,7 +197,7 @@ t.test('an abort ends the thinking', async (t) => {
     const abort = new AbortController()
     const thinking = createSampleModel({ delayMs: 600_000 }).generate(
       { ...message('concept'), kind: 'concept', metadata },
-      { signal: abort.signal, onProgress: () => {} },
+      { signal: abort.signal, onProgress() {}, onText() {} },
     )
     abort.abort(new Error('enough'))
     await t.rejects(thinking)
@@ -206,7 +207,7 @@ t.test('an abort ends the thinking', async (t) => {
   await t.rejects(
     createSampleModel({ delayMs: 0 }).generate(
       { ...message('concept'), kind: 'concept' },
-      { signal: abort.signal, onProgress: () => {} },
+      { signal: abort.signal, onProgress() {}, onText() {} },
     ),
     { message: 'too late' },
   )
@@ -276,7 +277,7 @@ async function resultOf<K extends JobKind>(
 ): Promise<JobResults[K]> {
   return createSampleModel({ delayMs: 0 }).generate(
     { ...message(kind, fields), kind },
-    { signal: new AbortController().signal, onProgress: () => {} },
+    { signal: new AbortController().signal, onProgress() {}, onText() {} },
   )
 }
 
@@ -284,16 +285,18 @@ async function resultOf<K extends JobKind>(
 async function run(kind: JobKind, fields: Partial<GenerationMessage>, delayMs = 0) {
   const waits: number[] = []
   const progress: { percent: number; text: string }[] = []
+  const texts: SoFar[] = []
   let error: unknown
   const model = createSampleModel({ delayMs, delay: async (ms) => void waits.push(ms) })
   const context = {
     signal: new AbortController().signal,
     onProgress: (percent: number, text: string) => void progress.push({ percent, text }),
+    onText: (soFar: SoFar) => void texts.push(soFar),
   }
   await model.generate({ ...message(kind, fields), kind }, context).catch((thrown: unknown) => {
     error = thrown
   })
-  return { waits, progress, error }
+  return { waits, progress, texts, error }
 }
 
 function isAnswerable({ type, options, correct_answer }: QuizItem): boolean {
@@ -323,3 +326,23 @@ function textOf(html: string): string {
   }
   return html.replace(/<[^>]*>/g, '').replace(/&(?:lt|gt|quot|#39|amp);/g, (entity) => entities[entity] ?? '')
 }
+
+t.test('the text grows while it thinks, up to the result', async (t) => {
+  const { texts, waits } = await run('concept', {}, 6000)
+  const written = texts.map((soFar) => ('text' in soFar ? soFar.text : ''))
+  t.ok(written.length >= 20, `${written.length} times`)
+  t.ok(
+    waits.every((ms) => ms <= 300),
+    'three times a second or more',
+  )
+  for (const [index, text] of written.entries()) {
+    t.ok(text.startsWith(written[index - 1] ?? ''))
+    t.ok(text.length > (written[index - 1]?.length ?? 0))
+  }
+  t.equal(written.at(-1), (await resultOf('concept')).content)
+
+  const quizzes = (await run('quiz', { quiz_count: 4 }, 3000)).texts
+  t.same(quizzes.at(-1), { quizzes: (await resultOf('quiz', { quiz_count: 4 })).quizzes })
+  t.ok(quizzes.some((soFar) => 'quizzes' in soFar && soFar.quizzes.length === 2))
+  t.same((await run('exercise', {}, 0)).texts, [], 'without a delay it answers at once')
+})

@@ -6,6 +6,7 @@ import formats from 'ajv-formats'
 import t, { type Test } from 'tap'
 import { FailCallback, FINISHES, ProgressCallback, StartCallback } from '../../src/contract/callback.js'
 import type { GenerationMessage } from '../../src/contract/generation.js'
+import { PARTIAL_BODIES } from '../../src/contract/partial.js'
 import type { Locale } from '../../src/contract/scalar.js'
 import { type GenerateContext, type Model, ModelError } from '../../src/generator/model.js'
 import {
@@ -402,7 +403,7 @@ function messageFor(url: string, locale: Locale = 'ko'): GenerationMessage {
   }
 }
 
-type CallName = 'concept-start' | 'concept-finish' | 'concept-fail' | 'progress'
+type CallName = 'concept-start' | 'concept-finish' | 'concept-fail' | 'concept-partial' | 'progress'
 type Answer = 'hang up' | 'stall' | { status?: number; headers?: Record<string, string>; body: unknown }
 
 const success: Answer = { body: { status: 'success', message: 'stored', chapter_id: 1 } }
@@ -410,6 +411,7 @@ const answers: Record<CallName, Answer> = {
   'concept-start': { body: { run: true, deadline_at: '2026-01-31T09:10:00.000Z' } },
   'concept-finish': success,
   'concept-fail': success,
+  'concept-partial': { body: { status: 'success', chapter_id: 1, length: 0 } },
   progress: success,
 }
 
@@ -423,6 +425,7 @@ const SCHEMAS: Record<CallName, TSchema> = {
   'concept-start': StartCallback,
   'concept-finish': FINISHES.concept,
   'concept-fail': FailCallback,
+  'concept-partial': PARTIAL_BODIES.concept,
   progress: ProgressCallback,
 }
 
@@ -487,6 +490,7 @@ function workerFor(options: Partial<WorkerOptions>) {
     delay: async (ms) => void waits.push(ms),
     ...options,
     model: {
+      ...model,
       generate(message, context) {
         count++
         return model.generate(message, context)
@@ -515,4 +519,139 @@ function untilAborted(signal: AbortSignal | null | undefined): Promise<never> {
   return new Promise((_, reject) => {
     signal?.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')), { once: true })
   })
+}
+
+const partialAnswer = (length: number, more: object = {}) => ({
+  body: { status: 'success', chapter_id: 1, length, ...more },
+})
+
+t.test('the text so far is posted as it grows: first whole, then what is new', async (t) => {
+  const server = await fakeServer(t, {
+    'concept-partial': (n) => partialAnswer([4, 8, 8][n - 1] ?? 0),
+  })
+  const { work } = workerFor({
+    model: modelOf(async ({ onText }) => {
+      for (const [index, text] of ['one ', 'one two ', 'one two'].entries()) {
+        onText({ text })
+        await server.received('concept-partial', index + 1)
+      }
+      return RESULT
+    }),
+  })
+  await work(withPartials(server.message()), never)
+  t.same(
+    server.calls.filter(({ name }) => name === 'concept-partial').map(({ body }) => body),
+    [
+      { text: 'one ', ...work1 },
+      { text: 'two ', offset: 4, ...work1 },
+      { text: 'one two', ...work1 },
+    ],
+    'a text that does not go on is sent whole',
+  )
+  t.equal(server.names().at(-1), 'concept-finish')
+})
+
+t.test('where the server has another length, the worker goes on there', async (t) => {
+  const server = await fakeServer(t, {
+    'concept-partial': (n) =>
+      n === 2 ? partialAnswer(3, { status: 'ignored' }) : partialAnswer(n === 1 ? 5 : 10),
+  })
+  const { work } = workerFor({
+    model: modelOf(async ({ onText }) => {
+      for (const [index, text] of ['12345', '1234567', '1234567890'].entries()) {
+        onText({ text })
+        await server.received('concept-partial', index + 1)
+      }
+      return RESULT
+    }),
+  })
+  await work(withPartials(server.message()), never)
+  t.match(server.calls.filter(({ name }) => name === 'concept-partial')[2]?.body, {
+    text: '4567890',
+    offset: 3,
+  })
+})
+
+t.test('no more text is posted than a server takes', async (t) => {
+  const server = await fakeServer(t, { 'concept-partial': () => partialAnswer(1) })
+  const { work } = workerFor({
+    model: modelOf(async ({ onText }) => {
+      onText({ text: '가'.repeat(40_000) })
+      await server.received('concept-partial', 1)
+      return RESULT
+    }),
+  })
+  await work(withPartials(server.message()), never)
+  const text = String(server.calls.find(({ name }) => name === 'concept-partial')?.body.text)
+  t.ok(Buffer.byteLength(text) <= 65_536)
+  t.match(text, /^가{20000,}$/)
+})
+
+t.test('a server that takes no text is not asked again', async (t) => {
+  const server = await fakeServer(t, { 'concept-partial': () => problem(404, 'no such address') })
+  const { work } = workerFor({
+    model: modelOf(async ({ onText, onProgress }) => {
+      onText({ text: 'one' })
+      await server.received('concept-partial', 1)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      onText({ text: 'one two' })
+      onProgress(50, 'half')
+      await server.received('progress', 1)
+      return RESULT
+    }),
+  })
+  await work(withPartials(server.message()), never)
+  t.equal(server.names().filter((name) => name === 'concept-partial').length, 1)
+  const older = await fakeServer(t)
+  const { work: workOfOlder } = workerFor({
+    model: modelOf(async ({ onText }) => {
+      onText({ text: 'one' })
+      return RESULT
+    }),
+  })
+  await workOfOlder(older.message(), never)
+  t.same(older.names(), ['concept-start', 'concept-finish'], 'a message without its address')
+})
+
+t.test('a cancel is heard while the model is silent, and it is hung up on', async (t) => {
+  const cancelled = { status: 'ignored', chapter_id: 1, length: 0, message: '', cancelled: true }
+  for (const isOlder of [false, true]) {
+    const name = isOlder ? 'progress' : 'concept-partial'
+    const server = await fakeServer(t, {
+      [name]: (n: number): Answer => (n < 3 ? partialAnswer(0, { message: '' }) : { body: cancelled }),
+    })
+    let signal: AbortSignal | undefined
+    const { work } = workerFor({
+      heartbeatMs: 20,
+      model: modelOf((context) => {
+        signal = context.signal
+        return untilAborted(context.signal)
+      }),
+    })
+    const message = server.message()
+    await work(isOlder ? message : withPartials(message), never)
+    t.equal(signal?.aborted, true)
+    t.same(server.names(), ['concept-start', name, name, name])
+  }
+})
+
+t.test('a model without heartbeats is left to its deadline', async (t) => {
+  const server = await fakeServer(t)
+  const { work } = workerFor({
+    heartbeatMs: 5,
+    model: {
+      hasHeartbeat: false,
+      async generate() {
+        await new Promise((resolve) => setTimeout(resolve, 60))
+        return RESULT as never
+      },
+    },
+  })
+  await work(withPartials(server.message()), never)
+  t.same(server.names(), ['concept-start', 'concept-finish'])
+})
+
+function withPartials(message: GenerationMessage): GenerationMessage {
+  const partialUrl = message.callback.finish_url.replace('-finish', '-partial')
+  return { ...message, callback: { ...message.callback, partial_url: partialUrl } }
 }

@@ -12,6 +12,7 @@ import { toInstant } from '../../contract/wire.js'
 import { reasonOf } from '../../dispatch/kafka.js'
 import type { ChapterCommand } from '../../domain/command.js'
 import { InvalidRequestError, UnavailableError } from '../../errors.js'
+import type { TextIntake } from '../../feed/text-intake.js'
 import { webhookAuth } from '../../http/auth.js'
 import { createHttpServer } from '../../http/server.js'
 import { webhookRoutes } from '../../http/webhooks.js'
@@ -50,6 +51,15 @@ export async function answerCallbacks({ config, job, print, onEnd }: CallbacksOp
     },
   } as Pick<CommitGroups, 'submit'>
 
+  const texts: Pick<TextIntake, 'post'> = {
+    async post({ content }) {
+      const isQuiz = 'quizzes' in content
+      const length = isQuiz ? content.quizzes.length : (content.offset ?? 0) + content.text.length
+      print('partial', `${length} ${isQuiz ? 'questions' : 'characters'} so far`)
+      return { status: 'success', chapter_id: job.chapterId, length }
+    },
+  }
+
   /** @throws {InvalidRequestError} as the server would */
   function stored(command: ChapterCommand & { type: 'finish' }) {
     if (command.kind !== 'quiz') return command.result
@@ -81,6 +91,7 @@ export async function answerCallbacks({ config, job, print, onEnd }: CallbacksOp
   })
   await app.register(webhookRoutes, {
     groups,
+    texts,
     bodyLimitBytes: config.webhookBodyLimitBytes,
     authenticate: webhookAuth(config.webhookSecrets),
   })

@@ -1,0 +1,45 @@
+/**
+ * The page while a chapter is written: the text grows, and a reload shows the same.
+ */
+import t from 'tap'
+import { withBrowser } from '../support/chromium.js'
+import { postPartial } from '../support/partial.js'
+import { openPage, waitForText } from './browser.js'
+import { create, finish, startServer, workOf } from './worker.js'
+
+await withBrowser(t, async (browser) => {
+  const { url } = await startServer(t)
+
+  await t.test('text grows as it is written, and a reload in the middle shows the same', async (t) => {
+    const id = await create(url, 'Variables')
+    const concept = await workOf(url, id, 'concept')
+    const quiz = await workOf(url, id, 'quiz')
+    const page = await openPage(t, browser, `${url}/?chapter=${id}`)
+    await page.locator('#timeline li').nth(3).waitFor()
+    const text = page.locator('.concept .so-far')
+    await postPartial(url, id, 'concept', { text: 'A variable <b>is</b> ' }, concept)
+    await text.waitFor()
+    await postPartial(url, id, 'concept', { text: 'a name.', offset: 21 }, concept)
+    await text.getByText('A variable <b>is</b> a name.').waitFor()
+    const question = {
+      question: 'Which one?',
+      options: ['42', '4.2'],
+      type: 'multiple',
+      correct_answer: '4.2',
+    }
+    await postPartial(url, id, 'quiz', { quizzes: [question] }, quiz)
+    await page.locator('.quiz .so-far li.quiz', { hasText: 'Which one?' }).waitFor()
+    const before = await page.locator('#content').innerText()
+
+    await page.reload()
+    await page.locator('.quiz .so-far li.quiz', { hasText: 'Which one?' }).waitFor()
+    await text.getByText('A variable <b>is</b> a name.').waitFor()
+    t.equal(await page.locator('#content').innerText(), before, 'the same text')
+
+    await postPartial(url, id, 'concept', { text: ' It has a value.', offset: 28 }, concept)
+    await text.getByText('A variable <b>is</b> a name. It has a value.').waitFor()
+    await finish(url, id, 'concept')
+    await waitForText(page, '.concept h3', 'What a variable is')
+    t.equal(await text.count(), 0, 'the result is in its place')
+  })
+})
