@@ -24,9 +24,12 @@ export class InvalidRequestError extends AppError {
   override readonly name = 'InvalidRequestError'
   readonly violations: Violation[]
 
-  constructor(violations: Violation[], code: 'invalid_request' | 'invalid_json' = 'invalid_request') {
+  constructor(
+    violations: (Omit<Violation, 'code'> & Partial<Pick<Violation, 'code'>>)[],
+    code: 'invalid_request' | 'invalid_json' = 'invalid_request',
+  ) {
     super(code, violations.map(({ path, message }) => `${path} ${message}`).join('; '))
-    this.violations = violations
+    this.violations = violations.map((violation) => ({ code: 'invalid', ...violation }))
   }
 }
 

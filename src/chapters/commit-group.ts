@@ -262,7 +262,9 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       onError(error, 'a value could not be stored')
       for (const waiting of group)
         settle(waiting, {
-          error: new InvalidRequestError([{ path: '/body', message: 'holds a value that cannot be stored' }]),
+          error: new InvalidRequestError([
+            { path: '/body', message: 'holds a value that cannot be stored', code: 'not_storable' },
+          ]),
         })
     } else for (const waiting of group) settle(waiting, { error })
   }

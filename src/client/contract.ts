@@ -324,6 +324,31 @@ export interface Violation {
    */
   path: string
   message: string
+  /**
+   * `required`: it is missing; `unknown_field`: there is no such field; `wrong_type`: it is of another type; `not_a_number`: it is not a number, or not a whole one where one is needed; `not_one_of`: it is none of the values in `limit`; `too_short`: the text has fewer characters than `limit`; `too_long`: the text has more characters, or the JSON more bytes, than `limit`; `too_small`: the number is less than `limit`; `too_large`: the number is more than `limit`; `too_few`: the list has fewer items than `limit`; `too_many`: the list has more items than `limit`; `too_deep`: it is nested deeper than `limit` levels; `pattern`: the text is not of the shape that is needed; `not_storable`: it holds something that cannot be stored; `not_json`: it is not JSON that can be read; `says_nothing`: the text says nothing; `invalid`: anything else; the message says what
+   */
+  code:
+    | 'required'
+    | 'unknown_field'
+    | 'wrong_type'
+    | 'not_a_number'
+    | 'not_one_of'
+    | 'too_short'
+    | 'too_long'
+    | 'too_small'
+    | 'too_large'
+    | 'too_few'
+    | 'too_many'
+    | 'too_deep'
+    | 'pattern'
+    | 'not_storable'
+    | 'not_json'
+    | 'says_nothing'
+    | 'invalid'
+  /**
+   * The bound that was not kept; for `not_one_of` the list of what is allowed
+   */
+  limit?: number | string[]
 }
 export interface JoinChapter {
   /**

@@ -250,6 +250,8 @@ function refuseInvalid(request: FastifyRequest): void {
     violations.push({
       path: '/body/metadata',
       message: `is ${bytes} bytes of JSON; at most ${METADATA_MAX_BYTES} are kept`,
+      code: 'too_long',
+      limit: METADATA_MAX_BYTES,
     })
   else if (isUsable) violations.push(...numberViolations(request, metadata, violations.length === 0))
   if (violations.length > 0) throw new InvalidRequestError(violations)
@@ -266,7 +268,7 @@ function numberViolations(request: FastifyRequest, metadata: unknown, isOnly: bo
   // One that stands elsewhere is most likely told of already, by the schema.
   const found = new Set(paths.flatMap((path) => path ?? (isOnly ? '/body' : [])))
   const message = 'has a number that cannot be kept exactly; send it as text'
-  return [...found].map((path) => ({ path, message }))
+  return [...found].map((path) => ({ path, message, code: 'not_storable' }))
 }
 
 /** Where a number stands in metadata. */
@@ -331,7 +333,7 @@ function cursorToId(cursor: string): number {
   const id = /^before:([1-9]\d{0,15})$/.exec(Buffer.from(cursor, 'base64url').toString())?.[1]
   if (id === undefined)
     throw new InvalidRequestError([
-      { path: '/query/cursor', message: 'is not a cursor that this server gave' },
+      { path: '/query/cursor', message: 'is not a cursor that this server gave', code: 'pattern' },
     ])
   return Number(id)
 }

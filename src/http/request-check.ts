@@ -56,7 +56,9 @@ export function requestCheck(corsOrigin: Config['corsOrigin']): RefuseRequest {
       if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1
     }
     if (hosts > 1 || (hosts === 0 && httpVersionMajor === 1 && httpVersionMinor === 1))
-      return new InvalidRequestError([{ path: '/headers/host', message: 'must be there once' }])
+      return new InvalidRequestError([
+        { path: '/headers/host', message: 'must be there once', code: 'invalid' },
+      ])
     if (headers.expect !== undefined && !/^100-continue$/i.test(headers.expect))
       return new AppError('expectation_failed', 'The only expectation that is met here is `100-continue`')
     if (corsOrigin !== '*' && !isAllowed(request, corsOrigin))
@@ -72,7 +74,9 @@ export function socketIoCheck(check: RefuseRequest): RefuseRequest {
     const methods = CLIENT_FILE.test(url) ? CLIENT_FILE_METHODS : SOCKET_IO_METHODS
     if (!methods.includes(method)) return new MethodNotAllowedError(method, methods)
     if (new URLSearchParams(url.split('?')[1]).has('j'))
-      return new InvalidRequestError([{ path: '/query/j', message: 'asks for JSONP, which is off' }])
+      return new InvalidRequestError([
+        { path: '/query/j', message: 'asks for JSONP, which is off', code: 'invalid' },
+      ])
     return check(request)
   }
 }
