@@ -10,6 +10,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createSemaphore } from './async/semaphore.js'
 import { createTokenVerifier } from './auth/token.js'
+import { createTokenSigner } from './auth/watch-token.js'
 import { type Committed, createCommitGroups } from './chapters/commit-group.js'
 import type { Config } from './config/config.js'
 import { roomOf } from './contract/socket.js'
@@ -18,6 +19,7 @@ import { createKafkaQueue } from './dispatch/kafka-queue.js'
 import { createLocalQueue } from './dispatch/local-queue.js'
 import { dueJobOf } from './dispatch/message.js'
 import type { JobQueue } from './dispatch/queue.js'
+import { deletedMessage } from './domain/messages.js'
 import { type Bus, createBus } from './feed/bus.js'
 import { createPageReader } from './feed/catch-up.js'
 import { createFeed, type FeedEntry } from './feed/feed.js'
@@ -37,11 +39,14 @@ import { openapi } from './http/openapi.js'
 import { page } from './http/page.js'
 import { registerRateLimits } from './http/rate-limit.js'
 import { requestCheck, socketIoCheck } from './http/request-check.js'
+import { revisionRoutes } from './http/revisions.js'
 import { createHttpServer } from './http/server.js'
+import { watchTokenRoutes } from './http/watch-token.js'
 import { webhookRoutes } from './http/webhooks.js'
 import { createMetrics } from './metrics.js'
 import { attachRedisAdapter } from './sockets/adapter.js'
 import { guardSockets } from './sockets/auth.js'
+import type { ChapterIo, ChapterSocket } from './sockets/chapter-io.js'
 import { serveSockets, socketIo } from './sockets/io.js'
 import { createChapterRooms } from './sockets/rooms.js'
 import { createSessions } from './sockets/sessions.js'
@@ -50,6 +55,7 @@ import { type Database, openEmbeddedDatabase } from './store/database.js'
 import { createEventStore } from './store/events.js'
 import { createJobStore, type JobStore } from './store/jobs.js'
 import { openPostgres } from './store/postgres.js'
+import { createRevisionStore } from './store/revisions.js'
 import { createSessionStore } from './store/sessions.js'
 import { createSweeper } from './timers/sweeper.js'
 
@@ -83,7 +89,9 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   // The truth.
   const database = closedLast(app, overrides.database ?? (await openDatabase(config, log)))
   const chapters = createChapterStore(database.db)
+  const revisions = createRevisionStore(database.db)
   const jobs = createJobStore(database.db)
+  const sessionStore = createSessionStore(database.db)
   const events = createEventStore(database.db)
   if (database.isExclusive) await jobs.voidLeases(now())
 
@@ -97,6 +105,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       events,
       bus,
       toRoom: (chapterId, name, payload) => app.io.local.to(roomOf(chapterId)).emit(name, payload as never),
+      emptyRoom: (chapterId, message) => rooms.leaveDeleted(socketsIn(app.io, chapterId), chapterId, message),
+      deletedMessage: deletedMessage(config.defaultLocale),
       onError: (error) => log.warn({ err: error }, 'the log could not be read for rooms; it is read again'),
       ...(overrides.repairMs === undefined ? {} : { repairMs: overrides.repairMs }),
     }),
@@ -147,6 +157,14 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
         dispatcher()?.offer(
           committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
         )
+        if (committed.some(({ isMoreDue }) => isMoreDue)) dispatcher()?.look()
+        const deleted = committed.filter(({ isDeleted }) => isDeleted).map(({ state }) => state.id)
+        if (deleted.length > 0)
+          sessionStore
+            .forgetChapters(deleted)
+            .catch((error: unknown) =>
+              log.warn({ err: error }, 'rooms of a deleted chapter are forgotten later'),
+            )
         if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
         metrics.committed(committed)
       },
@@ -186,7 +204,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   const sessions = closedLast(
     app,
     createSessions({
-      store: createSessionStore(database.db),
+      store: sessionStore,
       nodeId,
       ttlMs: config.sessionTtlMs,
       maxRooms: config.maxRoomsPerSocket,
@@ -213,10 +231,13 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   await app.register(chapterRoutes, {
     groups,
     chapters,
+    revisions,
     defaultLocale: config.defaultLocale,
     clients,
     createLimit: limits.create,
   })
+  await app.register(revisionRoutes, { groups, chapters, revisions, clients })
+  await app.register(watchTokenRoutes, { sign: createTokenSigner(config.jwt, now), chapters, clients })
   await app.register(eventRoutes, { connections, feed, readPage, clients })
   await app.register(webhookRoutes, {
     groups,
@@ -347,9 +368,16 @@ function hearingProbe(bus: Bus): () => Promise<void> {
   }
 }
 
-function feedEntryOf({ state, events }: Committed): FeedEntry {
+function feedEntryOf({ state, events, isDeleted }: Committed): FeedEntry {
   const { id, progressVersion: version, latestProgress: update } = state
+  if (isDeleted) return { chapterId: id, events: [], progress: null, deleted: deletedMessage(state.locale) }
   return { chapterId: id, events, progress: update === null ? null : { version, update } }
+}
+
+/** Of this node, in the chapter’s room. */
+function socketsIn({ sockets }: ChapterIo, chapterId: number): ChapterSocket[] {
+  const ids = [...(sockets.adapter.rooms.get(roomOf(chapterId)) ?? [])]
+  return ids.flatMap((id) => sockets.sockets.get(id) ?? [])
 }
 
 function portOf(app: FastifyInstance): number | undefined {

@@ -41,6 +41,23 @@ export class ChapterNotFoundError extends AppError {
   }
 }
 
+export class RevisionNotFoundError extends AppError {
+  override readonly name = 'RevisionNotFoundError'
+
+  constructor(kind: string, revision: number) {
+    super('revision_not_found', `There is no revision ${revision} of the ${kind}`)
+  }
+}
+
+/** Tokens are signed elsewhere, or nobody needs one. */
+export class TokensOffError extends AppError {
+  override readonly name = 'TokensOffError'
+
+  constructor() {
+    super('tokens_off', 'This server has no JWT_SECRET to sign a token with')
+  }
+}
+
 export class WrongStateError extends AppError {
   override readonly name = 'WrongStateError'
 

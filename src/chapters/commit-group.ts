@@ -18,7 +18,7 @@ import { backoffMs } from '../async/backoff.js'
 import type { GenerationPolicy } from '../config/config.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
-import { type ChapterState, isDue } from '../domain/chapter.js'
+import { type ChapterState, isDue, isMessageKnown } from '../domain/chapter.js'
 import type { ChapterCommand, DecisionContext, OwedDeadLetter, Replies } from '../domain/command.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
 import type { ChapterStore, GroupAnswer } from '../store/chapters.js'
@@ -40,6 +40,10 @@ export interface Committed {
   events: ChapterEvent[]
   /** Jobs that are to be published now, leased to this node. */
   dueKinds: JobKind[]
+  /** Others are due, which any node claims. */
+  isMoreDue: boolean
+  /** The chapter is gone, with all of its rows. */
+  isDeleted: boolean
   deadLetters: OwedDeadLetter[]
 }
 
@@ -169,10 +173,11 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       random,
       newId,
     }
-    lookForUnknown(answer)
+    lookForUnknown(answer, group)
     const undecided = group.filter((waiting) => !wasWritten(waiting))
-    const { planned, unchanged } = decideGroup(undecided, answer, context)
+    const { planned, postponed, unchanged } = decideGroup(undecided, answer, context)
     for (const { waiting, outcome } of unchanged) settle(waiting, outcome)
+    tryAgain(postponed, 'moved')
     if (planned.length === 0) return
 
     let written: Set<number>
@@ -199,12 +204,15 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   }
 
   /** Finds writes that won although their answer was lost: before anything is decided on what they did. */
-  function lookForUnknown(answer: GroupAnswer): void {
+  function lookForUnknown(answer: GroupAnswer, group: Waiting[]): void {
     for (const plan of unknown) {
-      const { state, creation } = plan.write
+      const { state, creation, isDeleted } = plan.write
+      const found = answer.chapters.get(state.id)
       const won =
         creation === undefined
-          ? answer.chapters.get(state.id)?.writeId === plan.writeId
+          ? isDeleted
+            ? found === undefined && questionOf(group).chapterIds.includes(state.id)
+            : found?.writeId === plan.writeId
           : // A create that was decided twice has drawn other ids: only the chapter that is there is this write's.
             answer.created.get(creation.createId)?.chapterId === state.id
       if (!won) continue
@@ -234,12 +242,11 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     for (const plan of news) plan.isTold = true
     try {
       onCommit(
-        news.map(({ write }) => ({
-          state: write.state,
-          events: write.events,
-          dueKinds: write.changedKinds.filter((kind) => isDue(write.state.jobs[kind], write.state.updatedAt)),
-          deadLetters: write.deadLetters,
-        })),
+        news.map(({ write: { state, events, changedKinds, deadLetters, isDeleted } }) => {
+          const due = changedKinds.filter((kind) => isDue(state.jobs[kind], state.updatedAt))
+          const dueKinds = due.filter((kind) => isMessageKnown(state.jobs[kind]))
+          return { state, events, deadLetters, dueKinds, isMoreDue: dueKinds.length < due.length, isDeleted }
+        }),
       )
     } catch (error) {
       onError(error, 'a commit was not passed on')
@@ -323,6 +330,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
 /** About what a command adds to the write, in bytes. */
 function sizeOf(command: ChapterCommand): number {
   if (command.type === 'finish') return 500 + 2 * textLength(command.result)
+  if (command.type === 'restore') return 500 + 2 * textLength(command.content)
   if (command.type === 'fail') return 500 + 2 * command.error.length
   if (command.type === 'progress') return 500 + 2 * command.message.length
   return 500

@@ -173,6 +173,37 @@ export interface JobView {
     reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused'
     message: string | null
   } | null
+  /**
+   * The one that is being written or was asked for; of a completed job the one that can be read
+   */
+  revision: number
+  /**
+   * The one that can be read now; null while there is none
+   */
+  content_revision: number | null
+  /**
+   * Attempts that have ended, oldest first; the latest 20
+   */
+  history: AttemptView[]
+}
+/**
+ * An attempt that has ended
+ */
+export interface AttemptView {
+  revision: number
+  attempt: number
+  job_id: string
+  /**
+   * ISO 8601, UTC, milliseconds
+   */
+  started_at: string | null
+  /**
+   * ISO 8601, UTC, milliseconds
+   */
+  ended_at: string | null
+  outcome: 'completed' | 'failed' | 'cancelled'
+  reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused' | null
+  error: string | null
 }
 export interface ChapterListQuery {
   /**
@@ -247,6 +278,10 @@ export interface ConceptView {
    * Positive integer, at most 2^53 − 1
    */
   id: number
+  /**
+   * null while there is no content
+   */
+  revision: number | null
   title: string | null
   content: string | null
   is_complete: boolean
@@ -256,6 +291,10 @@ export interface ExerciseView {
    * Positive integer, at most 2^53 − 1
    */
   id: number
+  /**
+   * null while there is no content
+   */
+  revision: number | null
   question: string | null
   /**
    * Only with `?answers=true`
@@ -269,6 +308,10 @@ export interface QuizView {
    * Positive integer, at most 2^53 − 1
    */
   id: number
+  /**
+   * null while there is no content
+   */
+  revision: number | null
   question: string | null
   /**
    * Only with `?answers=true`
@@ -277,6 +320,96 @@ export interface QuizView {
   options: string[] | null
   type: 'multiple' | 'short' | 'boolean' | null
   is_complete: boolean
+}
+export interface RegenerateRequest {
+  /**
+   * What is to be better; the worker is told. Trimmed, then 1 to 2,000 characters
+   */
+  instruction?: string
+}
+export interface RevisionAccepted {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  chapter_id: number
+  status: 'processing' | 'completed' | 'failed' | 'cancelled'
+  /**
+   * Position in a chapter’s event log; 0 is before the first
+   */
+  last_seq: number
+  kind: 'concept' | 'exercise' | 'quiz'
+  /**
+   * The one that is written from now on, or that is the current one now
+   */
+  revision: number
+}
+export interface RevisionSummary {
+  revision: number
+  /**
+   * That it was asked for with
+   */
+  instruction: string | null
+  /**
+   * When it was stored
+   */
+  created_at: string | null
+  is_current: boolean
+}
+export interface RevisionList {
+  /**
+   * Those that have content, oldest first
+   */
+  revisions: RevisionSummary[]
+}
+export interface RevisionView {
+  revision: number
+  /**
+   * That it was asked for with
+   */
+  instruction: string | null
+  /**
+   * When it was stored
+   */
+  created_at: string | null
+  is_current: boolean
+  concept?: {
+    title: string | null
+    content: string | null
+  }
+  exercise?: {
+    question: string | null
+    /**
+     * Only with `?answers=true`
+     */
+    answer?: string | null
+    difficulty: 'easy' | 'medium' | 'hard' | null
+  }
+  quizzes?: {
+    question: string | null
+    /**
+     * Only with `?answers=true`
+     */
+    correct_answer?: string | null
+    options: string[] | null
+    type: 'multiple' | 'short' | 'boolean' | null
+  }[]
+}
+export interface WatchTokenRequest {
+  /**
+   * How long it is good, in seconds
+   */
+  ttl_s?: number
+  /**
+   * Whether it also shows answers and earlier revisions
+   */
+  answers?: boolean
+}
+export interface WatchToken {
+  token: string
+  /**
+   * ISO 8601, UTC, milliseconds
+   */
+  expires_at: string
 }
 export interface ProgressUpdate {
   /**
@@ -287,6 +420,13 @@ export interface ProgressUpdate {
   message: string
   kind?: 'concept' | 'exercise' | 'quiz'
   kind_progress?: number
+}
+export interface ChapterDeleted {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  chapter_id: number
+  message: string
 }
 export interface Problem {
   type: string
@@ -300,10 +440,12 @@ export interface Problem {
     | 'forbidden'
     | 'origin_not_allowed'
     | 'chapter_not_found'
+    | 'revision_not_found'
     | 'route_not_found'
     | 'method_not_allowed'
     | 'request_timeout'
     | 'wrong_state'
+    | 'tokens_off'
     | 'too_large'
     | 'unsupported_media_type'
     | 'expectation_failed'
@@ -398,10 +540,12 @@ export interface Refusal {
     | 'forbidden'
     | 'origin_not_allowed'
     | 'chapter_not_found'
+    | 'revision_not_found'
     | 'route_not_found'
     | 'method_not_allowed'
     | 'request_timeout'
     | 'wrong_state'
+    | 'tokens_off'
     | 'too_large'
     | 'unsupported_media_type'
     | 'expectation_failed'
@@ -597,6 +741,10 @@ export interface EventPayloads {
      * Positive integer, at most 2^53 − 1
      */
     concept_id: number
+    /**
+     * From the second revision on: which one the content is now
+     */
+    revision?: number
     status: 'completed'
     /**
      * For people, in the chapter’s language
@@ -623,6 +771,10 @@ export interface EventPayloads {
      * Positive integer, at most 2^53 − 1
      */
     exercise_id: number
+    /**
+     * From the second revision on: which one the content is now
+     */
+    revision?: number
     status: 'completed'
     /**
      * For people, in the chapter’s language
@@ -646,6 +798,10 @@ export interface EventPayloads {
      */
     chapter_id: number
     quiz_count: number
+    /**
+     * From the second revision on: which one the content is now
+     */
+    revision?: number
     status: 'completed'
     /**
      * For people, in the chapter’s language
@@ -855,6 +1011,10 @@ export interface EventPayloads {
     attempt: number
     reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused'
     error?: string
+    /**
+     * Of a regeneration: the content that was there stays
+     */
+    kept?: true
     status: 'failed'
     /**
      * For people, in the chapter’s language
@@ -880,6 +1040,10 @@ export interface EventPayloads {
     attempt: number
     reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused'
     error?: string
+    /**
+     * Of a regeneration: the content that was there stays
+     */
+    kept?: true
     status: 'failed'
     /**
      * For people, in the chapter’s language
@@ -905,6 +1069,10 @@ export interface EventPayloads {
     attempt: number
     reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused'
     error?: string
+    /**
+     * Of a regeneration: the content that was there stays
+     */
+    kept?: true
     status: 'failed'
     /**
      * For people, in the chapter’s language
@@ -986,6 +1154,78 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * A client asked for the kind again; a run begins
+   */
+  concept_regenerating: {
+    /**
+     * Positive integer, at most 2^53 − 1
+     */
+    chapter_id: number
+    revision: number
+    instruction?: string
+    status: 'regenerating'
+    /**
+     * For people, in the chapter’s language
+     */
+    message: string
+    /**
+     * Counts this chapter’s events 1, 2, 3, … without a gap
+     */
+    seq: number
+    /**
+     * ISO 8601, UTC, milliseconds
+     */
+    at: string
+  }
+  /**
+   * A client asked for the kind again; a run begins
+   */
+  exercise_regenerating: {
+    /**
+     * Positive integer, at most 2^53 − 1
+     */
+    chapter_id: number
+    revision: number
+    instruction?: string
+    status: 'regenerating'
+    /**
+     * For people, in the chapter’s language
+     */
+    message: string
+    /**
+     * Counts this chapter’s events 1, 2, 3, … without a gap
+     */
+    seq: number
+    /**
+     * ISO 8601, UTC, milliseconds
+     */
+    at: string
+  }
+  /**
+   * A client asked for the kind again; a run begins
+   */
+  quiz_regenerating: {
+    /**
+     * Positive integer, at most 2^53 − 1
+     */
+    chapter_id: number
+    revision: number
+    instruction?: string
+    status: 'regenerating'
+    /**
+     * For people, in the chapter’s language
+     */
+    message: string
+    /**
+     * Counts this chapter’s events 1, 2, 3, … without a gap
+     */
+    seq: number
+    /**
+     * ISO 8601, UTC, milliseconds
+     */
+    at: string
+  }
 }
 
 export type ChapterStatus = ChapterView['status']
@@ -1023,6 +1263,8 @@ export type ServerToClientEvents = {
   joined_chapter: (payload: JoinedChapter) => void
   join_failed: (payload: { chapter_id: number | null } & Refusal) => void
   progress_update: (payload: ProgressUpdate) => void
+  /** The chapter was erased; its room is empty now. */
+  chapter_deleted: (payload: ChapterDeleted) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */
   token_expired: (payload: { message: string }) => void
 }

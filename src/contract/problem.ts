@@ -13,6 +13,7 @@ export const ERRORS = {
   forbidden: { status: 403, title: 'These credentials do not allow this' },
   origin_not_allowed: { status: 403, title: 'Pages of this origin may not call this server' },
   chapter_not_found: { status: 404, title: 'There is no such chapter' },
+  revision_not_found: { status: 404, title: 'There is no such revision' },
   route_not_found: { status: 404, title: 'There is nothing at this address' },
   method_not_allowed: { status: 405, title: 'This address has no such method' },
   request_timeout: {
@@ -23,6 +24,7 @@ export const ERRORS = {
     status: 409,
     title: 'The chapter’s state does not allow this',
   },
+  tokens_off: { status: 409, title: 'This server signs no tokens' },
   too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: {
     status: 415,

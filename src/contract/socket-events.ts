@@ -2,7 +2,7 @@
  * The event maps of Socket.IO, for both ends. The client package has this text as it is, with shapes of its own by
  * the same names: types only.
  */
-import type { EventName, EventPayload, ProgressUpdate } from './event.js'
+import type { ChapterDeleted, EventName, EventPayload, ProgressUpdate } from './event.js'
 import type { JoinChapter, JoinedChapter, LeaveChapter, RefreshToken, Refusal } from './socket.js'
 
 /** What a socket is answered: `socket.emit('join_chapter', payload, ack)`. */
@@ -27,6 +27,8 @@ export type ServerToClientEvents = {
   joined_chapter: (payload: JoinedChapter) => void
   join_failed: (payload: { chapter_id: number | null } & Refusal) => void
   progress_update: (payload: ProgressUpdate) => void
+  /** The chapter was erased; its room is empty now. */
+  chapter_deleted: (payload: ChapterDeleted) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */
   token_expired: (payload: { message: string }) => void
 }

@@ -20,6 +20,8 @@ const MAX_OFFERED = 10 * MAX_BATCH
 export interface Dispatcher {
   /** Jobs just committed, due now and leased to this node. */
   offer(jobs: DueJob[]): void
+  /** Jobs are due that nobody has leased. */
+  look(): void
   /** A dead letter was just committed. */
   offerDeadLetters(): void
   /** No further send; resolves when the one under way is over and marked. */
@@ -114,6 +116,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       offered.push(...batch.slice(0, MAX_OFFERED - offered.length))
       turns.soon()
     },
+    look: turns.soon,
     offerDeadLetters: letterTurns.soon,
     async close() {
       await Promise.all([turns.stop(), letterTurns.stop()])

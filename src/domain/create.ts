@@ -41,6 +41,8 @@ export function createChapter(
     lastSignAt: null,
     reason: null,
     error: null,
+    revision: 1,
+    keptRevision: null,
   })
   const nothing: ChapterState = {
     id: ids.chapterId,

@@ -267,4 +267,5 @@ const Entry = Type.Object({
     Type.Null(),
     Type.Object({ version: Type.Integer(), update: Type.Object({ progress: Type.Number() }) }),
   ]),
+  deleted: Type.Optional(Type.String()),
 })

@@ -14,6 +14,8 @@ export interface FeedEntry {
   chapterId: number
   events: ChapterEvent[]
   progress: LatestProgress | null
+  /** The chapter was deleted: what people are told. */
+  deleted?: string
 }
 
 export interface LatestProgress {
@@ -25,6 +27,8 @@ export interface LatestProgress {
 export interface Listener {
   event(event: ChapterEvent): void
   progress(update: ProgressUpdate): void
+  /** The chapter is gone. Nothing follows. */
+  deleted?(message: string): void
 }
 
 /** A share in a chapter's feed. The feed of a chapter lives while anyone has one. */
@@ -34,8 +38,12 @@ export interface Room {
   /** The last seq delivered; undefined until the log was first read. */
   readonly position: number | undefined
   readonly progress: LatestProgress | null
+  /** The chapter is gone, and so is this room: another one is opened for whoever still wants in. */
+  readonly isDeleted: boolean
   /** Feeds the room what was read from the log. */
   absorb(page: LogPage | undefined): void
+  /** A read that began when the room had events found no chapter: it was deleted. */
+  gone(): void
   /** Adds a listener of this share's own, from the room's position on. */
   listen(listener: Listener): void
   /** Gives the share and its listener back; may be called again. */
@@ -47,6 +55,8 @@ export interface ChapterFeedOptions {
   holeMs: number
   onHole: () => void
   onFirstRead: () => void
+  /** The log says that the chapter is gone. */
+  onGone: () => void
   subscribed: Promise<void>
   sockets: Listener
 }
@@ -56,6 +66,7 @@ export class ChapterFeed {
   position: number | undefined
   /** The latest known, sent or about to be. */
   progress: LatestProgress | null = null
+  isDeleted = false
   readonly chapterId: number
   private readonly options: ChapterFeedOptions
   /** Came before what precedes them; by seq. */
@@ -86,7 +97,11 @@ export class ChapterFeed {
       get progress() {
         return chapter.progress
       },
+      get isDeleted() {
+        return chapter.isDeleted
+      },
       absorb: (page) => this.absorb(page),
+      gone: () => this.options.onGone(),
       listen: (added) => {
         listener = added
         this.listeners.add(added)
@@ -124,6 +139,15 @@ export class ChapterFeed {
     }
     this.advance()
     this.sendProgress()
+  }
+
+  /** Tells everybody, once. */
+  delete(message: string): void {
+    if (this.isDeleted) return
+    this.isDeleted = true
+    this.stop()
+    this.held.clear()
+    for (const listener of [...this.listeners]) listener.deleted?.(message)
   }
 
   stop(): void {

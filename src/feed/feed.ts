@@ -32,6 +32,10 @@ export interface FeedOptions {
   /** The sockets of this node that are in the chapter's room. */
   toRoom: (chapterId: number, name: ChapterEvent['name'] | 'progress_update', payload: object) => void
   events: Pick<EventStore, 'readNews'>
+  /** The chapter is gone: the sockets of this node are to be told, and to leave its room. */
+  emptyRoom?: (chapterId: number, message: string) => void
+  /** What people are told of a chapter whose language is not known any more. */
+  deletedMessage?: string
   /** undefined: there are no other nodes. */
   bus?: Pick<Bus, 'publish' | 'subscribe' | 'unsubscribe' | 'listen' | 'isComplete'> | undefined
   /** How long a hole may last before the log is asked, ms. */
@@ -116,6 +120,10 @@ export function createFeed(options: FeedOptions): Feed {
     for (const [chapterId, page] of pages) {
       const chapter = chapters.get(chapterId)
       if (chapter === undefined) continue
+      if (page === null) {
+        forget(chapter)
+        continue
+      }
       const before = chapter.position ?? 0
       repaired += page.events.filter(({ payload }) => payload.seq > before).length
       touch(chapter)
@@ -126,8 +134,28 @@ export function createFeed(options: FeedOptions): Feed {
   function deliver(entry: FeedEntry): void {
     const chapter = chapters.get(entry.chapterId)
     if (chapter === undefined) return
+    if (entry.deleted !== undefined) {
+      forget(chapter, entry.deleted)
+      return
+    }
     touch(chapter)
     chapter.deliver(entry)
+  }
+
+  /** Of a chapter that was deleted. Whoever opens it again has another room. */
+  function forget(
+    chapter: ChapterFeed,
+    message = options.deletedMessage ?? 'The chapter was deleted.',
+  ): void {
+    remove(chapter)
+    chapter.delete(message)
+  }
+
+  function remove(chapter: ChapterFeed): void {
+    if (chapters.get(chapter.chapterId) !== chapter) return
+    chapters.delete(chapter.chapterId)
+    activeAt.delete(chapter)
+    bus?.unsubscribe(chapter.chapterId)
   }
 
   function add(chapterId: number): ChapterFeed {
@@ -137,10 +165,12 @@ export function createFeed(options: FeedOptions): Feed {
       onHole: () => void readNews([chapter]).catch(onError),
       // Whatever was missed while the log was read for the first time is looked for in the next turns.
       onFirstRead: () => touch(chapter),
+      onGone: () => forget(chapter),
       subscribed: bus?.subscribe(chapterId) ?? NOW,
       sockets: {
         event: ({ name, payload }) => toRoom(chapterId, name, payload),
         progress: (update) => toRoom(chapterId, 'progress_update', update),
+        deleted: (message) => options.emptyRoom?.(chapterId, message),
       },
     })
     chapters.set(chapterId, chapter)
@@ -155,11 +185,7 @@ export function createFeed(options: FeedOptions): Feed {
     },
     open(chapterId) {
       const chapter = chapters.get(chapterId) ?? add(chapterId)
-      return chapter.share(() => {
-        chapters.delete(chapterId)
-        activeAt.delete(chapter)
-        bus?.unsubscribe(chapterId)
-      })
+      return chapter.share(() => remove(chapter))
     },
     repair,
     get repaired() {

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
-import { readable, requireChange, requireRead } from '../auth/access.js'
+import { readable, requireAnswers, requireChange, requireRead } from '../auth/access.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import {
   ChapterAccepted,
@@ -27,16 +27,20 @@ import { toWire } from '../contract/wire.js'
 import { isTraceparent } from '../dispatch/traceparent.js'
 import { type ChapterState, jobsOf } from '../domain/chapter.js'
 import type { NewChapter } from '../domain/create.js'
-import { ChapterNotFoundError, InvalidRequestError } from '../errors.js'
+import { ChapterNotFoundError, InvalidRequestError, WrongStateError } from '../errors.js'
 import { type ChapterStore, summaryOf } from '../store/chapters.js'
+import type { ChapterHistory, RevisionStore } from '../store/revisions.js'
 import { type ClientAuth, CLIENT_SECURITY as security } from './auth.js'
 import { changedNumbers } from './json.js'
+import { ownerCheck } from './owner.js'
 import type { RouteLimit } from './rate-limit.js'
 import { problems } from './responses.js'
+import { revisionFields } from './revisions.js'
 
 export interface ChapterRoutesOptions {
   groups: Pick<CommitGroups, 'create' | 'submit'>
   chapters: Pick<ChapterStore, 'readChapter' | 'readLearning' | 'list'>
+  revisions: Pick<RevisionStore, 'readHistory'>
   defaultLocale: Locale
   clients: ClientAuth
   createLimit: RouteLimit
@@ -45,17 +49,10 @@ export interface ChapterRoutesOptions {
 const tags = ['Chapters']
 
 export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = async (app, options) => {
-  const { groups, chapters, defaultLocale, clients, createLimit } = options
+  const { groups, chapters, revisions, defaultLocale, clients, createLimit } = options
   app.addHook('onRequest', clients.authenticate)
 
-  /** Retry and cancel; whose a chapter is never changes, so it may be read before. */
-  async function requireOwner(request: FastifyRequest, id: number): Promise<void> {
-    const { access } = clients.identityOf(request)
-    if (access.kind === 'anyone') return
-    const state = await chapters.readChapter(id)
-    if (state === undefined) throw new ChapterNotFoundError(id)
-    requireChange(access, state.ownerId)
-  }
+  const requireOwner = ownerCheck(clients, chapters)
 
   app.post(
     '/v1/chapter/',
@@ -163,7 +160,7 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       if (state === undefined) throw new ChapterNotFoundError(id)
       const { ownerId, courseId } = state
       requireRead(clients.identityOf(request).access, { chapterId: id, ownerId, courseId })
-      return chapterView(state)
+      return chapterView(state, await revisions.readHistory(id))
     },
   )
 
@@ -177,7 +174,12 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
         summary: 'A chapter’s content, as far as it is there',
         params: ChapterParams,
         querystring: Type.Object({
-          answers: Type.Optional(Type.Boolean({ description: 'Also the answers', default: false })),
+          answers: Type.Optional(
+            Type.Boolean({
+              description: 'Also the answers: for the owner, an admin, or a token with `answers: true`',
+              default: false,
+            }),
+          ),
         }),
         response: { 200: LearningView, ...problems(400, 401, 403, 404, 503) },
       },
@@ -187,8 +189,40 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       const view = await chapters.readLearning(id, request.query.answers === true)
       if (view === undefined) throw new ChapterNotFoundError(id)
       const { owner_id: ownerId, course_id: courseId } = view
-      requireRead(clients.identityOf(request).access, { chapterId: id, ownerId, courseId })
+      const { access } = clients.identityOf(request)
+      requireRead(access, { chapterId: id, ownerId, courseId })
+      if (request.query.answers === true) requireAnswers(access, { chapterId: id, ownerId, courseId })
       return view
+    },
+  )
+
+  app.delete(
+    '/v1/chapter/:id',
+    {
+      schema: {
+        operationId: 'deleteChapter',
+        tags,
+        security,
+        summary: 'Erase a chapter and everything of it',
+        description:
+          'Running jobs are cancelled first. Its room hears `chapter_deleted` and is empty then; late callbacks get 404. An ' +
+          'idempotency key that made it may make another one.',
+        params: ChapterParams,
+        response: {
+          204: { type: 'null', description: 'It is gone' },
+          ...problems(400, 401, 403, 404, 503),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id: chapterId } = request.params
+      await requireOwner(request, chapterId)
+      await groups.submit({ type: 'cancel', chapterId }).catch((error: unknown) => {
+        // Nothing runs.
+        if (!(error instanceof WrongStateError)) throw error
+      })
+      await groups.submit({ type: 'delete', chapterId })
+      return reply.code(204).send()
     },
   )
 
@@ -315,11 +349,15 @@ function sorted(value: unknown): unknown {
   return entries.map(([name, inner]) => [name, sorted(inner)])
 }
 
-function chapterView(state: ChapterState): ChapterView {
+function chapterView(state: ChapterState, history: ChapterHistory): ChapterView {
   return {
     ...summaryOf(state),
-    jobs: jobsOf(state).map(({ reason, error, ...job }) =>
-      toWire(JobView, { ...job, error: reason === null ? null : { reason, message: error } }),
+    jobs: jobsOf(state).map((job) =>
+      toWire(JobView, {
+        ...job,
+        error: job.reason === null ? null : { reason: job.reason, message: job.error },
+        ...revisionFields(state, job, history[job.kind]),
+      }),
     ),
   }
 }

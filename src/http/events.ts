@@ -187,6 +187,10 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
               if (isEndEvent(event.name)) finish()
             },
             progress: writeProgress,
+            deleted: (message) => {
+              write(`event: chapter_deleted\ndata: ${JSON.stringify({ chapter_id: chapterId, message })}\n\n`)
+              finish()
+            },
           })
         },
       })
