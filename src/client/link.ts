@@ -34,6 +34,8 @@ export interface LinkRoom {
   refused(refusal: Refusal): void
   event(event: ChapterEvent): void
   progress(update: ProgressUpdate): void
+  /** The chapter is gone, with everything of it. */
+  deleted(message: string): void
 }
 
 export interface Link {
@@ -146,6 +148,12 @@ export function createLink(options: {
     })
     opened.on('progress_update', (update) => {
       for (const [room] of roomsOf(update.chapter_id)) room.progress(update)
+    })
+    opened.on('chapter_deleted', ({ chapter_id: chapterId, message }) => {
+      for (const [room] of roomsOf(chapterId)) {
+        forget(room)
+        room.deleted(message)
+      }
     })
     opened.onAny((name: string, payload: { chapter_id?: unknown; seq?: unknown } | undefined) => {
       if (!Number.isSafeInteger(payload?.seq)) return
