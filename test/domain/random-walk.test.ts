@@ -136,9 +136,10 @@ function randomCommand(
   pick: <T>(items: readonly T[]) => T,
 ): ChapterCommand {
   const chapterId = 1
-  const kind = pick(JOB_KINDS)
+  const kept = JOB_KINDS.filter((each) => isKept(state.jobs[each]))
+  const kind = pick([...JOB_KINDS, ...kept, ...kept, ...kept, ...kept])
   const current = { jobId: state.jobs[kind].jobId, attempt: state.jobs[kind].attempt }
-  const work = random() < 0.7 ? current : pick(memory.works)
+  const work = kept.includes(kind) || random() < 0.7 ? current : pick(memory.works)
   const named = pick([{}, work, work, { jobId: work.jobId }, { attempt: work.attempt }])
   const type = pick([
     ...(['start', 'start', 'finish', 'progress', 'progress', 'fail', 'fail', 'fail'] as const),
