@@ -10,6 +10,7 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createSemaphore } from './async/semaphore.js'
 import { createTokenVerifier } from './auth/token.js'
+import { createTokenSigner } from './auth/watch-token.js'
 import { type CommitGroups, type Committed, createCommitGroups } from './chapters/commit-group.js'
 import type { Config } from './config/config.js'
 import { courseRoomOf } from './contract/course.js'
@@ -23,6 +24,7 @@ import { dueJobOf } from './dispatch/message.js'
 import { createNotices } from './dispatch/notices.js'
 import { createPlaces } from './dispatch/places.js'
 import type { JobQueue } from './dispatch/queue.js'
+import { deletedMessage } from './domain/messages.js'
 import { isWindowed } from './domain/window.js'
 import { type Bus, createBus } from './feed/bus.js'
 import { createPageReader } from './feed/catch-up.js'
@@ -46,12 +48,14 @@ import { openapi } from './http/openapi.js'
 import { page } from './http/page.js'
 import { registerRateLimits } from './http/rate-limit.js'
 import { requestCheck, socketIoCheck } from './http/request-check.js'
+import { revisionRoutes } from './http/revisions.js'
 import { createHttpServer } from './http/server.js'
+import { watchTokenRoutes } from './http/watch-token.js'
 import { webhookRoutes } from './http/webhooks.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { attachRedisAdapter } from './sockets/adapter.js'
 import { guardSockets } from './sockets/auth.js'
-import type { ChapterSocket } from './sockets/chapter-io.js'
+import type { ChapterIo, ChapterSocket } from './sockets/chapter-io.js'
 import { createCourseRooms } from './sockets/course-rooms.js'
 import { serveSockets, socketIo } from './sockets/io.js'
 import { type ChapterRooms, createChapterRooms } from './sockets/rooms.js'
@@ -65,6 +69,7 @@ import { createJobStore, type JobStore } from './store/jobs.js'
 import { createOpenJobStore, type OpenJobStore } from './store/open-jobs.js'
 import { createPartialStore } from './store/partials.js'
 import { openPostgres } from './store/postgres.js'
+import { createRevisionStore } from './store/revisions.js'
 import { createSessionStore } from './store/sessions.js'
 import { createWindowStore } from './store/window.js'
 import { createSweeper } from './timers/sweeper.js'
@@ -99,7 +104,9 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   // The truth.
   const database = closedLast(app, overrides.database ?? (await openDatabase(config, log)))
   const chapters = createChapterStore(database.db)
+  const revisions = createRevisionStore(database.db)
   const jobs = createJobStore(database.db)
+  const sessionStore = createSessionStore(database.db)
   const events = createEventStore(database.db)
   const courses = createCourseStore(database.db)
   if (database.isExclusive) await jobs.voidLeases(now())
@@ -114,6 +121,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       events,
       bus,
       toRoom: (chapterId, name, payload) => app.io.local.to(roomOf(chapterId)).emit(name, payload as never),
+      emptyRoom: (chapterId, message) => rooms.leaveDeleted(socketsIn(app.io, chapterId), chapterId, message),
+      deletedMessage: deletedMessage(config.defaultLocale),
       onError: (error) => log.warn({ err: error }, 'the log could not be read for rooms; it is read again'),
       ...(overrides.repairMs === undefined ? {} : { repairMs: overrides.repairMs }),
     }),
@@ -197,6 +206,14 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
           committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
         )
         if (places !== undefined) dispatcher()?.hear(committed.flatMap(({ events }) => events))
+        if (committed.some(({ isMoreDue }) => isMoreDue)) dispatcher()?.look()
+        const deleted = committed.filter(({ isDeleted }) => isDeleted).map(({ state }) => state.id)
+        if (deleted.length > 0)
+          sessionStore
+            .forgetChapters(deleted)
+            .catch((error: unknown) =>
+              log.warn({ err: error }, 'rooms of a deleted chapter are forgotten later'),
+            )
         if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
         if (config.notify !== undefined && committed.some(endsRun)) notices()?.soon()
         metrics.committed(committed)
@@ -268,7 +285,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   const sessions = closedLast(
     app,
     createSessions({
-      store: createSessionStore(database.db),
+      store: sessionStore,
       nodeId,
       ttlMs: config.sessionTtlMs,
       maxRooms: config.maxRoomsPerSocket,
@@ -304,10 +321,13 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     groups,
     chapters,
     waitingBefore: window && ((id) => window.waitingBefore(id, config.window.all > 0, now())),
+    revisions,
     defaultLocale: config.defaultLocale,
     clients,
     createLimit: limits.create,
   })
+  await app.register(revisionRoutes, { groups, chapters, revisions, clients })
+  await app.register(watchTokenRoutes, { sign: createTokenSigner(config.jwt, now), chapters, clients })
   await app.register(eventRoutes, { connections, feed, readPage, clients })
   await app.register(courseRoutes, {
     groups,
@@ -470,9 +490,16 @@ function endsRun({ events }: Committed): boolean {
   return events.some(({ name }) => isEndEvent(name))
 }
 
-function feedEntryOf({ state, events }: Committed): FeedEntry {
+function feedEntryOf({ state, events, isDeleted }: Committed): FeedEntry {
   const { id, progressVersion: version, latestProgress: update } = state
+  if (isDeleted) return { chapterId: id, events: [], progress: null, deleted: deletedMessage(state.locale) }
   return { chapterId: id, events, progress: update === null ? null : { version, update } }
+}
+
+/** Of this node, in the chapter’s room. */
+function socketsIn({ sockets }: ChapterIo, chapterId: number): ChapterSocket[] {
+  const ids = [...(sockets.adapter.rooms.get(roomOf(chapterId)) ?? [])]
+  return ids.flatMap((id) => sockets.sockets.get(id) ?? [])
 }
 
 function portOf(app: FastifyInstance): number | undefined {

@@ -24,9 +24,12 @@ export class InvalidRequestError extends AppError {
   override readonly name = 'InvalidRequestError'
   readonly violations: Violation[]
 
-  constructor(violations: Violation[], code: 'invalid_request' | 'invalid_json' = 'invalid_request') {
+  constructor(
+    violations: (Omit<Violation, 'code'> & Partial<Pick<Violation, 'code'>>)[],
+    code: 'invalid_request' | 'invalid_json' = 'invalid_request',
+  ) {
     super(code, violations.map(({ path, message }) => `${path} ${message}`).join('; '))
-    this.violations = violations
+    this.violations = violations.map((violation) => ({ code: 'invalid', ...violation }))
   }
 }
 
@@ -47,6 +50,23 @@ export class CourseTooLargeError extends AppError {
       'course_too_large',
       `Course ${courseId} has more than ${maxChapters} chapters; read it page by page (GET /v1/course/${courseId})`,
     )
+  }
+}
+
+export class RevisionNotFoundError extends AppError {
+  override readonly name = 'RevisionNotFoundError'
+
+  constructor(kind: string, revision: number) {
+    super('revision_not_found', `There is no revision ${revision} of the ${kind}`)
+  }
+}
+
+/** Tokens are signed elsewhere, or nobody needs one. */
+export class TokensOffError extends AppError {
+  override readonly name = 'TokensOffError'
+
+  constructor() {
+    super('tokens_off', 'This server has no JWT_SECRET to sign a token with')
   }
 }
 

@@ -8,7 +8,7 @@
  * Violations are worded for the next attempt, which is told them, and their paths are those of a webhook’s body.
  */
 import { ConceptResult, ExerciseResult, type JobKind } from '../contract/job.js'
-import type { Violation } from '../contract/problem.js'
+import type { Violation, ViolationCode } from '../contract/problem.js'
 import { compileCheck } from '../contract/validation.js'
 import { type FoundJson, findJson, REPAIR_BUDGET, type RepairBudget } from './find-json.js'
 import type { Mend, Note } from './mend.js'
@@ -38,11 +38,12 @@ export function judgeAnswer(kind: JobKind, given: unknown): Verdict {
   const good = verdicts.filter((verdict) => 'answer' in verdict)
   const [first] = good
   if (good.length > 1 && new Set(good.map(({ answer }) => contentOf(answer))).size > 1)
-    return refusal(raw, 'holds more than one result, and nothing says which one counts')
+    return refusal(raw, 'holds more than one result, and nothing says which one counts', 'invalid')
   if (first !== undefined) return first
   const [refused] = verdicts
   if (refused !== undefined) return refused
-  if (typeof handedIn === 'string') return refusal(raw, 'holds no complete JSON object with the result')
+  if (typeof handedIn === 'string')
+    return refusal(raw, 'holds no complete JSON object with the result', 'not_json')
   return verdictOn(kind, { value: own, mended: [], isRebuilt: false, isModelText: false })
 }
 
@@ -51,8 +52,8 @@ function contentOf({ result }: Answer): string {
   return JSON.stringify('quizzes' in result ? result.quizzes : result)
 }
 
-function refusal(raw: string | undefined, message: string): Verdict {
-  return { violations: [{ path: raw === undefined ? '/body' : '/body/raw', message }] }
+function refusal(raw: string | undefined, message: string, code: ViolationCode): Verdict {
+  return { violations: [{ path: raw === undefined ? '/body' : '/body/raw', message, code }] }
 }
 
 interface Reading extends FoundJson {
@@ -153,7 +154,9 @@ function verdictOn(kind: JobKind, reading: Reading): Verdict {
   const note: Note = (mend) => void mended.add(mend)
   const { value, isModelText } = reading
   if (reading.isRebuilt && hasStrangers(kind, value))
-    return refused([{ path: '/body', message: 'is broken JSON that can be read in more than one way' }])
+    return refused([
+      { path: '/body', message: 'is broken JSON that can be read in more than one way', code: 'not_json' },
+    ])
   if (kind === 'quiz') {
     const found = isRecord(value) ? listIn(value) : undefined
     if (!isRecord(value)) return refused(checkConcept(value).slice(0, 1))
@@ -207,7 +210,7 @@ function addSilence(
       isSilent(text) &&
       !violations.some((violation) => violation.path === path)
     )
-      violations.push({ path, message: 'says nothing' })
+      violations.push({ path, message: 'says nothing', code: 'says_nothing' })
   }
 }
 

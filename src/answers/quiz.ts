@@ -5,7 +5,7 @@
  * questions it asked for, the language of true and false, the order of the options.
  */
 import { DIFFICULTIES, MAX_QUIZZES, QUIZ_TYPES, QuizItem, QuizResult } from '../contract/job.js'
-import type { Violation } from '../contract/problem.js'
+import type { Violation, ViolationCode } from '../contract/problem.js'
 import type { Locale } from '../contract/scalar.js'
 import { compileCheck } from '../contract/validation.js'
 import { findKey, type Option, placeOf } from './key.js'
@@ -47,7 +47,14 @@ export function readQuestions(given: unknown, note: Note): { quizzes: QuizItem[]
   if (given.length > MAX_READ)
     return {
       quizzes: [],
-      refused: [{ path: '/body/quizzes', message: `must NOT have more than ${MAX_READ} items` }],
+      refused: [
+        {
+          path: '/body/quizzes',
+          message: `must NOT have more than ${MAX_READ} items`,
+          code: 'too_many',
+          limit: MAX_READ,
+        },
+      ],
     }
   const quizzes: QuizItem[] = []
   const refused: Violation[] = []
@@ -77,7 +84,7 @@ export function settleQuiz(
   const enough = Math.max(1, Math.ceil(quizCount * minShare - 1e-9))
   if ((refused.length > 0 || isModelText) && quizzes.length < enough) {
     const message = `has ${quizzes.length} good questions; ${quizCount} were asked for, and at least ${enough} are needed`
-    return { violations: [...refused, { path: '/body/quizzes', message }] }
+    return { violations: [...refused, { path: '/body/quizzes', message, code: 'too_few', limit: enough }] }
   }
   const isCut =
     (refused.length > 0 || isModelText || quizzes.length > MAX_QUIZZES) && quizzes.length > quizCount
@@ -118,14 +125,15 @@ function readQuestion(given: unknown, note: Note): { item: QuizItem } | { violat
   // The schema’s word comes first; what it refuses is not told of twice.
   const violations = checkItem(draft)
   const isFine = (name: string) => !violations.some(({ path }) => path.startsWith(`/body/${name}`))
-  const refuse = (name: string, message: string) => {
-    if (isFine(name)) violations.push({ path: `/body/${name}`, message })
+  const refuse: Refuse = (name, message, code = 'invalid', limit) => {
+    if (isFine(name))
+      violations.push({ path: `/body/${name}`, message, code, ...(limit === undefined ? {} : { limit }) })
   }
   const { question, correct_answer: key } = draft
-  if (typeof question === 'string' && isNoProse(question)) refuse('question', 'says nothing')
-  if (typeof key === 'string' && isBlank(key)) refuse('correct_answer', 'says nothing')
+  if (typeof question === 'string' && isNoProse(question)) refuse('question', 'says nothing', 'says_nothing')
+  if (typeof key === 'string' && isBlank(key)) refuse('correct_answer', 'says nothing', 'says_nothing')
   for (const [index, text] of texts?.entries() ?? [])
-    if (isBlank(text)) refuse(`options/${index}`, 'says nothing')
+    if (isBlank(text)) refuse(`options/${index}`, 'says nothing', 'says_nothing')
 
   if (typeof key === 'string' && isFine('type') && isFine('options'))
     draft.correct_answer = settleKey({ type, key, options: options?.options ?? [], question, refuse, note })
@@ -135,12 +143,14 @@ function readQuestion(given: unknown, note: Note): { item: QuizItem } | { violat
   return { item: { ...(draft as QuizItem), options: kept.length === 0 ? null : kept } }
 }
 
+type Refuse = (name: string, message: string, code?: ViolationCode, limit?: number) => void
+
 interface KeyQuestion {
   type: unknown
   key: string
   options: readonly Option[]
   question: unknown
-  refuse: (name: string, message: string) => void
+  refuse: Refuse
   note: Note
 }
 
@@ -149,7 +159,7 @@ function settleKey({ type, key, options, question, refuse, note }: KeyQuestion):
   const count = new Set(options.map(({ text }) => text)).size
   if (type === 'short') return shortKey(key, options, refuse, note)
   if (options.length === 0) {
-    if (type === 'multiple') refuse('options', 'is required for a multiple choice')
+    if (type === 'multiple') refuse('options', 'is required for a multiple choice', 'required')
     else if (truthOf(key, isKorean(question)) === undefined)
       refuse('correct_answer', 'must be true or false: the question has no options')
     return key
@@ -159,7 +169,7 @@ function settleKey({ type, key, options, question, refuse, note }: KeyQuestion):
     refuse('correct_answer', `must be one of the options; ${shown(key)} fits none of them, or more than one`)
     return key
   }
-  if (count < 2) refuse('options', 'must be at least two different ones')
+  if (count < 2) refuse('options', 'must be at least two different ones', 'too_few', 2)
   if (found.text !== key) note(found.how)
   return found.text
 }

@@ -5,6 +5,7 @@
  * - `role: "admin"` may do anything.
  * - Lists (`chapters`, `courses`) make a token one that watches: it reads, joins and streams what they name, whoever
  *   owns it, and nothing else. That holds whatever else it says, `sub` and `role` included: a list narrows.
+ *   `courses_of` narrows its courses to one owner’s chapters; `answers: true` shows answers and earlier revisions too.
  * - Otherwise `sub` is the owner id, and the token is good for that owner’s chapters alone.
  */
 import { ForbiddenError, UnauthorizedError } from '../errors.js'
@@ -13,7 +14,15 @@ export type Access =
   | { kind: 'anyone' }
   | { kind: 'admin' }
   | { kind: 'owner'; ownerId: number }
-  | { kind: 'viewer'; chapterIds: ReadonlySet<number>; courseIds: ReadonlySet<number> }
+  | {
+      kind: 'viewer'
+      chapterIds: ReadonlySet<number>
+      courseIds: ReadonlySet<number>
+      /** Of the courses only this owner’s chapters. */
+      coursesOf?: number
+      /** Answers and earlier revisions too. */
+      withAnswers?: true
+    }
 
 /** Whoever sent a request or holds a connection. */
 export interface Identity {
@@ -44,7 +53,13 @@ export function accessFrom(claims: Readonly<Record<string, unknown>>): Access {
   const chapterIds = idsFrom(claims, 'chapters')
   const courseIds = idsFrom(claims, 'courses')
   if (chapterIds !== undefined || courseIds !== undefined)
-    return { kind: 'viewer', chapterIds: chapterIds ?? new Set(), courseIds: courseIds ?? new Set() }
+    return {
+      kind: 'viewer',
+      chapterIds: chapterIds ?? new Set(),
+      courseIds: courseIds ?? new Set(),
+      ...coursesOf(claims),
+      ...(claims.answers === true ? { withAnswers: true } : {}),
+    }
   if (claims.role === 'admin') return { kind: 'admin' }
   const ownerId =
     typeof claims.sub === 'string' && /^[1-9]\d{0,15}$/.test(claims.sub) ? Number(claims.sub) : 0
@@ -62,11 +77,19 @@ export function mayRead(access: Access, { chapterId, ownerId, courseId }: Chapte
     case 'owner':
       return access.ownerId === ownerId
     case 'viewer':
-      return access.chapterIds.has(chapterId) || access.courseIds.has(courseId)
+      return (
+        access.chapterIds.has(chapterId) ||
+        (access.courseIds.has(courseId) && (access.coursesOf === undefined || access.coursesOf === ownerId))
+      )
   }
 }
 
-/** To create, retry and cancel, for that owner. */
+/** Answers and earlier revisions, of what may be read. */
+export function mayReadAnswers(access: Access, chapter: ChapterOwnership): boolean {
+  return mayRead(access, chapter) && (access.kind !== 'viewer' || access.withAnswers === true)
+}
+
+/** To create, retry, cancel, regenerate, restore, delete and give watch tokens, for that owner. */
 export function mayChange(access: Access, ownerId: number): boolean {
   return (
     access.kind === 'anyone' ||
@@ -82,6 +105,12 @@ export function requireRead(access: Access, chapter: ChapterOwnership): void {
 }
 
 /** @throws {ForbiddenError} */
+export function requireAnswers(access: Access, chapter: ChapterOwnership): void {
+  if (!mayReadAnswers(access, chapter))
+    throw new ForbiddenError('This token shows no answers and no earlier revisions; one with `answers` does')
+}
+
+/** @throws {ForbiddenError} */
 export function requireChange(access: Access, ownerId: number): void {
   if (mayChange(access, ownerId)) return
   throw new ForbiddenError(
@@ -94,8 +123,8 @@ export function requireChange(access: Access, ownerId: number): void {
 export interface ReadableFilter {
   ownerId?: number
   courseId?: number
-  /** Only chapters in one of these lists. */
-  among?: { chapterIds: readonly number[]; courseIds: readonly number[] }
+  /** Only chapters in one of these lists; of the courses only this owner’s, if one is named. */
+  among?: { chapterIds: readonly number[]; courseIds: readonly number[]; coursesOf?: number }
 }
 
 /**
@@ -122,7 +151,14 @@ export function readable(
       const { chapterIds, courseIds } = access
       if (asked.courseId !== undefined && chapterIds.size === 0 && !courseIds.has(asked.courseId))
         throw new ForbiddenError(`This token may not list chapters of course ${asked.courseId}`)
-      return { ...filter, among: { chapterIds: [...chapterIds], courseIds: [...courseIds] } }
+      return {
+        ...filter,
+        among: {
+          chapterIds: [...chapterIds],
+          courseIds: [...courseIds],
+          ...(access.coursesOf === undefined ? {} : { coursesOf: access.coursesOf }),
+        },
+      }
     }
   }
 }
@@ -144,6 +180,13 @@ function idsFrom(claims: Readonly<Record<string, unknown>>, name: string): Set<n
   if (ids === undefined) return undefined
   if (Array.isArray(ids) && ids.every(isId)) return new Set(ids)
   throw new UnauthorizedError(`The token’s \`${name}\` must be a list of ids`)
+}
+
+/** One that cannot be read must not count as none, either. */
+function coursesOf({ courses_of: ownerId }: Readonly<Record<string, unknown>>): { coursesOf?: number } {
+  if (ownerId === undefined) return {}
+  if (isId(ownerId)) return { coursesOf: ownerId }
+  throw new UnauthorizedError('The token’s `courses_of` must be an owner id')
 }
 
 function isId(value: unknown): value is number {

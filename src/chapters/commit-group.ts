@@ -19,11 +19,17 @@ import { backoffMs } from '../async/backoff.js'
 import type { GenerationPolicy } from '../config/config.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
-import { type ChapterState, type CreatedChapter, isDue } from '../domain/chapter.js'
+import { type ChapterState, type CreatedChapter, isDue, isMessageKnown } from '../domain/chapter.js'
 import type { ChapterCommand, DecisionContext, OwedDeadLetter, Replies } from '../domain/command.js'
 import type { NewChapter } from '../domain/create.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
-import type { ChapterStore, ChapterWrite, GroupAnswer, GroupWritten, StoredChapter } from '../store/chapters.js'
+import type {
+  ChapterStore,
+  ChapterWrite,
+  GroupAnswer,
+  GroupWritten,
+  StoredChapter,
+} from '../store/chapters.js'
 import { failureKindOf, isUniqueViolation } from '../store/failure.js'
 import {
   type Again,
@@ -45,6 +51,10 @@ export interface Committed {
   events: ChapterEvent[]
   /** Jobs that are to be published now, leased to this node. */
   dueKinds: JobKind[]
+  /** Others are due, which any node claims. */
+  isMoreDue: boolean
+  /** The chapter is gone, with all of its rows. */
+  isDeleted: boolean
   deadLetters: OwedDeadLetter[]
 }
 
@@ -189,12 +199,13 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       random,
       newId,
     }
-    lookForUnknown(answer)
+    lookForUnknown(answer, group)
     const undecided = group.filter((waiting) => !wasWritten(waiting))
-    const { planned, unchanged } = decideGroup(undecided, answer, context)
+    const { planned, postponed, unchanged } = decideGroup(undecided, answer, context)
     for (const { waiting, outcome } of unchanged) if (!isKnown(waiting, known)) settle(waiting, outcome)
     // What changes nothing is not checked by a write, so it must not be answered from memory.
     readAgain(unchanged.flatMap(({ waiting }) => (isKnown(waiting, known) ? [waiting] : [])))
+    tryAgain(postponed, 'moved')
     if (planned.length === 0) return
 
     let result: GroupWritten
@@ -267,14 +278,15 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   }
 
   /** Finds writes that won although their answer was lost: before anything is decided on what they did. */
-  function lookForUnknown(answer: GroupAnswer): void {
+  function lookForUnknown(answer: GroupAnswer, group: Waiting[]): void {
     for (const plan of unknown) {
-      const won = plan.writes.every(({ state, creation }) =>
-        creation === undefined
-          ? answer.chapters.get(state.id)?.writeId === plan.writeId
-          : // A create that was decided twice has drawn other ids: only the chapter that is there is this write's.
-            answer.created.get(creation.createId)?.chapterId === state.id,
-      )
+      const won = plan.writes.every(({ state, creation, isDeleted }) => {
+        // A create that was decided twice has drawn other ids: only the chapter that is there is this write's.
+        if (creation !== undefined) return answer.created.get(creation.createId)?.chapterId === state.id
+        const found = answer.chapters.get(state.id)
+        if (isDeleted) return found === undefined && questionOf(group).chapterIds.includes(state.id)
+        return found?.writeId === plan.writeId
+      })
       if (!won) continue
       unknown.delete(plan)
       tell([plan])
@@ -301,7 +313,9 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     const news = plans.filter((plan) => plan.isTold === undefined)
     for (const plan of news) {
       plan.isTold = true
-      for (const { state } of plan.writes) remembered.set({ state, writeId: plan.writeId })
+      for (const { state, isDeleted } of plan.writes)
+        if (isDeleted) remembered.delete(state.id)
+        else remembered.set({ state, writeId: plan.writeId })
     }
     try {
       onCommit(news.flatMap(({ writes }) => writes.map(committedOf)))
@@ -326,7 +340,9 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       onError(error, 'a value could not be stored')
       for (const waiting of group)
         settle(waiting, {
-          error: new InvalidRequestError([{ path: '/body', message: 'holds a value that cannot be stored' }]),
+          error: new InvalidRequestError([
+            { path: '/body', message: 'holds a value that cannot be stored', code: 'not_storable' },
+          ]),
         })
     } else for (const waiting of group) settle(waiting, { error })
   }
@@ -406,14 +422,17 @@ const EMPTY_ANSWER = (): GroupAnswer => ({
   ids: { chapters: [], concepts: [], exercises: [], quizzes: [] },
 })
 
-function committedOf({ before, state, events, changedKinds, deadLetters }: ChapterWrite): Committed {
-  const dueKinds = changedKinds.filter((kind) => isDue(state.jobs[kind], state.updatedAt))
-  return { before, state, events, dueKinds, deadLetters }
+function committedOf(write: ChapterWrite): Committed {
+  const { before, state, events, deadLetters, isDeleted } = write
+  const due = write.changedKinds.filter((kind) => isDue(state.jobs[kind], state.updatedAt))
+  const dueKinds = due.filter((kind) => isMessageKnown(state.jobs[kind]))
+  return { before, state, events, deadLetters, dueKinds, isMoreDue: dueKinds.length < due.length, isDeleted }
 }
 
 /** About what a command adds to the write, in bytes. */
 function sizeOf(command: ChapterCommand): number {
   if (command.type === 'finish') return 500 + 2 * textLength(command.result)
+  if (command.type === 'restore') return 500 + 2 * textLength(command.content)
   if (command.type === 'fail') return 500 + 2 * command.error.length
   if (command.type === 'progress') return 500 + 2 * command.message.length
   return 500

@@ -74,13 +74,15 @@ export function questionOf(group: Waiting[]): GroupQuestion {
 
 interface GroupPlan {
   planned: Planned[]
+  /** Commands that the next group has to take: they need content that this one only writes. */
+  postponed: Waiting[]
   /** Commands of chapters that nothing in this group changes: their answers hold already. */
   unchanged: { waiting: Waiting; outcome: Outcome }[]
 }
 
 export function decideGroup(group: Waiting[], answer: GroupAnswer, context: DecisionContext): GroupPlan {
   const writeId = context.newId()
-  const plan: GroupPlan = { planned: [], unchanged: [] }
+  const plan: GroupPlan = { planned: [], postponed: [], unchanged: [] }
   planCreates(group, answer, context, writeId, plan)
   planCommands(group, answer, context, writeId, plan)
   return plan
@@ -176,6 +178,9 @@ function creationsOf(
     events,
     results: [],
     deadLetters: [],
+    attempts: [],
+    revisions: [],
+    isDeleted: false,
     creation: {
       createId: createIds[index] ?? '',
       quizIds,
@@ -226,19 +231,35 @@ function planCommands(
       events: [],
       results: [],
       deadLetters: [],
+      attempts: [],
+      revisions: [],
+      isDeleted: false,
     }
-    for (const { waiting, command } of commands)
+    for (const [index, { waiting, command }] of commands.entries()) {
+      if (isTooEarly(write, command)) {
+        plan.postponed.push(...commands.slice(index).map((later) => later.waiting))
+        break
+      }
       members.push({ waiting, outcome: decideInto(write, command, context) })
+    }
     if (write.state === before) plan.unchanged.push(...members)
     else {
-      write.changedKinds = JOB_KINDS.filter((kind) => write.state.jobs[kind] !== before.jobs[kind])
+      write.changedKinds = write.isDeleted
+        ? []
+        : JOB_KINDS.filter((kind) => write.state.jobs[kind] !== before.jobs[kind])
       plan.planned.push({ writeId, writes: [write], members })
     }
   }
 }
 
+/** What keeps the content there is reads it in the statement that writes: not what the same statement stores. */
+function isTooEarly({ results, revisions }: ChapterWrite, { type }: ChapterCommand): boolean {
+  return (type === 'regenerate' || type === 'restore') && (results.length > 0 || revisions.length > 0)
+}
+
 /** Decides on what the commands before it in the group left; a refused command leaves no trace. */
 function decideInto(write: ChapterWrite, command: ChapterCommand, context: DecisionContext): Outcome {
+  if (write.isDeleted) return { error: new ChapterNotFoundError(command.chapterId) }
   let decision: Decision
   try {
     decision = decide(write.state, command, context)
@@ -249,6 +270,14 @@ function decideInto(write: ChapterWrite, command: ChapterCommand, context: Decis
   write.events.push(...decision.events)
   write.results.push(...decision.results)
   write.deadLetters.push(...decision.deadLetters)
+  write.attempts.push(...decision.attempts)
+  write.revisions.push(...decision.revisions)
+  if (decision.isDeleted) {
+    write.isDeleted = true
+    // What the commands before it did is erased with the chapter; nobody is told of it.
+    for (const list of [write.events, write.results, write.deadLetters, write.attempts, write.revisions])
+      list.length = 0
+  }
   return { reply: decision.reply }
 }
 

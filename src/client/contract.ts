@@ -189,6 +189,37 @@ export interface JobView {
     reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused'
     message: string | null
   } | null
+  /**
+   * The one that is being written or was asked for; of a completed job the one that can be read
+   */
+  revision: number
+  /**
+   * The one that can be read now; null while there is none
+   */
+  content_revision: number | null
+  /**
+   * Attempts that have ended, oldest first; the latest 20
+   */
+  history: AttemptView[]
+}
+/**
+ * An attempt that has ended
+ */
+export interface AttemptView {
+  revision: number
+  attempt: number
+  job_id: string
+  /**
+   * ISO 8601, UTC, milliseconds
+   */
+  started_at: string | null
+  /**
+   * ISO 8601, UTC, milliseconds
+   */
+  ended_at: string | null
+  outcome: 'completed' | 'failed' | 'cancelled'
+  reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused' | null
+  error: string | null
 }
 export interface ChapterListQuery {
   /**
@@ -263,6 +294,10 @@ export interface ConceptView {
    * Positive integer, at most 2^53 − 1
    */
   id: number
+  /**
+   * null while there is no content
+   */
+  revision: number | null
   title: string | null
   content: string | null
   is_complete: boolean
@@ -272,6 +307,10 @@ export interface ExerciseView {
    * Positive integer, at most 2^53 − 1
    */
   id: number
+  /**
+   * null while there is no content
+   */
+  revision: number | null
   question: string | null
   /**
    * Only with `?answers=true`
@@ -285,6 +324,10 @@ export interface QuizView {
    * Positive integer, at most 2^53 − 1
    */
   id: number
+  /**
+   * null while there is no content
+   */
+  revision: number | null
   question: string | null
   /**
    * Only with `?answers=true`
@@ -293,6 +336,96 @@ export interface QuizView {
   options: string[] | null
   type: 'multiple' | 'short' | 'boolean' | null
   is_complete: boolean
+}
+export interface RegenerateRequest {
+  /**
+   * What is to be better; the worker is told. Trimmed, then 1 to 2,000 characters
+   */
+  instruction?: string
+}
+export interface RevisionAccepted {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  chapter_id: number
+  status: 'processing' | 'completed' | 'failed' | 'cancelled'
+  /**
+   * Position in a chapter’s event log; 0 is before the first
+   */
+  last_seq: number
+  kind: 'concept' | 'exercise' | 'quiz'
+  /**
+   * The one that is written from now on, or that is the current one now
+   */
+  revision: number
+}
+export interface RevisionSummary {
+  revision: number
+  /**
+   * That it was asked for with
+   */
+  instruction: string | null
+  /**
+   * When it was stored
+   */
+  created_at: string | null
+  is_current: boolean
+}
+export interface RevisionList {
+  /**
+   * Those that have content, oldest first
+   */
+  revisions: RevisionSummary[]
+}
+export interface RevisionView {
+  revision: number
+  /**
+   * That it was asked for with
+   */
+  instruction: string | null
+  /**
+   * When it was stored
+   */
+  created_at: string | null
+  is_current: boolean
+  concept?: {
+    title: string | null
+    content: string | null
+  }
+  exercise?: {
+    question: string | null
+    /**
+     * Only with `?answers=true`
+     */
+    answer?: string | null
+    difficulty: 'easy' | 'medium' | 'hard' | null
+  }
+  quizzes?: {
+    question: string | null
+    /**
+     * Only with `?answers=true`
+     */
+    correct_answer?: string | null
+    options: string[] | null
+    type: 'multiple' | 'short' | 'boolean' | null
+  }[]
+}
+export interface WatchTokenRequest {
+  /**
+   * How long it is good, in seconds
+   */
+  ttl_s?: number
+  /**
+   * Whether it also shows answers and earlier revisions
+   */
+  answers?: boolean
+}
+export interface WatchToken {
+  token: string
+  /**
+   * ISO 8601, UTC, milliseconds
+   */
+  expires_at: string
 }
 export interface ProgressUpdate {
   /**
@@ -345,6 +478,13 @@ export interface PartialQuestion {
   options?: string[] | null
   type?: 'multiple' | 'short' | 'boolean'
 }
+export interface ChapterDeleted {
+  /**
+   * Positive integer, at most 2^53 − 1
+   */
+  chapter_id: number
+  message: string
+}
 export interface Problem {
   type: string
   title: string
@@ -357,11 +497,13 @@ export interface Problem {
     | 'forbidden'
     | 'origin_not_allowed'
     | 'chapter_not_found'
+    | 'revision_not_found'
     | 'route_not_found'
     | 'method_not_allowed'
     | 'request_timeout'
     | 'wrong_state'
     | 'course_too_large'
+    | 'tokens_off'
     | 'too_large'
     | 'unsupported_media_type'
     | 'expectation_failed'
@@ -382,6 +524,31 @@ export interface Violation {
    */
   path: string
   message: string
+  /**
+   * `required`: it is missing; `unknown_field`: there is no such field; `wrong_type`: it is of another type; `not_a_number`: it is not a number, or not a whole one where one is needed; `not_one_of`: it is none of the values in `limit`; `too_short`: the text has fewer characters than `limit`; `too_long`: the text has more characters, or the JSON more bytes, than `limit`; `too_small`: the number is less than `limit`; `too_large`: the number is more than `limit`; `too_few`: the list has fewer items than `limit`; `too_many`: the list has more items than `limit`; `too_deep`: it is nested deeper than `limit` levels; `pattern`: the text is not of the shape that is needed; `not_storable`: it holds something that cannot be stored; `not_json`: it is not JSON that can be read; `says_nothing`: the text says nothing; `invalid`: anything else; the message says what
+   */
+  code:
+    | 'required'
+    | 'unknown_field'
+    | 'wrong_type'
+    | 'not_a_number'
+    | 'not_one_of'
+    | 'too_short'
+    | 'too_long'
+    | 'too_small'
+    | 'too_large'
+    | 'too_few'
+    | 'too_many'
+    | 'too_deep'
+    | 'pattern'
+    | 'not_storable'
+    | 'not_json'
+    | 'says_nothing'
+    | 'invalid'
+  /**
+   * The bound that was not kept; for `not_one_of` the list of what is allowed
+   */
+  limit?: number | string[]
 }
 export interface CourseChaptersCreate {
   /**
@@ -578,11 +745,13 @@ export interface Refusal {
     | 'forbidden'
     | 'origin_not_allowed'
     | 'chapter_not_found'
+    | 'revision_not_found'
     | 'route_not_found'
     | 'method_not_allowed'
     | 'request_timeout'
     | 'wrong_state'
     | 'course_too_large'
+    | 'tokens_off'
     | 'too_large'
     | 'unsupported_media_type'
     | 'expectation_failed'
@@ -778,6 +947,10 @@ export interface EventPayloads {
      * Positive integer, at most 2^53 − 1
      */
     concept_id: number
+    /**
+     * From the second revision on: which one the content is now
+     */
+    revision?: number
     status: 'completed'
     /**
      * For people, in the chapter’s language
@@ -804,6 +977,10 @@ export interface EventPayloads {
      * Positive integer, at most 2^53 − 1
      */
     exercise_id: number
+    /**
+     * From the second revision on: which one the content is now
+     */
+    revision?: number
     status: 'completed'
     /**
      * For people, in the chapter’s language
@@ -827,6 +1004,10 @@ export interface EventPayloads {
      */
     chapter_id: number
     quiz_count: number
+    /**
+     * From the second revision on: which one the content is now
+     */
+    revision?: number
     status: 'completed'
     /**
      * For people, in the chapter’s language
@@ -1036,6 +1217,10 @@ export interface EventPayloads {
     attempt: number
     reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused'
     error?: string
+    /**
+     * Of a regeneration: the content that was there stays
+     */
+    kept?: true
     status: 'failed'
     /**
      * For people, in the chapter’s language
@@ -1061,6 +1246,10 @@ export interface EventPayloads {
     attempt: number
     reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused'
     error?: string
+    /**
+     * Of a regeneration: the content that was there stays
+     */
+    kept?: true
     status: 'failed'
     /**
      * For people, in the chapter’s language
@@ -1086,6 +1275,10 @@ export interface EventPayloads {
     attempt: number
     reason: 'timeout' | 'rate_limited' | 'unavailable' | 'model_error' | 'invalid_result' | 'refused'
     error?: string
+    /**
+     * Of a regeneration: the content that was there stays
+     */
+    kept?: true
     status: 'failed'
     /**
      * For people, in the chapter’s language
@@ -1167,6 +1360,78 @@ export interface EventPayloads {
      */
     at: string
   }
+  /**
+   * A client asked for the kind again; a run begins
+   */
+  concept_regenerating: {
+    /**
+     * Positive integer, at most 2^53 − 1
+     */
+    chapter_id: number
+    revision: number
+    instruction?: string
+    status: 'regenerating'
+    /**
+     * For people, in the chapter’s language
+     */
+    message: string
+    /**
+     * Counts this chapter’s events 1, 2, 3, … without a gap
+     */
+    seq: number
+    /**
+     * ISO 8601, UTC, milliseconds
+     */
+    at: string
+  }
+  /**
+   * A client asked for the kind again; a run begins
+   */
+  exercise_regenerating: {
+    /**
+     * Positive integer, at most 2^53 − 1
+     */
+    chapter_id: number
+    revision: number
+    instruction?: string
+    status: 'regenerating'
+    /**
+     * For people, in the chapter’s language
+     */
+    message: string
+    /**
+     * Counts this chapter’s events 1, 2, 3, … without a gap
+     */
+    seq: number
+    /**
+     * ISO 8601, UTC, milliseconds
+     */
+    at: string
+  }
+  /**
+   * A client asked for the kind again; a run begins
+   */
+  quiz_regenerating: {
+    /**
+     * Positive integer, at most 2^53 − 1
+     */
+    chapter_id: number
+    revision: number
+    instruction?: string
+    status: 'regenerating'
+    /**
+     * For people, in the chapter’s language
+     */
+    message: string
+    /**
+     * Counts this chapter’s events 1, 2, 3, … without a gap
+     */
+    seq: number
+    /**
+     * ISO 8601, UTC, milliseconds
+     */
+    at: string
+  }
 }
 
 export type ChapterStatus = ChapterView['status']
@@ -1224,6 +1489,8 @@ export type ServerToClientEvents = {
   exercise_partial: (payload: TextPartial) => void
   /** The same with whole questions. */
   quiz_partial: (payload: QuizPartial) => void
+  /** The chapter was erased; its room is empty now. */
+  chapter_deleted: (payload: ChapterDeleted) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */
   token_expired: (payload: { message: string }) => void
 }

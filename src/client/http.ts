@@ -27,7 +27,9 @@ export interface RequestOptions {
   patienceMs?: number
 }
 
-export type Http = <T>(method: 'GET' | 'POST', path: string, options?: RequestOptions) => Promise<T>
+export type Method = 'GET' | 'POST' | 'DELETE'
+
+export type Http = <T>(method: Method, path: string, options?: RequestOptions) => Promise<T>
 
 export function createHttp(options: {
   /** Without a slash at its end. */
@@ -37,7 +39,7 @@ export function createHttp(options: {
   /** Ends every request. */
   signal: AbortSignal
 }): Http {
-  return async <T>(method: 'GET' | 'POST', path: string, request: RequestOptions = {}): Promise<T> => {
+  return async <T>(method: Method, path: string, request: RequestOptions = {}): Promise<T> => {
     const { tries = TRIES, patienceMs = PATIENCE_MS, signals = [] } = request
     const deadline = Date.now() + patienceMs
     for (let attempt = 1; ; attempt += 1) {
@@ -64,7 +66,7 @@ function retryWaitMs(error: unknown, attempt: number): number | undefined {
 
 async function ask(
   { base, token, fetch, signal: closed }: Parameters<typeof createHttp>[0],
-  method: 'GET' | 'POST',
+  method: Method,
   path: string,
   { query = {}, body, headers = {}, signals = [] }: RequestOptions,
 ): Promise<unknown> {
@@ -104,7 +106,7 @@ async function answerOf(sent: Promise<Response>, url: string): Promise<unknown> 
     const response = await sent
     const isJson = /[/+]json\b/.test(response.headers.get('content-type') ?? '')
     const answer: unknown = isJson ? await response.json() : undefined
-    if (response.ok && answer !== undefined) return answer
+    if (response.status === 204 || (response.ok && answer !== undefined)) return answer
     throw refusalOf(response, answer)
   } catch (error) {
     throw error instanceof ChaptercastError ? error : new UnreachableError(url, error)

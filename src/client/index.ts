@@ -13,10 +13,16 @@ import type {
   CourseChaptersCreated,
   CourseQuery,
   CourseView,
+  JobKind,
   LearningView,
+  RevisionAccepted,
+  RevisionList,
+  RevisionView,
+  WatchToken,
+  WatchTokenRequest,
 } from './contract.js'
 import { CourseRoom, CourseWatch } from './course.js'
-import { ClosedError } from './errors.js'
+import { ClosedError, RefusedError } from './errors.js'
 import { createHttp, type Token } from './http.js'
 import { createLink, type SocketSettings } from './link.js'
 import { randomKey } from './random-key.js'
@@ -59,6 +65,13 @@ export interface CreateOptions extends CallOptions {
   idempotencyKey?: string
 }
 
+export interface RegenerateOptions extends CallOptions {
+  /** What is to be better, in your own words. */
+  instruction?: string
+}
+
+export type WatchTokenOptions = CallOptions & WatchTokenRequest
+
 /**
  * A server’s chapters. Requests throw `RefusedError` or `UnreachableError`; what may pass (nobody answers, 429,
  * 503) is asked again first, for a few seconds.
@@ -83,6 +96,30 @@ export interface Chapters {
   course(courseId: number, query?: CourseQuery, options?: CallOptions): Promise<CourseView>
   /** As `watch`: every chapter of the course, also those made later, and where each stands. */
   watchCourse(courseId: number, options?: FollowOptions): CourseWatch
+  /** Has one kind written again; what there is stays readable meanwhile, and for good when it fails. */
+  regenerate(chapterId: number, kind: JobKind, options?: RegenerateOptions): Promise<RevisionAccepted>
+  /** What one kind has been, oldest first. */
+  revisions(chapterId: number, kind: JobKind, options?: CallOptions): Promise<RevisionList>
+  /** One revision with its content; `answers` for those who may see them. */
+  revision(
+    chapterId: number,
+    kind: JobKind,
+    revision: number,
+    options?: CallOptions & { answers?: boolean },
+  ): Promise<RevisionView>
+  /** Makes an earlier revision’s content the current one, as a revision of its own. */
+  restore(
+    chapterId: number,
+    kind: JobKind,
+    revision: number,
+    options?: CallOptions,
+  ): Promise<RevisionAccepted>
+  /** Erases the chapter and everything of it. Whoever watches it is told that there is none. */
+  remove(chapterId: number, options?: CallOptions): Promise<void>
+  /** A short-lived token that may only watch this chapter. */
+  watchToken(chapterId: number, options?: WatchTokenOptions): Promise<WatchToken>
+  /** A short-lived token that may only watch this course. */
+  courseWatchToken(courseId: number, options?: WatchTokenOptions): Promise<WatchToken>
   /** Nothing is asked of the server until the watch is followed. A chapter may be watched before it exists. */
   watch(chapterId: number, options?: WatchOptions): ChapterWatch
   /** Ends every watch with `ClosedError`, and every request. */
@@ -136,9 +173,22 @@ export function connectChapters(
   }
 
   /** The events that an answer counts may still be on their way. */
-  function heard(accepted: ChapterAccepted): ChapterAccepted {
+  function heard<Accepted extends ChapterAccepted>(accepted: Accepted): Accepted {
     rooms.get(accepted.chapter_id)?.hearOf(accepted.last_seq)
     return accepted
+  }
+
+  async function remove(chapterId: number, signal: AbortSignal | undefined): Promise<void> {
+    const request = { signals: [signal] }
+    try {
+      await http('DELETE', chapterPath(chapterId), { ...request, tries: 1 })
+    } catch (error) {
+      if (error instanceof RefusedError && (error.status ?? 0) < 500) throw error
+      // It may be gone already: only its answer was lost.
+      await http('DELETE', chapterPath(chapterId), request).catch((again: unknown) => {
+        if (!(again instanceof RefusedError && again.code === 'chapter_not_found')) throw again
+      })
+    }
   }
 
   function close(): void {
@@ -179,6 +229,36 @@ export function connectChapters(
       heard(await http('POST', `${chapterPath(chapterId)}/retry`, { signals: [signal], tries: 1 })),
     cancel: async (chapterId, { signal } = {}) =>
       heard(await http('POST', `${chapterPath(chapterId)}/cancel`, { signals: [signal] })),
+    // Asked twice it would be refused the second time.
+    regenerate: async (chapterId, kind, { signal, ...body } = {}) =>
+      heard(
+        await http('POST', `${chapterPath(chapterId)}/${kind}/regenerate`, {
+          body,
+          signals: [signal],
+          tries: 1,
+        }),
+      ),
+    revisions: (chapterId, kind, { signal } = {}) =>
+      http('GET', `${chapterPath(chapterId)}/${kind}/revisions`, { signals: [signal] }),
+    revision: (chapterId, kind, revision, { signal, answers } = {}) =>
+      http('GET', `${chapterPath(chapterId)}/${kind}/revisions/${revision}`, {
+        query: { answers },
+        signals: [signal],
+      }),
+    // Asked twice it would be two revisions.
+    restore: async (chapterId, kind, revision, { signal } = {}) =>
+      heard(
+        await http('POST', `${chapterPath(chapterId)}/${kind}/restore`, {
+          body: { revision },
+          signals: [signal],
+          tries: 1,
+        }),
+      ),
+    remove: (chapterId, { signal } = {}) => remove(chapterId, signal),
+    watchToken: (chapterId, { signal, ...body } = {}) =>
+      http('POST', `${chapterPath(chapterId)}/watch-token`, { body, signals: [signal] }),
+    courseWatchToken: (courseId, { signal, ...body } = {}) =>
+      http('POST', `/v1/course/${courseId}/watch-token`, { body, signals: [signal] }),
     watch: (chapterId, watchOptions = {}) =>
       new ChapterWatch(chapterId, watchOptions, { open: openRoom, known: (id) => rooms.get(id), http }),
     close,

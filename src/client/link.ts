@@ -43,6 +43,8 @@ export interface LinkRoom extends AnyRoom {
   progress(update: ProgressUpdate): void
   /** Text so far. */
   partial(update: PartialUpdate): void
+  /** The chapter is gone, with everything of it. */
+  deleted(message: string): void
 }
 
 /** The same of a course. Every join gives the whole list, so it has no place. */
@@ -179,6 +181,12 @@ export function createLink(options: {
       opened.on(name, (payload: { chapter_id: number }) => {
         for (const [room] of roomsOf(payload.chapter_id)) room.partial({ name, payload } as PartialUpdate)
       })
+    opened.on('chapter_deleted', ({ chapter_id: chapterId, message }) => {
+      for (const [room] of roomsOf(chapterId)) {
+        forget(room)
+        room.deleted(message)
+      }
+    })
     opened.onAny((name: string, payload: { chapter_id?: unknown; seq?: unknown } | undefined) => {
       if (!Number.isSafeInteger(payload?.seq)) return
       for (const [room] of roomsOf(payload?.chapter_id)) room.event({ name, payload } as ChapterEvent)

@@ -104,7 +104,12 @@ export function useLearning(chapterId: Id, options: { answers?: boolean } = {}):
   const chapters = useChapters()
   const snapshot = useChapter(chapterId)
   const { answers = false } = options
-  const written = snapshot === null ? '' : JOB_KINDS.filter((kind) => snapshot.results[kind]).join()
+  const written =
+    snapshot === null
+      ? ''
+      : JOB_KINDS.filter((kind) => snapshot.results[kind])
+          .map((kind) => `${kind} ${snapshot.jobs[kind].content_revision}`)
+          .join()
   const isLive = snapshot?.connection === 'live'
   const [read, setRead] = useState<Of<LearningState>>()
   useEffect(() => {

@@ -188,6 +188,11 @@ export class Room implements LinkRoom {
     this.#fail(new RefusedError(refusal.code, refusal.message))
   }
 
+  deleted(message: string): void {
+    this.#latest = { ...this.#latest, exists: false }
+    this.#fail(new RefusedError('chapter_not_found', message))
+  }
+
   event(event: ChapterEvent): void {
     this.#taken(this.#log.take(event))
   }

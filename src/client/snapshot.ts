@@ -40,6 +40,10 @@ export interface JobSnapshot {
   readonly retry_at: string | null
   /** Why the last attempt that failed did. */
   readonly error: { readonly reason: FailureReason; readonly message: string | null } | null
+  /** Which one is being written, or was last. */
+  readonly revision: number
+  /** Which one can be read; null while there is none. */
+  readonly content_revision: number | null
 }
 
 /** What has been written of each kind so far, by an attempt that goes on. */
@@ -126,12 +130,17 @@ export function takeEvent(snapshot: ChapterSnapshot, { name, payload }: ChapterE
       return { ...next, status: 'failed' }
     case 'chapter_cancelled':
       return withJobs({ ...next, status: 'cancelled' }, (job) =>
-        isOpen(job) ? { ...job, status: 'cancelled', retry_at: null } : job,
+        isOpen(job)
+          ? { ...job, status: 'cancelled', retry_at: null, revision: job.content_revision ?? job.revision }
+          : job,
       )
     case 'chapter_retrying': {
       const again = withJobs({ ...next, status: 'processing' }, (job) =>
         job.status === 'failed'
-          ? { ...newJob(job.kind), status: 'queued', max_attempts: job.max_attempts }
+          ? {
+              ...newJob(job.kind),
+              ...{ status: 'queued', max_attempts: job.max_attempts, revision: job.revision },
+            }
           : job,
       )
       // A new run begins where its jobs stand; a retry within a run does not move the bar back.
@@ -143,7 +152,10 @@ export function takeEvent(snapshot: ChapterSnapshot, { name, payload }: ChapterE
   if (kind === undefined) return next
   const job = advance(snapshot.jobs[kind], { name, payload } as ChapterEvent)
   const jobs = { ...snapshot.jobs, [kind]: job }
-  const results = { ...snapshot.results, [kind]: job.status === 'completed' }
+  const results = { ...snapshot.results, [kind]: job.content_revision !== null }
+  // A new run, which begins where its jobs stand.
+  if (name === `${kind}_regenerating`)
+    return { ...next, status: 'processing', jobs, results, progress: meanProgress(jobs) }
   return { ...next, jobs, results, progress: Math.max(snapshot.progress, meanProgress(jobs)) }
 }
 
@@ -219,6 +231,9 @@ export function takeView(snapshot: ChapterSnapshot, view: ChapterView): ChapterS
     return {
       ...job,
       ...{ status, attempt, max_attempts, progress, error },
+      revision: seen.revision ?? 1,
+      // A server of before tells it by the status.
+      content_revision: seen.content_revision ?? (status === 'completed' ? 1 : null),
       started: isSame && job.started,
       retry_at: isSame ? job.retry_at : null,
     }
@@ -241,6 +256,8 @@ function newJob(kind: JobKind): JobSnapshot {
     started: false,
     retry_at: null,
     error: null,
+    revision: 1,
+    content_revision: null,
   }
 }
 
@@ -252,9 +269,9 @@ function withJobs(snapshot: ChapterSnapshot, change: (job: JobSnapshot) => JobSn
   const { concept, exercise, quiz } = snapshot.jobs
   const jobs = { concept: change(concept), exercise: change(exercise), quiz: change(quiz) }
   const results = {
-    concept: jobs.concept.status === 'completed',
-    exercise: jobs.exercise.status === 'completed',
-    quiz: jobs.quiz.status === 'completed',
+    concept: jobs.concept.content_revision !== null,
+    exercise: jobs.exercise.content_revision !== null,
+    quiz: jobs.quiz.content_revision !== null,
   }
   return { ...snapshot, jobs, results }
 }
@@ -275,8 +292,22 @@ function advance(job: JobSnapshot, { name, payload }: ChapterEvent): JobSnapshot
       return { ...job, status: 'published', attempt: payload.attempt, started: true, retry_at: null }
     case 'concept_completed':
     case 'exercise_completed':
-    case 'quiz_completed':
-      return { ...job, status: 'completed', progress: 100, retry_at: null, error: null }
+    case 'quiz_completed': {
+      const revision = payload.revision ?? 1
+      return {
+        ...job,
+        ...{ status: 'completed', progress: 100, retry_at: null, error: null },
+        ...{ revision, content_revision: revision },
+      }
+    }
+    case 'concept_regenerating':
+    case 'exercise_regenerating':
+    case 'quiz_regenerating':
+      return {
+        ...newJob(job.kind),
+        ...{ status: 'queued', max_attempts: job.max_attempts },
+        ...{ revision: payload.revision, content_revision: job.content_revision },
+      }
     case 'concept_timeout':
     case 'exercise_timeout':
     case 'quiz_timeout':
@@ -300,15 +331,14 @@ function advance(job: JobSnapshot, { name, payload }: ChapterEvent): JobSnapshot
       }
     case 'concept_failed':
     case 'exercise_failed':
-    case 'quiz_failed':
-      return {
-        ...job,
-        status: 'failed',
-        attempt: payload.attempt,
-        progress: 0,
-        retry_at: null,
-        error: { reason: payload.reason, message: payload.error ?? null },
-      }
+    case 'quiz_failed': {
+      const error = { reason: payload.reason, message: payload.error ?? null }
+      const { attempt, kept = false } = payload
+      if (!kept) return { ...job, status: 'failed', attempt, progress: 0, retry_at: null, error }
+      // What there was before stays.
+      const revision = job.content_revision ?? job.revision
+      return { ...job, status: 'completed', attempt, progress: 100, retry_at: null, error, revision }
+    }
   }
   return job
 }

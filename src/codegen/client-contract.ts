@@ -11,7 +11,9 @@ import * as event from '../contract/event.js'
 import * as job from '../contract/job.js'
 import * as partial from '../contract/partial.js'
 import * as problem from '../contract/problem.js'
+import * as revision from '../contract/revision.js'
 import * as socket from '../contract/socket.js'
+import * as watchToken from '../contract/watch-token.js'
 
 const SHAPES: Record<string, TSchema> = {
   ChapterCreate: chapter.ChapterCreate,
@@ -23,6 +25,14 @@ const SHAPES: Record<string, TSchema> = {
   ChapterList: chapter.ChapterList,
   LearningView: chapter.LearningView,
   JobView: job.JobView,
+  AttemptView: job.AttemptView,
+  RegenerateRequest: revision.RegenerateRequest,
+  RevisionAccepted: revision.RevisionAccepted,
+  RevisionSummary: revision.RevisionSummary,
+  RevisionList: revision.RevisionList,
+  RevisionView: revision.RevisionView,
+  WatchTokenRequest: watchToken.WatchTokenRequest,
+  WatchToken: watchToken.WatchToken,
   ConceptView: job.ConceptView,
   ExerciseView: job.ExerciseView,
   QuizView: job.QuizView,
@@ -30,6 +40,7 @@ const SHAPES: Record<string, TSchema> = {
   TextPartial: partial.TextPartial,
   QuizPartial: partial.QuizPartial,
   PartialQuestion: partial.PartialQuestion,
+  ChapterDeleted: event.ChapterDeleted,
   Problem: problem.Problem,
   Violation: problem.Violation,
   CourseChaptersCreate: course.CourseChaptersCreate,

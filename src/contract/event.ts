@@ -39,7 +39,13 @@ const started = () =>
   logged('started', 'A worker began an attempt: its first `-start`, or progress that names the kind', {
     attempt,
   })
-const completed = <T extends TProperties>(fields: T) => logged('completed', 'The result was stored', fields)
+const completed = <T extends TProperties>(fields: T) =>
+  logged('completed', 'The result was stored', {
+    ...fields,
+    revision: Type.Optional(
+      Type.Integer({ minimum: 2, description: 'From the second revision on: which one the content is now' }),
+    ),
+  })
 const timeout = () =>
   logged('timeout', 'An attempt had no answer before its deadline', { attempt, max_attempts: attempt })
 const retrying = () =>
@@ -50,7 +56,18 @@ const retrying = () =>
     ...failure,
   })
 const failed = () =>
-  logged('failed', 'The attempts are used up, or another one would be useless', { attempt, ...failure })
+  logged('failed', 'The attempts are used up, or another one would be useless', {
+    attempt,
+    ...failure,
+    kept: Type.Optional(
+      Type.Literal(true, { description: 'Of a regeneration: the content that was there stays' }),
+    ),
+  })
+const regenerating = () =>
+  logged('regenerating', 'A client asked for the kind again; a run begins', {
+    revision: Type.Integer({ minimum: 2 }),
+    instruction: Type.Optional(Type.String()),
+  })
 
 /** Every logged event, in the order a chapter usually has them. */
 export const EVENTS = {
@@ -81,6 +98,9 @@ export const EVENTS = {
   }),
   chapter_retrying: logged('retrying', 'A client asked for what failed again', {}),
   chapter_cancelled: logged('cancelled', 'A client cancelled it', {}),
+  concept_regenerating: regenerating(),
+  exercise_regenerating: regenerating(),
+  quiz_regenerating: regenerating(),
 } as const satisfies Record<string, TObject>
 
 export type EventName = keyof typeof EVENTS
@@ -111,6 +131,10 @@ export const ProgressUpdate = Type.Object({
   kind_progress: Type.Optional(Percent),
 })
 export type ProgressUpdate = Static<typeof ProgressUpdate>
+
+/** The chapter is gone, with everything of it; never logged. The room is empty afterwards. */
+export const ChapterDeleted = Type.Object({ chapter_id: Id, message: Type.String() })
+export type ChapterDeleted = Static<typeof ChapterDeleted>
 
 /** An event as `GET …/events` lists it: what SSE calls `event` and `data`. */
 export const LoggedEvent = Type.Object(
@@ -149,5 +173,5 @@ export type EventList = Static<typeof EventList>
 export const EventsQuery = Type.Object({ after: Type.Optional(Seq) })
 
 export type KindEvent<
-  Suffix extends 'processing' | 'started' | 'completed' | 'timeout' | 'retrying' | 'failed',
+  Suffix extends 'processing' | 'started' | 'completed' | 'timeout' | 'retrying' | 'failed' | 'regenerating',
 > = `${JobKind}_${Suffix}`

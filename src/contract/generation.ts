@@ -48,6 +48,21 @@ const messageFields = {
       }),
     ),
   ),
+  revision: Type.Optional(
+    Type.Integer({ minimum: 1, description: '1, and one more with every regeneration of the kind' }),
+  ),
+  instruction: Type.Optional(
+    nullable(Type.String({ description: 'Of a regeneration: what is to be better, in the client’s words' })),
+  ),
+  current: Type.Optional(
+    Type.Unsafe<Record<string, unknown> | null>({
+      type: ['object', 'null'],
+      additionalProperties: true,
+      description:
+        'Of a regeneration: the content there is, as a finish has it, answers included; null also when it is larger ' +
+        'than 256 KiB',
+    }),
+  ),
   callback: Type.Object({
     start_url: url('asked before working, answers `run: true` or why not'),
     finish_url: url('takes the result'),

@@ -69,6 +69,27 @@ export const JobError = Type.Object(
   { description: 'Why the last attempt that failed did: of a failed job this one, else the one before' },
 )
 
+export const ATTEMPT_OUTCOMES = ['completed', 'failed', 'cancelled'] as const
+export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number]
+
+export const AttemptView = Type.Object(
+  {
+    revision: Type.Integer({ minimum: 1 }),
+    attempt: Type.Integer({ minimum: 1 }),
+    job_id: Type.String({ format: 'uuid' }),
+    started_at: nullable(Instant),
+    ended_at: nullable(Instant),
+    outcome: stringEnum(ATTEMPT_OUTCOMES),
+    reason: nullable(stringEnum(FAILURE_REASONS)),
+    error: nullable(Type.String()),
+  },
+  { description: 'An attempt that has ended' },
+)
+export type AttemptView = Static<typeof AttemptView>
+
+/** As many attempts a view shows, the latest ones. */
+export const HISTORY_LENGTH = 20
+
 export const JobView = Type.Object({
   kind: stringEnum(JOB_KINDS),
   job_id: Type.String({ format: 'uuid' }),
@@ -88,11 +109,25 @@ export const JobView = Type.Object({
     }),
   ),
   error: nullable(JobError),
+  revision: Type.Integer({
+    minimum: 1,
+    description:
+      'The one that is being written or was asked for; of a completed job the one that can be read',
+  }),
+  content_revision: nullable(
+    Type.Integer({ minimum: 1, description: 'The one that can be read now; null while there is none' }),
+  ),
+  history: Type.Array(AttemptView, {
+    description: `Attempts that have ended, oldest first; the latest ${HISTORY_LENGTH}`,
+  }),
 })
 export type JobView = Static<typeof JobView>
 
+const revision = nullable(Type.Integer({ minimum: 1, description: 'null while there is no content' }))
+
 export const ConceptView = Type.Object({
   id: Id,
+  revision,
   title: nullable(Type.String()),
   content: nullable(Type.String()),
   is_complete: Type.Boolean(),
@@ -100,6 +135,7 @@ export const ConceptView = Type.Object({
 
 export const ExerciseView = Type.Object({
   id: Id,
+  revision,
   question: nullable(Type.String()),
   answer: Type.Optional(nullable(Type.String({ description: 'Only with `?answers=true`' }))),
   difficulty: nullable(stringEnum(DIFFICULTIES)),
@@ -108,6 +144,7 @@ export const ExerciseView = Type.Object({
 
 export const QuizView = Type.Object({
   id: Id,
+  revision,
   question: nullable(Type.String()),
   correct_answer: Type.Optional(nullable(Type.String({ description: 'Only with `?answers=true`' }))),
   options: nullable(Type.Array(Type.String())),

@@ -3,7 +3,7 @@
  * the same names: types only.
  */
 import type { CourseChapter, CourseCompleted, JoinCourse, JoinedCourse, LeaveCourse } from './course.js'
-import type { EventName, EventPayload, ProgressUpdate } from './event.js'
+import type { ChapterDeleted, EventName, EventPayload, ProgressUpdate } from './event.js'
 import type { QuizPartial, TextPartial } from './partial.js'
 import type { JoinChapter, JoinedChapter, LeaveChapter, RefreshToken, Refusal } from './socket.js'
 
@@ -44,6 +44,8 @@ export type ServerToClientEvents = {
   exercise_partial: (payload: TextPartial) => void
   /** The same with whole questions. */
   quiz_partial: (payload: QuizPartial) => void
+  /** The chapter was erased; its room is empty now. */
+  chapter_deleted: (payload: ChapterDeleted) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */
   token_expired: (payload: { message: string }) => void
 }

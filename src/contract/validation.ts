@@ -6,7 +6,7 @@
 import type { TSchema } from '@sinclair/typebox'
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import ajvFormats from 'ajv-formats'
-import type { Violation } from './problem.js'
+import type { Violation, ViolationCode } from './problem.js'
 
 /** The parts of a request, as Fastify names them, and as a violation’s path begins. */
 const PARTS: Record<string, string> = {
@@ -58,7 +58,7 @@ export function compileCheck(schema: TSchema, part = 'body'): Check {
 }
 
 function shortenedAll(violations: Violation[]): Violation[] {
-  return violations.slice(0, MAX_VIOLATIONS).map(({ path, message }) => ({ path: shortened(path), message }))
+  return violations.slice(0, MAX_VIOLATIONS).map((one) => ({ ...one, path: shortened(one.path) }))
 }
 
 /** Stops counting as soon as it knows; what is in a part is looked at only while there are few. */
@@ -94,19 +94,57 @@ function violationOf(error: ErrorObject, root: string): Violation {
   const { params } = error as { params: Record<string, unknown> }
   switch (error.keyword) {
     case 'required':
-      return { path: pointer(at, params.missingProperty), message: 'is required' }
+      return { path: pointer(at, params.missingProperty), message: 'is required', code: 'required' }
     case 'additionalProperties':
-      return { path: pointer(at, params.additionalProperty), message: 'is not a known field' }
-    case 'enum':
+      return {
+        path: pointer(at, params.additionalProperty),
+        message: 'is not a known field',
+        code: 'unknown_field',
+      }
+    case 'enum': {
+      const limit = (params.allowedValues as unknown[]).map(String)
+      return { path: at, message: `must be one of ${limit.join(', ')}`, code: 'not_one_of', limit }
+    }
+    case 'const': {
+      const limit = [String(params.allowedValue)]
+      return { path: at, message: `must be ${limit[0]}`, code: 'not_one_of', limit }
+    }
+    case 'type': {
+      const types = [params.type].flat()
+      const isNumber = types.some((type) => type === 'integer' || type === 'number')
       return {
         path: at,
-        message: `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`,
+        message: `must be ${types.join(' or ')}`,
+        code: isNumber ? 'not_a_number' : 'wrong_type',
       }
-    case 'type':
-      return { path: at, message: `must be ${[params.type].flat().join(' or ')}` }
-    default:
-      return { path: at, message: error.message ?? 'is not valid' }
+    }
+    default: {
+      const code = CODES[error.keyword] ?? 'invalid'
+      const { limit } = params
+      return {
+        path: at,
+        message: error.message ?? 'is not valid',
+        code,
+        ...(typeof limit === 'number' ? { limit } : {}),
+      }
+    }
   }
+}
+
+/** By the keyword of JSON Schema that was not kept. */
+const CODES: Record<string, ViolationCode> = {
+  minLength: 'too_short',
+  maxLength: 'too_long',
+  minimum: 'too_small',
+  exclusiveMinimum: 'too_small',
+  maximum: 'too_large',
+  exclusiveMaximum: 'too_large',
+  minItems: 'too_few',
+  maxItems: 'too_many',
+  minProperties: 'too_few',
+  maxProperties: 'too_many',
+  pattern: 'pattern',
+  format: 'pattern',
 }
 
 /** Turns text into the integers and booleans that a schema asks for; other text stays, to be refused. */
@@ -129,7 +167,8 @@ function checkText(value: unknown, root: string, known: string[] | undefined, vi
   const whole: Place = { value, name: '', depth: 0, parent: undefined }
   const look = (inner: unknown, name: string | number, parent: Place): void => {
     const problem = typeof inner === 'string' ? textProblem(inner) : undefined
-    if (problem !== undefined) violations.push({ path: pathOf(root, parent, name), message: problem })
+    if (problem !== undefined)
+      violations.push({ path: pathOf(root, parent, name), message: problem, code: 'not_storable' })
     if (typeof inner === 'object' && inner !== null)
       open.push({ value: inner, name, depth: parent.depth + 1, parent })
   }
@@ -138,7 +177,7 @@ function checkText(value: unknown, root: string, known: string[] | undefined, vi
       if (Object.hasOwn(value, name)) look((value as Record<string, unknown>)[name], name, whole)
   } else if (typeof value === 'string') {
     const problem = textProblem(value)
-    if (problem !== undefined) violations.push({ path: root, message: problem })
+    if (problem !== undefined) violations.push({ path: root, message: problem, code: 'not_storable' })
   } else if (typeof value === 'object' && value !== null) open.push(whole)
 
   for (let place = open.pop(); place !== undefined; place = open.pop()) {
@@ -146,6 +185,8 @@ function checkText(value: unknown, root: string, known: string[] | undefined, vi
       violations.push({
         path: pathOf(root, place),
         message: `is nested deeper than ${MAX_DEPTH} levels`,
+        code: 'too_deep',
+        limit: MAX_DEPTH,
       })
       return
     }
@@ -159,7 +200,11 @@ function checkText(value: unknown, root: string, known: string[] | undefined, vi
       if (violations.length >= MAX_VIOLATIONS) return
       const problem = textProblem(name)
       if (problem !== undefined)
-        violations.push({ path: pathOf(root, place), message: `has a field whose name ${problem}` })
+        violations.push({
+          path: pathOf(root, place),
+          message: `has a field whose name ${problem}`,
+          code: 'not_storable',
+        })
       else look((inside as Record<string, unknown>)[name], name, place)
     }
   }

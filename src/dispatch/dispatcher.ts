@@ -27,6 +27,8 @@ export interface Dispatcher {
   offer(jobs: DueJob[]): void
   /** Events just committed: with a window, what ended leaves a free place. */
   hear(events: readonly ChapterEvent[]): void
+  /** Jobs are due that nobody has leased. */
+  look(): void
   /** A dead letter was just committed. */
   offerDeadLetters(): void
   /** No further send; resolves when the one under way is over and marked. */
@@ -139,6 +141,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     hear(events) {
       if (places?.hear(events)) turns.soon()
     },
+    look: turns.soon,
     offerDeadLetters: letterTurns.soon,
     async close() {
       await Promise.all([turns.stop(), letterTurns.stop()])

@@ -9,7 +9,15 @@ import type { ChapterEvent, EventName, EventPayload } from '../contract/event.js
 import type { JobKind } from '../contract/job.js'
 import { toInstant } from '../contract/wire.js'
 import type { ChapterState, JobState } from './chapter.js'
-import type { Decision, DecisionContext, FinishResult, OwedDeadLetter, Replies } from './command.js'
+import type {
+  Decision,
+  DecisionContext,
+  EndedAttempt,
+  FinishResult,
+  NewRevision,
+  OwedDeadLetter,
+  Replies,
+} from './command.js'
 import { eventMessage } from './messages.js'
 
 /** The fields of an event that its step knows; the others are the same for all events. */
@@ -18,6 +26,9 @@ type EventFields<Name extends EventName> = Omit<EventPayload<Name>, 'chapter_id'
 export class Changes {
   readonly results: FinishResult[] = []
   readonly deadLetters: OwedDeadLetter[] = []
+  readonly attempts: EndedAttempt[] = []
+  readonly revisions: NewRevision[] = []
+  isDeleted = false
   readonly context: DecisionContext
   readonly nextVersion: number
   private current: ChapterState
@@ -80,6 +91,9 @@ export class Changes {
       events: this.events,
       results: this.results,
       deadLetters: this.deadLetters,
+      attempts: this.attempts,
+      revisions: this.revisions,
+      isDeleted: this.isDeleted,
     }
   }
 }

@@ -29,6 +29,13 @@ export interface JobState {
   /** Why the last attempt failed; kept while the next one runs. Null when none did. */
   reason: FailureReason | null
   error: string | null
+  /** Counts what was asked for: 1, and one more with every regeneration and restore. */
+  revision: number
+  /**
+   * The revision of the content there is, while a later one is being written, and when that one failed or was
+   * cancelled. Null in all other states: the content of a completed job is of `revision`, other jobs have none.
+   */
+  keptRevision: number | null
 }
 
 export interface ChapterState {
@@ -81,6 +88,24 @@ export function jobsOf(chapter: ChapterState): JobState[] {
 /** Whether someone works on the job, or will. */
 export function isRunning(job: JobState): boolean {
   return job.status === 'queued' || job.status === 'published'
+}
+
+/** Whether the revision asked for last failed, and the content of an earlier one stays. */
+export function isKept({ status, keptRevision }: JobState): boolean {
+  return status === 'completed' && keptRevision !== null
+}
+
+/** The revision of the content that can be read; null while there is none. */
+export function contentRevisionOf({ status, revision, keptRevision }: JobState): number | null {
+  return keptRevision ?? (status === 'completed' ? revision : null)
+}
+
+/**
+ * Whether the writer of a due job can make its message from this state. That of a later revision also has the content
+ * there is, which is read when the job is claimed.
+ */
+export function isMessageKnown({ revision }: JobState): boolean {
+  return revision === 1
 }
 
 /** Whether a queued job is to be published at once; later ones wait for their time. */

@@ -7,7 +7,8 @@ import type { GenerationPolicy } from '../config/config.js'
 import type { CallbackAnswer, StartAnswer } from '../contract/callback.js'
 import type { ChapterAccepted } from '../contract/chapter.js'
 import type { ChapterEvent } from '../contract/event.js'
-import type { FailureReason, JobKind, JobResults } from '../contract/job.js'
+import type { AttemptOutcome, FailureReason, JobKind, JobResults } from '../contract/job.js'
+import type { RevisionAccepted } from '../contract/revision.js'
 import type { ChapterState, CreatedChapter } from './chapter.js'
 import type { WorkName } from './job-table.js'
 
@@ -40,6 +41,16 @@ export type ChapterCommand = { chapterId: number } & (
   | { type: 'hold_expired'; kind: JobKind; jobId: string; attempt: number; dueAt?: number }
   | { type: 'retry' }
   | { type: 'cancel' }
+  | { type: 'regenerate'; kind: JobKind; instruction: string | null }
+  | {
+      type: 'restore'
+      kind: JobKind
+      revision: number
+      instruction: string | null
+      /** undefined: that revision was the current one when it was read. */
+      content: FinishResult | undefined
+    }
+  | { type: 'delete' }
 )
 
 export interface Replies {
@@ -56,6 +67,9 @@ export interface Replies {
   retry: ChapterAccepted
   /** `already`: it was cancelled before. */
   cancel: ChapterAccepted & { already: boolean }
+  regenerate: RevisionAccepted
+  restore: RevisionAccepted
+  delete: undefined
 }
 export type CommandType = ChapterCommand['type']
 
@@ -65,11 +79,35 @@ export interface OwedDeadLetter {
   jobId: string
   attempt: number
   maxAttempts: number
+  revision: number
   requestedAt: number
   deadlineAt: number | null
   reason: FailureReason
   error: string | null
   failedAt: number
+}
+
+/** An attempt that has ended. The first attempt of a job that succeeds is told by the job itself, and is not here. */
+export interface EndedAttempt {
+  kind: JobKind
+  revision: number
+  jobId: string
+  attempt: number
+  startedAt: number | null
+  /** null: when the content there is was stored. */
+  endedAt: number | null
+  outcome: AttemptOutcome
+  reason: FailureReason | null
+  error: string | null
+}
+
+/** A revision that begins, after the first; the content there is is kept under its own number. */
+export interface NewRevision {
+  kind: JobKind
+  revision: number
+  instruction: string | null
+  keptRevision: number | null
+  createdAt: number
 }
 
 export interface Decision<Type extends keyof Replies = CommandType> {
@@ -79,6 +117,10 @@ export interface Decision<Type extends keyof Replies = CommandType> {
   events: ChapterEvent[]
   results: FinishResult[]
   deadLetters: OwedDeadLetter[]
+  attempts: EndedAttempt[]
+  revisions: NewRevision[]
+  /** The chapter is to be erased; nothing else of the decision counts. */
+  isDeleted: boolean
 }
 
 export interface DecisionContext {

@@ -41,6 +41,8 @@ export function createChapter(
     lastHeardAt: null,
     reason: null,
     error: null,
+    revision: 1,
+    keptRevision: null,
   })
   const nothing: ChapterState = {
     id: ids.chapterId,

@@ -8,12 +8,14 @@
 import { type ReadQuiz, settleQuiz } from '../answers/quiz.js'
 import type { CallbackAnswer, StartAnswer, StartRefusal } from '../contract/callback.js'
 import type { ChapterAccepted } from '../contract/chapter.js'
+import type { JobKind } from '../contract/job.js'
+import type { RevisionAccepted } from '../contract/revision.js'
 import { toInstant } from '../contract/wire.js'
-import { InvalidRequestError, WrongStateError } from '../errors.js'
+import { InvalidRequestError, RevisionNotFoundError, WrongStateError } from '../errors.js'
 import { Changes } from './changes.js'
-import { type ChapterState, isRunning, jobsOf } from './chapter.js'
+import { type ChapterState, contentRevisionOf, isRunning, type JobState, jobsOf } from './chapter.js'
 import type { ChapterCommand, CommandType, Decision, DecisionContext, Replies } from './command.js'
-import { actionOf, type JobAction, matchOf } from './job-table.js'
+import { actionOf, type JobAction, type JobInput, matchOf, standingOf, type WorkName } from './job-table.js'
 import {
   cancelAll,
   complete,
@@ -21,9 +23,11 @@ import {
   heartbeat,
   raiseJobProgress,
   raiseProgress,
+  regenerate as regenerateKind,
   renewDeadlines,
   requeue,
   restart,
+  restore as restoreContent,
   timeOut,
 } from './steps.js'
 
@@ -55,13 +59,21 @@ const DECISIONS: { [T in CommandType]: (changes: Changes, command: never) => Rep
   hold_expired: holdExpired,
   retry,
   cancel,
+  regenerate,
+  restore,
+  delete: erase,
+}
+
+/** What the job table says of this input. */
+function actionOn(job: JobState, input: JobInput, named: WorkName): JobAction {
+  return actionOf(standingOf(job), input, matchOf(job, named))
 }
 
 function start(changes: Changes, { kind, jobId, attempt }: Command<'start'>): StartAnswer {
   const job = changes.job(kind)
   const refuse = (reason: StartRefusal): StartAnswer => ({ run: false, reason })
   if (changes.chapter.status === 'cancelled') return refuse('cancelled')
-  switch (actionOf(job.status, 'start', matchOf(job, { jobId, attempt }))) {
+  switch (actionOn(job, 'start', { jobId, attempt })) {
     case 'start': {
       const { now, policy } = changes.context
       const isBusy = job.lastHeardAt !== null && now - job.lastHeardAt < policy.heartbeatMs
@@ -82,13 +94,15 @@ function finish(changes: Changes, command: Command<'finish'>): Replies['finish']
   const { kind } = command
   if (changes.chapter.status === 'cancelled') return answer(changes, 'ignored', 'the chapter was cancelled')
   const job = changes.job(kind)
-  switch (actionOf(job.status, 'finish', matchOf(job, command.named))) {
+  switch (actionOn(job, 'finish', command.named)) {
     case 'complete':
       if (command.kind === 'quiz') return finishQuiz(changes, command.result)
       complete(changes, command)
       return answer(changes, 'success', `${kind} stored`)
     case 'duplicate':
-      return answer(changes, 'duplicate', `${kind} was stored before; the first result wins`)
+      return contentRevisionOf(job) === null
+        ? answer(changes, 'ignored', `this is the result of an earlier job of ${kind}`)
+        : answer(changes, 'duplicate', `${kind} was stored before; the first result wins`)
     default:
       return answer(changes, 'ignored', `${kind} is ${job.status}`)
   }
@@ -108,7 +122,7 @@ function fail(changes: Changes, command: Command<'fail'>): CallbackAnswer {
   if (changes.chapter.status !== 'processing')
     return answer(changes, 'ignored', `the chapter is ${changes.chapter.status}`)
   const job = changes.job(kind)
-  if (actionOf(job.status, 'fail', matchOf(job, command.named)) !== 'fail')
+  if (actionOn(job, 'fail', command.named) !== 'fail')
     return answer(changes, 'ignored', `this is not the current work on ${kind}`)
   endAttempt(changes, kind, {
     reason,
@@ -119,7 +133,7 @@ function fail(changes: Changes, command: Command<'fail'>): CallbackAnswer {
   return answer(
     changes,
     'success',
-    changes.job(kind).status === 'failed' ? `${kind} failed` : `${kind} is tried again`,
+    isRunning(changes.job(kind)) ? `${kind} is tried again` : `${kind} failed`,
   )
 }
 
@@ -152,7 +166,7 @@ function progress(changes: Changes, command: Command<'progress'>): CallbackAnswe
   }
 
   const job = changes.job(kind)
-  switch (actionOf(job.status, 'progress', matchOf(job, named))) {
+  switch (actionOn(job, 'progress', named)) {
     case 'progress':
       heartbeat(changes, kind)
       break
@@ -189,7 +203,7 @@ function partial(changes: Changes, { kind, named }: Command<'partial'>): Replies
 
 function expire(changes: Changes, { kind, jobId, attempt }: Command<'expire'>): undefined {
   const job = changes.job(kind)
-  if (actionOf(job.status, 'expire', matchOf(job, { jobId, attempt })) !== 'time_out') return
+  if (actionOn(job, 'expire', { jobId, attempt }) !== 'time_out') return
   if (job.deadlineAt === null || job.deadlineAt > changes.context.now) return
   timeOut(changes, kind)
 }
@@ -197,8 +211,7 @@ function expire(changes: Changes, { kind, jobId, attempt }: Command<'expire'>): 
 function holdExpired(changes: Changes, command: Command<'hold_expired'>): undefined {
   const { kind, jobId, attempt, dueAt } = command
   const job = changes.job(kind)
-  if (actionOf(job.status, 'hold_expired', matchOf(job, { jobId, attempt })) === 'requeue')
-    requeue(changes, kind, dueAt)
+  if (actionOn(job, 'hold_expired', { jobId, attempt }) === 'requeue') requeue(changes, kind, dueAt)
 }
 
 function retry(changes: Changes): ChapterAccepted {
@@ -224,10 +237,47 @@ function cancel(changes: Changes): ChapterAccepted & { already: boolean } {
   return { ...accepted(changes), already: false }
 }
 
+function regenerate(changes: Changes, { kind, instruction }: Command<'regenerate'>): RevisionAccepted {
+  requireEnded(changes, 'only what is completed or failed can be generated again')
+  const job = changes.job(kind)
+  if (actionOn(job, 'regenerate', {}) !== 'regenerate')
+    throw new WrongStateError(`The ${kind} is ${job.status}; it cannot be generated again now`)
+  regenerateKind(changes, kind, instruction)
+  return revisionAccepted(changes, kind)
+}
+
+function restore(changes: Changes, command: Command<'restore'>): RevisionAccepted {
+  const { kind, revision, content, instruction } = command
+  requireEnded(changes, 'a revision is restored only in one that is completed or failed')
+  const current = contentRevisionOf(changes.job(kind))
+  if (current === null) throw new RevisionNotFoundError(kind, revision)
+  if (current !== revision) {
+    if (content === undefined) throw new WrongStateError(`The ${kind} was changed meanwhile; ask again`)
+    restoreContent(changes, content, instruction)
+  }
+  return revisionAccepted(changes, kind)
+}
+
+function erase(changes: Changes): undefined {
+  changes.changeChapter()
+  changes.isDeleted = true
+}
+
+function requireEnded({ chapter: { id, status } }: Changes, rule: string): void {
+  if (status !== 'completed' && status !== 'failed')
+    throw new WrongStateError(`Chapter ${id} is ${status}; ${rule}`)
+}
+
+function revisionAccepted(changes: Changes, kind: JobKind): RevisionAccepted {
+  const job = changes.job(kind)
+  const revision = isRunning(job) ? job.revision : (contentRevisionOf(job) ?? job.revision)
+  return { ...accepted(changes), kind, revision }
+}
+
 /** The kinds whose jobs answer this input of a client with that action. */
 function kindsWith(changes: Changes, input: 'retry' | 'cancel', action: JobAction) {
   return jobsOf(changes.chapter)
-    .filter((job) => actionOf(job.status, input, 'unnamed') === action)
+    .filter((job) => actionOn(job, input, {}) === action)
     .map((job) => job.kind)
 }
 

@@ -3,6 +3,18 @@
  * It says which action follows; `decide.ts` says what each action does.
  */
 import type { JobStatus } from '../contract/job.js'
+import { isKept, type JobState } from './chapter.js'
+
+/**
+ * A job’s status, and one more: `kept`, completed with the content of an earlier revision because the one asked for
+ * last failed. A late result of that one still counts, as it does for a failed job.
+ */
+export const JOB_STANDINGS = ['queued', 'published', 'completed', 'kept', 'failed', 'cancelled'] as const
+export type JobStanding = JobStatus | 'kept'
+
+export function standingOf(job: JobState): JobStanding {
+  return isKept(job) ? 'kept' : job.status
+}
 
 /**
  * What can happen to a job. `expire` and `hold_expired` come from this server (a deadline passed, the process that
@@ -18,11 +30,15 @@ export const JOB_INPUTS = [
   'hold_expired',
   'retry',
   'cancel',
+  'regenerate',
 ] as const
 export type JobInput = (typeof JOB_INPUTS)[number]
 
-/** Whether an input names the job’s current `job_id` and attempt, another one, or none at all. */
-export const MATCHES = ['current', 'other', 'unnamed'] as const
+/**
+ * Whether an input names the job’s current `job_id` and attempt, another one, or none at all. `earlier`, from the second
+ * revision on: another `job_id`, which may be that of an earlier revision.
+ */
+export const MATCHES = ['current', 'other', 'earlier', 'unnamed'] as const
 export type Match = (typeof MATCHES)[number]
 
 export type JobAction =
@@ -44,6 +60,8 @@ export type JobAction =
   | 'restart'
   /** → cancelled */
   | 'cancel'
+  /** → queued under a new job id, attempt 1, for the next revision; the content stays meanwhile */
+  | 'regenerate'
   /** the result counted already */
   | 'duplicate'
   /** answered so, changes nothing */
@@ -60,31 +78,42 @@ type Cell = JobAction | Record<Match, JobAction>
 const ifCurrent = (current: JobAction, otherwise: JobAction): Cell => ({
   current,
   other: otherwise,
+  earlier: otherwise,
   unnamed: otherwise,
 })
 
-export const JOB_TABLE: Record<JobStatus, Record<JobInput, Cell>> = {
+/** The first result of a revision wins; that of an earlier one never counts as this one’s. */
+const COMPLETE_OWN: Cell = {
+  current: 'complete',
+  other: 'complete',
+  earlier: 'duplicate',
+  unnamed: 'complete',
+}
+
+export const JOB_TABLE: Record<JobStanding, Record<JobInput, Cell>> = {
   // A callback may overtake the `published` mark, so `queued` takes callbacks that name it as `published` does.
   queued: {
     start: ifCurrent('start', 'refuse_superseded'),
-    finish: 'complete',
+    finish: COMPLETE_OWN,
     fail: ifCurrent('fail', 'ignored'),
     // Unnamed, it may come from an attempt that was given up; taken as a start, the next would never be sent.
-    progress: { current: 'progress', other: 'ignored', unnamed: 'note' },
+    progress: { current: 'progress', other: 'ignored', earlier: 'ignored', unnamed: 'note' },
     expire: 'none',
     hold_expired: 'none',
     retry: 'none',
     cancel: 'cancel',
+    regenerate: 'none',
   },
   published: {
     start: ifCurrent('start', 'refuse_superseded'),
-    finish: 'complete',
-    fail: { current: 'fail', other: 'ignored', unnamed: 'fail' },
-    progress: { current: 'progress', other: 'ignored', unnamed: 'progress' },
+    finish: COMPLETE_OWN,
+    fail: { current: 'fail', other: 'ignored', earlier: 'ignored', unnamed: 'fail' },
+    progress: { current: 'progress', other: 'ignored', earlier: 'ignored', unnamed: 'progress' },
     expire: ifCurrent('time_out', 'none'),
     hold_expired: ifCurrent('requeue', 'none'),
     retry: 'none',
     cancel: 'cancel',
+    regenerate: 'none',
   },
   completed: {
     start: 'refuse_completed',
@@ -95,17 +124,31 @@ export const JOB_TABLE: Record<JobStatus, Record<JobInput, Cell>> = {
     hold_expired: 'none',
     retry: 'none',
     cancel: 'none',
+    regenerate: 'regenerate',
+  },
+  // Unnamed, a result may be the repeat of the one that is kept.
+  kept: {
+    start: 'refuse_superseded',
+    finish: { current: 'complete', other: 'complete', earlier: 'duplicate', unnamed: 'duplicate' },
+    fail: 'ignored',
+    progress: 'ignored',
+    expire: 'none',
+    hold_expired: 'none',
+    retry: 'none',
+    cancel: 'none',
+    regenerate: 'regenerate',
   },
   // A late finish still counts: the first result wins.
   failed: {
     start: 'refuse_superseded',
-    finish: 'complete',
+    finish: COMPLETE_OWN,
     fail: 'ignored',
     progress: 'ignored',
     expire: 'none',
     hold_expired: 'none',
     retry: 'restart',
     cancel: 'none',
+    regenerate: 'regenerate',
   },
   cancelled: {
     start: 'refuse_cancelled',
@@ -116,11 +159,12 @@ export const JOB_TABLE: Record<JobStatus, Record<JobInput, Cell>> = {
     hold_expired: 'none',
     retry: 'none',
     cancel: 'none',
+    regenerate: 'none',
   },
 }
 
-export function actionOf(status: JobStatus, input: JobInput, match: Match): JobAction {
-  const cell = JOB_TABLE[status][input]
+export function actionOf(standing: JobStanding, input: JobInput, match: Match): JobAction {
+  const cell = JOB_TABLE[standing][input]
   return typeof cell === 'string' ? cell : cell[match]
 }
 
@@ -130,9 +174,10 @@ export interface WorkName {
   attempt?: number | undefined
 }
 
-export function matchOf(job: { jobId: string; attempt: number }, named: WorkName): Match {
+export function matchOf(job: { jobId: string; attempt: number; revision?: number }, named: WorkName): Match {
   if (named.jobId === undefined && named.attempt === undefined) return 'unnamed'
   const sameJob = named.jobId === undefined || named.jobId.toLowerCase() === job.jobId
+  if (!sameJob && (job.revision ?? 1) > 1) return 'earlier'
   const sameAttempt = named.attempt === undefined || named.attempt === job.attempt
   return sameJob && sameAttempt ? 'current' : 'other'
 }

@@ -5,7 +5,7 @@ import type { EventName } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 
-type Suffix = 'processing' | 'started' | 'completed' | 'timeout' | 'retrying' | 'failed'
+type Suffix = 'processing' | 'started' | 'completed' | 'timeout' | 'retrying' | 'failed' | 'regenerating'
 type ChapterEventName = Exclude<EventName, `${JobKind}_${Suffix}`>
 
 interface Texts {
@@ -31,6 +31,7 @@ const TEXTS: Record<Locale, Texts> = {
       timeout: (kind) => `${kind} 생성 시간이 초과되었습니다.`,
       retrying: (kind) => `${kind} 생성을 다시 시도합니다.`,
       failed: (kind) => `${kind} 생성에 실패했습니다.`,
+      regenerating: (kind) => `${kind} 재생성을 요청했습니다.`,
     },
   },
   en: {
@@ -49,8 +50,19 @@ const TEXTS: Record<Locale, Texts> = {
       timeout: (kind) => `No answer in time for the ${kind}.`,
       retrying: (kind) => `Another attempt at the ${kind} is scheduled.`,
       failed: (kind) => `Could not generate the ${kind}.`,
+      regenerating: (kind) => `The ${kind} is being generated again.`,
     },
   },
+}
+
+const DELETED: Record<Locale, string> = {
+  ko: '챕터가 삭제되었습니다.',
+  en: 'The chapter was deleted.',
+}
+
+/** What a room is told whose chapter is gone. */
+export function deletedMessage(locale: Locale): string {
+  return DELETED[locale]
 }
 
 export function eventMessage(name: EventName, locale: Locale): string {

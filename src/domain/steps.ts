@@ -8,8 +8,8 @@ import type { ProgressUpdate } from '../contract/event.js'
 import { type FailureReason, JOB_KINDS, type JobKind, type JobResults } from '../contract/job.js'
 import { toInstant } from '../contract/wire.js'
 import type { Changes } from './changes.js'
-import { isRunning, type JobState, jobsOf } from './chapter.js'
-import type { FinishResult } from './command.js'
+import { contentRevisionOf, isKept, isRunning, type JobState, jobsOf } from './chapter.js'
+import type { EndedAttempt, FinishResult } from './command.js'
 import { eventMessage } from './messages.js'
 import { chapterProgress, meanProgress } from './progress.js'
 
@@ -24,24 +24,44 @@ export function accept(changes: Changes): void {
 
 /** Stores the result and completes the job; the chapter may end with it. */
 export function complete(changes: Changes, { kind, result }: FinishResult): void {
-  changes.results.push({ kind, result } as FinishResult)
   const job = changes.changeJob(kind)
+  // A late result: its attempt was noted as one that failed.
+  if (job.status === 'failed' || isKept(job))
+    noteAttempt(changes, job, { outcome: 'completed', endedAt: changes.context.now })
+  store(changes, job, { kind, result } as FinishResult)
+  const chapter = changes.changeChapter()
+  raiseProgress(changes, eventMessage(`${kind}_completed`, chapter.locale), { kind })
+  endRun(changes)
+}
+
+/** The content of the job’s revision. */
+function store(changes: Changes, job: JobState, { kind, result }: FinishResult): void {
+  changes.results.push({ kind, result } as FinishResult)
   job.status = 'completed'
   job.progress = 100
   job.deadlineAt = null
   job.reason = null
   job.error = null
+  job.keptRevision = null
   const chapter = changes.changeChapter()
+  const which = job.revision === 1 ? {} : { revision: job.revision }
   if (kind === 'concept')
-    changes.emit('concept_completed', { status: 'completed', concept_id: chapter.conceptId })
+    changes.emit('concept_completed', { status: 'completed', concept_id: chapter.conceptId, ...which })
   else if (kind === 'exercise')
-    changes.emit('exercise_completed', { status: 'completed', exercise_id: chapter.exerciseId })
+    changes.emit('exercise_completed', { status: 'completed', exercise_id: chapter.exerciseId, ...which })
   else {
     chapter.quizCount = (result as JobResults['quiz']).quizzes.length
-    changes.emit('quiz_completed', { status: 'completed', quiz_count: chapter.quizCount })
+    changes.emit('quiz_completed', { status: 'completed', quiz_count: chapter.quizCount, ...which })
   }
-  raiseProgress(changes, eventMessage(`${kind}_completed`, chapter.locale), { kind })
-  endRun(changes)
+}
+
+/** For the job’s history. */
+function noteAttempt(
+  changes: Changes,
+  { kind, revision, jobId, attempt, startedAt }: JobState,
+  end: Pick<EndedAttempt, 'outcome' | 'endedAt'> & Partial<Pick<EndedAttempt, 'reason' | 'error'>>,
+): void {
+  changes.attempts.push({ kind, revision, jobId, attempt, startedAt, reason: null, error: null, ...end })
 }
 
 interface AttemptEnd {
@@ -73,6 +93,7 @@ export function endAttempt(changes: Changes, kind: JobKind, end: AttemptEnd): vo
     job.reason = reason
     job.error = error
   }
+  noteAttempt(changes, job, { outcome: 'failed', endedAt: now, reason, error })
 
   if (isFree || (end.retryable && job.attempt < job.maxAttempts)) {
     const next = isFree ? job.attempt : job.attempt + 1
@@ -94,22 +115,30 @@ export function endAttempt(changes: Changes, kind: JobKind, end: AttemptEnd): vo
     return
   }
 
-  const { jobId, attempt, maxAttempts, requestedAt, deadlineAt } = job
+  const { jobId, attempt, maxAttempts, revision, requestedAt, deadlineAt } = job
   changes.deadLetters.push({
     kind,
     jobId,
     attempt,
     maxAttempts,
+    revision,
     requestedAt,
     deadlineAt,
     reason,
     error,
     failedAt: now,
   })
-  job.status = 'failed'
+  // The content of an earlier revision stays for good.
+  const kept = job.keptRevision !== null
+  job.status = kept ? 'completed' : 'failed'
   job.deadlineAt = null
-  job.progress = 0
-  changes.emit(`${kind}_failed`, { status: 'failed', attempt, ...failure })
+  job.progress = kept ? 100 : 0
+  changes.emit(`${kind}_failed`, {
+    status: 'failed',
+    attempt,
+    ...failure,
+    ...(kept ? { kept: true as const } : {}),
+  })
   if (hadProgress) raiseProgress(changes, eventMessage(`${kind}_failed`, changes.chapter.locale), { kind })
   endRun(changes)
 }
@@ -153,6 +182,46 @@ export function restart(changes: Changes, kinds: readonly JobKind[]): void {
   setLatestProgress(changes, { message: eventMessage('chapter_retrying', chapter.locale) })
 }
 
+/** Begins a run in which one kind is written again; the content there is stays until there is another. */
+export function regenerate(changes: Changes, kind: JobKind, instruction: string | null): void {
+  const { now, newId, policy } = changes.context
+  const job = changes.changeJob(kind)
+  if (job.status === 'completed' && !isKept(job))
+    noteAttempt(changes, job, { outcome: 'completed', endedAt: null })
+  beginRevision(changes, job, instruction)
+  job.jobId = newId()
+  job.requestedAt = now
+  job.maxAttempts = policy.maxAttempts
+  job.reason = null
+  job.error = null
+  queueAttempt(job, 1, now)
+  const chapter = changes.changeChapter()
+  chapter.status = 'processing'
+  chapter.completedAt = null
+  changes.emit(`${kind}_regenerating`, {
+    status: 'regenerating',
+    revision: job.revision,
+    ...(instruction === null ? {} : { instruction }),
+  })
+  chapter.progress = meanProgress(chapter)
+  setLatestProgress(changes, { message: eventMessage(`${kind}_regenerating`, chapter.locale), kind })
+}
+
+/** An earlier revision’s content becomes the current one, as a revision of its own. No run begins. */
+export function restore(changes: Changes, content: FinishResult, instruction: string | null): void {
+  const job = changes.changeJob(content.kind)
+  beginRevision(changes, job, instruction)
+  store(changes, job, content)
+}
+
+/** From now on the job is about its next revision; the content there is keeps its number. */
+function beginRevision(changes: Changes, job: JobState, instruction: string | null): void {
+  job.keptRevision = contentRevisionOf(job)
+  job.revision += 1
+  const { kind, revision, keptRevision } = job
+  changes.revisions.push({ kind, revision, instruction, keptRevision, createdAt: changes.context.now })
+}
+
 /** Cancels the chapter and these jobs of it, for good. */
 export function cancelAll(changes: Changes, kinds: readonly JobKind[]): void {
   for (const kind of kinds) {
@@ -164,7 +233,7 @@ export function cancelAll(changes: Changes, kinds: readonly JobKind[]): void {
   changes.emit('chapter_cancelled', { status: 'cancelled' })
 }
 
-/** Ends the run when nothing runs any more: `all_completed` at most once ever, `chapter_failed` once a run. */
+/** Ends the run when nothing runs any more: `all_completed` or `chapter_failed`, once a run. */
 function endRun(changes: Changes): void {
   const jobs = jobsOf(changes.chapter)
   if (jobs.every((job) => job.status === 'completed')) {

@@ -48,12 +48,19 @@ const MAX_ROUNDS = 100
 
 /** @returns false when the newcomer did not want in any more */
 export async function catchUp(options: CatchUpOptions): Promise<boolean> {
+  let outcome = await enterRoom(options)
+  // Deleted on the way in. It never exists again, so once is enough.
+  if (outcome === 'deleted') outcome = await enterRoom(options)
+  return outcome === 'in'
+}
+
+async function enterRoom(options: CatchUpOptions): Promise<'in' | 'unwanted' | 'deleted'> {
   const { feed, readPage, chapterId, isWanted, onCaughtUp } = options
   const room = feed.open(chapterId)
   let isIn = false
   try {
     await room.subscribed
-    if (!isWanted()) return false
+    if (!isWanted()) return 'unwanted'
     let { after } = options
     let isReset = false
     const missed = new Map<number, ChapterEvent>()
@@ -61,8 +68,10 @@ export async function catchUp(options: CatchUpOptions): Promise<boolean> {
     for (let round = 1; round <= MAX_ROUNDS; round++) {
       const since = room.position
       const page = await readPage(chapterId, from, round === 1 ? options.remember : undefined)
-      if (!isWanted()) return false
+      if (!isWanted()) return 'unwanted'
       const end = page?.lastSeq ?? 0
+      if (page === undefined && (since ?? 0) > 0) room.gone()
+      if (room.isDeleted) return 'deleted'
       room.absorb(page, since)
       if (after > end) {
         after = 0
@@ -78,7 +87,7 @@ export async function catchUp(options: CatchUpOptions): Promise<boolean> {
       isIn = true
       const inOrder = [...missed.values()].sort((a, b) => a.payload.seq - b.payload.seq)
       onCaughtUp({ room, page, missed: inOrder, isReset })
-      return true
+      return 'in'
     }
     throw new Error(`The room of chapter ${chapterId} did not come to rest`)
   } finally {

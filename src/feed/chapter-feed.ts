@@ -17,6 +17,8 @@ export interface FeedEntry {
   chapterId: number
   events: ChapterEvent[]
   progress: LatestProgress | null
+  /** The chapter was deleted: what people are told. */
+  deleted?: string
 }
 
 export interface LatestProgress {
@@ -30,6 +32,8 @@ export interface Listener {
   progress(update: ProgressUpdate): void
   /** Text so far. */
   partial?(update: PartialUpdate): void
+  /** The chapter is gone. Nothing follows. */
+  deleted?(message: string): void
 }
 
 /** A share in a chapter's feed. The feed of a chapter lives while anyone has one. */
@@ -48,6 +52,10 @@ export interface Room {
    * @param since the room's position when the read began: a log that ends before it has lost what it held
    */
   absorb(page: LogPage | undefined, since?: number | undefined): void
+  /** The chapter is gone, and so is this room: another one is opened for whoever still wants in. */
+  readonly isDeleted: boolean
+  /** A read that began when the room had events found no chapter: it was deleted. */
+  gone(): void
   /** Adds a listener of this share's own, from the room's position on. */
   listen(listener: Listener): void
   /** Gives the share and its listener back; may be called again. */
@@ -62,6 +70,8 @@ export interface ChapterFeedOptions {
   textMs: number
   textHoleMs: number
   textMemory: TextMemory
+  /** The log says that the chapter is gone. */
+  onGone: () => void
   subscribed: Promise<void>
   sockets: Listener
 }
@@ -74,6 +84,7 @@ export class ChapterFeed {
   position: number | undefined
   /** The latest known, sent or about to be. */
   progress: LatestProgress | null = null
+  isDeleted = false
   readonly chapterId: number
   readonly texts: ChapterTexts
   private readonly options: ChapterFeedOptions
@@ -120,6 +131,10 @@ export class ChapterFeed {
       },
       text: (kind) => chapter.texts.of(kind),
       absorb: (page, since) => this.absorb(page, since),
+      get isDeleted() {
+        return chapter.isDeleted
+      },
+      gone: () => this.options.onGone(),
       listen: (added) => {
         listener = added
         this.listeners.add(added)
@@ -174,6 +189,15 @@ export class ChapterFeed {
     this.position = position
     this.held.clear()
     this.progress = null
+  }
+
+  /** Tells everybody, once. */
+  delete(message: string): void {
+    if (this.isDeleted) return
+    this.isDeleted = true
+    this.stop()
+    this.held.clear()
+    for (const listener of [...this.listeners]) listener.deleted?.(message)
   }
 
   stop(): void {

@@ -42,6 +42,10 @@ export interface FeedOptions {
     payload: object,
   ) => void
   events: Pick<EventStore, 'readNews'>
+  /** The chapter is gone: the sockets of this node are to be told, and to leave its room. */
+  emptyRoom?: (chapterId: number, message: string) => void
+  /** What people are told of a chapter whose language is not known any more. */
+  deletedMessage?: string
   /** undefined: there are no other nodes. */
   bus?:
     | Pick<Bus, 'publish' | 'publishText' | 'subscribe' | 'unsubscribe' | 'listen' | 'isComplete'>
@@ -139,6 +143,10 @@ export function createFeed(options: FeedOptions): Feed {
       const page = pages.get(chapterId)
       const chapter = chapters.get(chapterId)
       if (page === undefined || chapter === undefined) continue
+      if (page === null) {
+        forget(chapter)
+        continue
+      }
       const before = chapter.position ?? 0
       repaired += page.events.filter(({ payload }) => payload.seq > before).length
       touch(chapter)
@@ -149,6 +157,10 @@ export function createFeed(options: FeedOptions): Feed {
   function deliver(entry: FeedEntry): void {
     const chapter = chapters.get(entry.chapterId)
     if (chapter === undefined) return
+    if (entry.deleted !== undefined) {
+      forget(chapter, entry.deleted)
+      return
+    }
     touch(chapter)
     chapter.deliver(entry)
   }
@@ -159,6 +171,22 @@ export function createFeed(options: FeedOptions): Feed {
     chapter?.take(message)
   }
 
+  /** Of a chapter that was deleted. Whoever opens it again has another room. */
+  function forget(
+    chapter: ChapterFeed,
+    message = options.deletedMessage ?? 'The chapter was deleted.',
+  ): void {
+    remove(chapter)
+    chapter.delete(message)
+  }
+
+  function remove(chapter: ChapterFeed): void {
+    if (chapters.get(chapter.chapterId) !== chapter) return
+    chapters.delete(chapter.chapterId)
+    activeAt.delete(chapter)
+    bus?.unsubscribe(chapter.chapterId)
+  }
+
   function add(chapterId: number): ChapterFeed {
     const chapter = new ChapterFeed(chapterId, {
       progressMs,
@@ -166,11 +194,13 @@ export function createFeed(options: FeedOptions): Feed {
       onHole: () => void readNews([chapter]).catch(onError),
       // Whatever was missed while the log was read for the first time is looked for in the next turns.
       onFirstRead: () => touch(chapter),
+      onGone: () => forget(chapter),
       subscribed: bus?.subscribe(chapterId) ?? NOW,
       sockets: {
         event: ({ name, payload }) => toRoom(chapterId, name, payload),
         progress: (update) => toRoom(chapterId, 'progress_update', update),
         partial: ({ name, payload }) => toRoom(chapterId, name, payload),
+        deleted: (message) => options.emptyRoom?.(chapterId, message),
       },
       textMs,
       textHoleMs,
@@ -196,11 +226,7 @@ export function createFeed(options: FeedOptions): Feed {
     },
     open(chapterId) {
       const chapter = chapters.get(chapterId) ?? add(chapterId)
-      return chapter.share(() => {
-        chapters.delete(chapterId)
-        activeAt.delete(chapter)
-        bus?.unsubscribe(chapterId)
-      })
+      return chapter.share(() => remove(chapter))
     },
     repair,
     get repaired() {

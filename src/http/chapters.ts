@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
-import { readable, requireChange, requireRead } from '../auth/access.js'
+import { readable, requireAnswers, requireChange, requireRead } from '../auth/access.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import {
   ChapterAccepted,
@@ -27,18 +27,22 @@ import { toWire } from '../contract/wire.js'
 import { isTraceparent } from '../dispatch/traceparent.js'
 import { type ChapterState, jobsOf } from '../domain/chapter.js'
 import type { NewChapter } from '../domain/create.js'
-import { ChapterNotFoundError, InvalidRequestError } from '../errors.js'
+import { ChapterNotFoundError, InvalidRequestError, WrongStateError } from '../errors.js'
 import { type ChapterStore, summaryOf } from '../store/chapters.js'
+import type { ChapterHistory, RevisionStore } from '../store/revisions.js'
 import { type ClientAuth, CLIENT_SECURITY as security } from './auth.js'
 import { changedNumbers } from './json.js'
+import { ownerCheck } from './owner.js'
 import type { RouteLimit } from './rate-limit.js'
 import { problems } from './responses.js'
+import { revisionFields } from './revisions.js'
 
 export interface ChapterRoutesOptions {
   groups: Pick<CommitGroups, 'create' | 'submit'>
   chapters: Pick<ChapterStore, 'readChapter' | 'readLearning' | 'list'>
   /** How many jobs come before those of a chapter that wait for a place; undefined without a window. */
   waitingBefore: ((chapterId: number) => Promise<Partial<Record<JobKind, number>>>) | undefined
+  revisions: Pick<RevisionStore, 'readHistory'>
   defaultLocale: Locale
   clients: ClientAuth
   createLimit: RouteLimit
@@ -57,17 +61,10 @@ export const IdempotencyHeaders = Type.Object({
 })
 
 export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = async (app, options) => {
-  const { groups, chapters, waitingBefore, defaultLocale, clients, createLimit } = options
+  const { groups, chapters, revisions, waitingBefore, defaultLocale, clients, createLimit } = options
   app.addHook('onRequest', clients.authenticate)
 
-  /** Retry and cancel; whose a chapter is never changes, so it may be read before. */
-  async function requireOwner(request: FastifyRequest, id: number): Promise<void> {
-    const { access } = clients.identityOf(request)
-    if (access.kind === 'anyone') return
-    const state = await chapters.readChapter(id)
-    if (state === undefined) throw new ChapterNotFoundError(id)
-    requireChange(access, state.ownerId)
-  }
+  const requireOwner = ownerCheck(clients, chapters)
 
   app.post(
     '/v1/chapter/',
@@ -167,7 +164,11 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       const { ownerId, courseId } = state
       requireRead(clients.identityOf(request).access, { chapterId: id, ownerId, courseId })
       const isQueued = jobsOf(state).some(({ status }) => status === 'queued')
-      return chapterView(state, isQueued ? await waitingBefore?.(id) : undefined)
+      const [history, waiting] = await Promise.all([
+        revisions.readHistory(id),
+        isQueued ? waitingBefore?.(id) : undefined,
+      ])
+      return chapterView(state, history, waiting)
     },
   )
 
@@ -181,7 +182,12 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
         summary: 'A chapter’s content, as far as it is there',
         params: ChapterParams,
         querystring: Type.Object({
-          answers: Type.Optional(Type.Boolean({ description: 'Also the answers', default: false })),
+          answers: Type.Optional(
+            Type.Boolean({
+              description: 'Also the answers: for the owner, an admin, or a token with `answers: true`',
+              default: false,
+            }),
+          ),
         }),
         response: { 200: LearningView, ...problems(400, 401, 403, 404, 503) },
       },
@@ -191,8 +197,40 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
       const view = await chapters.readLearning(id, request.query.answers === true)
       if (view === undefined) throw new ChapterNotFoundError(id)
       const { owner_id: ownerId, course_id: courseId } = view
-      requireRead(clients.identityOf(request).access, { chapterId: id, ownerId, courseId })
+      const { access } = clients.identityOf(request)
+      requireRead(access, { chapterId: id, ownerId, courseId })
+      if (request.query.answers === true) requireAnswers(access, { chapterId: id, ownerId, courseId })
       return view
+    },
+  )
+
+  app.delete(
+    '/v1/chapter/:id',
+    {
+      schema: {
+        operationId: 'deleteChapter',
+        tags,
+        security,
+        summary: 'Erase a chapter and everything of it',
+        description:
+          'Running jobs are cancelled first. Its room hears `chapter_deleted` and is empty then; late callbacks get 404. An ' +
+          'idempotency key that made it may make another one.',
+        params: ChapterParams,
+        response: {
+          204: { type: 'null', description: 'It is gone' },
+          ...problems(400, 401, 403, 404, 503),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id: chapterId } = request.params
+      await requireOwner(request, chapterId)
+      await groups.submit({ type: 'cancel', chapterId }).catch((error: unknown) => {
+        // Nothing runs.
+        if (!(error instanceof WrongStateError)) throw error
+      })
+      await groups.submit({ type: 'delete', chapterId })
+      return reply.code(204).send()
     },
   )
 
@@ -266,7 +304,9 @@ export function refuseInvalid(request: FastifyRequest, metadataIn = metadataOf):
   const tooLarge = usable.flatMap(([path, metadata]) => {
     const bytes = Buffer.byteLength(JSON.stringify(metadata))
     const message = `is ${bytes} bytes of JSON; at most ${METADATA_MAX_BYTES} are kept`
-    return bytes > METADATA_MAX_BYTES ? [{ path, message }] : []
+    return bytes > METADATA_MAX_BYTES
+      ? [{ path, message, code: 'too_long' as const, limit: METADATA_MAX_BYTES }]
+      : []
   })
   violations.push(...tooLarge)
   if (isUsable && tooLarge.length === 0)
@@ -285,7 +325,7 @@ function numberViolations(request: FastifyRequest, metadata: PlacedMetadata[], i
   // One that stands elsewhere is most likely told of already, by the schema.
   const found = new Set(paths.flatMap((path) => path ?? (isOnly ? '/body' : [])))
   const message = 'has a number that cannot be kept exactly; send it as text'
-  return [...found].map((path) => ({ path, message }))
+  return [...found].map((path) => ({ path, message, code: 'not_storable' }))
 }
 
 /** Where a number stands in metadata. */
@@ -332,15 +372,20 @@ function sorted(value: unknown): unknown {
   return entries.map(([name, inner]) => [name, sorted(inner)])
 }
 
-function chapterView(state: ChapterState, waiting: Partial<Record<JobKind, number>> = {}): ChapterView {
+function chapterView(
+  state: ChapterState,
+  history: ChapterHistory,
+  waiting: Partial<Record<JobKind, number>> = {},
+): ChapterView {
   return {
     ...summaryOf(state),
-    jobs: jobsOf(state).map(({ reason, error, ...job }) => {
+    jobs: jobsOf(state).map((job) => {
       const before = waiting[job.kind]
       return toWire(JobView, {
         ...job,
         ...(before === undefined ? {} : { waitingBefore: before }),
-        error: reason === null ? null : { reason, message: error },
+        error: job.reason === null ? null : { reason: job.reason, message: job.error },
+        ...revisionFields(state, job, history[job.kind]),
       })
     }),
   }
@@ -355,7 +400,7 @@ function cursorToId(cursor: string): number {
   const id = /^before:([1-9]\d{0,15})$/.exec(Buffer.from(cursor, 'base64url').toString())?.[1]
   if (id === undefined)
     throw new InvalidRequestError([
-      { path: '/query/cursor', message: 'is not a cursor that this server gave' },
+      { path: '/query/cursor', message: 'is not a cursor that this server gave', code: 'pattern' },
     ])
   return Number(id)
 }

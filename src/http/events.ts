@@ -193,6 +193,10 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
             },
             progress: writeProgress,
             partial: writePartial,
+            deleted: (message) => {
+              write(`event: chapter_deleted\ndata: ${JSON.stringify({ chapter_id: chapterId, message })}\n\n`)
+              finish()
+            },
           })
         },
       })

@@ -38,7 +38,8 @@ export function readJson(app: FastifyInstance): void {
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8(body)) return done(refusal('is not UTF-8'))
     const problem = structureProblem(body)
-    if (problem !== undefined) return done(new InvalidRequestError([{ path: '/body', message: problem }]))
+    if (problem !== undefined)
+      return done(new InvalidRequestError([{ path: '/body', message: problem, code: 'invalid' }]))
     const text = body.toString('utf8')
     return parseJson(request, text, (error, value) => {
       if (error !== null) return done(refusal(faultOf(text)))
@@ -49,7 +50,7 @@ export function readJson(app: FastifyInstance): void {
 }
 
 function refusal(message: string): InvalidRequestError {
-  return new InvalidRequestError([{ path: '/body', message }], 'invalid_json')
+  return new InvalidRequestError([{ path: '/body', message, code: 'not_json' }], 'invalid_json')
 }
 
 /** Fastify’s parser refuses without saying why. */

@@ -109,9 +109,10 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
 export function problemOf(code: ErrorCode, detail: string, requestId: string, errors?: Violation[]): Problem {
   const { status, title } = ERRORS[code]
   // A name in the body can hold half a character, and a path be cut within one.
-  const whole = errors?.map(({ path, message }) => ({
-    path: path.toWellFormed(),
-    message: message.toWellFormed(),
+  const whole = errors?.map((error) => ({
+    ...error,
+    path: error.path.toWellFormed(),
+    message: error.message.toWellFormed(),
   }))
   return {
     type: 'about:blank',

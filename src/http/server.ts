@@ -87,7 +87,7 @@ export async function createHttpServer({ config, logger, isDraining }: HttpServe
   })
   await app.register(cors, {
     origin: config.corsOrigin === '*' ? '*' : [...config.corsOrigin],
-    methods: ['GET', 'HEAD', 'POST'],
+    methods: ['GET', 'HEAD', 'POST', 'DELETE'],
     exposedHeaders: ['Location', 'Retry-After', 'X-Request-Id'],
     maxAge: 600,
     // Its refusal of an OPTIONS that is no preflight would be plain text.

@@ -33,6 +33,8 @@ export interface ChapterRooms {
   leave(socket: ChapterSocket, chapterId: number): Promise<void>
   /** Takes the socket out of rooms that its token, just refreshed, does not allow; it is told by `join_failed`. */
   leaveForbidden(socket: ChapterSocket): void
+  /** The chapter is gone: these sockets are told and leave its room, which is forgotten. */
+  leaveDeleted(sockets: Iterable<ChapterSocket>, chapterId: number, message: string): void
   /** Of this node: sockets’ shares in rooms. */
   leaveAll(socket: ChapterSocket): void
   /**
@@ -207,6 +209,20 @@ export function createChapterRooms(options: {
         membership.room = undefined
         if (membership.waiting === 0) connections.get(socket)?.delete(chapterId)
         socket.emit('join_failed', { chapter_id: chapterId, ...refusalOf(notAllowed(chapterId)) })
+      }
+    },
+
+    leaveDeleted(sockets, chapterId, message) {
+      for (const socket of sockets) {
+        socket.emit('chapter_deleted', { chapter_id: chapterId, message })
+        void socket.leave(roomOf(chapterId))
+        sessions.leaveRoom(socket, chapterId)
+        const memberships = connections.get(socket)
+        const membership = memberships?.get(chapterId)
+        if (membership === undefined) continue
+        membership.room?.close()
+        membership.room = undefined
+        if (membership.waiting === 0) memberships?.delete(chapterId)
       }
     },
 

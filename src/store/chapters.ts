@@ -8,8 +8,8 @@ import type { ChapterEvent } from '../contract/event.js'
 import { ConceptView, ExerciseView, type JobKind, QuizView } from '../contract/job.js'
 import { type RecordOf, snakeCase, toWire } from '../contract/wire.js'
 import type { CreatedChapter } from '../domain/chapter.js'
-import { type ChapterState, isDue } from '../domain/chapter.js'
-import type { FinishResult, OwedDeadLetter } from '../domain/command.js'
+import { type ChapterState, isDue, isMessageKnown } from '../domain/chapter.js'
+import type { EndedAttempt, FinishResult, NewRevision, OwedDeadLetter } from '../domain/command.js'
 import {
   CHANGING_KEYS,
   CONTENT,
@@ -81,6 +81,10 @@ export interface ChapterWrite {
   events: ChapterEvent[]
   results: FinishResult[]
   deadLetters: OwedDeadLetter[]
+  attempts: EndedAttempt[]
+  revisions: NewRevision[]
+  /** The chapter goes, with all of its rows. */
+  isDeleted: boolean
   creation?: {
     createId: string
     quizIds: number[]
@@ -108,8 +112,8 @@ export interface ChapterFilter {
   ownerId?: number
   courseId?: number
   status?: ChapterStatus
-  /** Only chapters in one of these lists. */
-  among?: { chapterIds: readonly number[]; courseIds: readonly number[] }
+  /** Only chapters in one of these lists; of the courses only this owner’s, if one is named. */
+  among?: { chapterIds: readonly number[]; courseIds: readonly number[]; coursesOf?: number }
   /** Only chapters with a smaller id. */
   before?: number
   limit: number
@@ -187,7 +191,10 @@ export function createChapterStore(db: Db): ChapterStore {
           ? undefined
           : or(
               inArray(table.chapter.id, [...among.chapterIds]),
-              inArray(table.chapter.courseId, [...among.courseIds]),
+              and(
+                inArray(table.chapter.courseId, [...among.courseIds]),
+                among.coursesOf === undefined ? undefined : eq(table.chapter.ownerId, among.coursesOf),
+              ),
             ),
         before === undefined ? undefined : lt(table.chapter.id, before),
       ]
@@ -203,16 +210,16 @@ export function createChapterStore(db: Db): ChapterStore {
     async readLearning(id, withAnswers) {
       const [row] = await learning({ id })
       if (row === undefined) return undefined
-      const { chapter, concept, exercise, quizzes } = row.learning
+      const { chapter, concept, exercise, quizzes, revisions } = row.learning
       if (!withAnswers) {
         delete exercise.answer
         for (const quiz of quizzes) delete quiz.correctAnswer
       }
       return {
         ...summaryOf(chapter),
-        concept: toWire(ConceptView, concept),
-        exercise: toWire(ExerciseView, exercise),
-        quizzes: quizzes.map((quiz) => toWire(QuizView, quiz)),
+        concept: toWire(ConceptView, { ...concept, revision: revisions.concept }),
+        exercise: toWire(ExerciseView, { ...exercise, revision: revisions.exercise }),
+        quizzes: quizzes.map((quiz) => toWire(QuizView, { ...quiz, revision: revisions.quiz })),
       }
     },
   }
@@ -232,9 +239,14 @@ function recordsOf(
     WriteList,
     object[]
   >
-  for (const { expectedVersion, expectedWriteId, state, ...write } of writes) {
+  for (const write of writes) {
+    const { expectedVersion, expectedWriteId, state } = write
     const { changedKinds, events, results, deadLetters, creation } = write
     const chapterId = state.id
+    if (write.isDeleted) {
+      lists.deletions.push({ id: chapterId, expectedVersion })
+      continue
+    }
     if (creation === undefined)
       lists.changes.push({
         id: state.id,
@@ -262,7 +274,11 @@ function recordsOf(
     const jobs = creation === undefined ? lists.jobs : lists.newJobs
     for (const kind of changedKinds) {
       const job = state.jobs[kind]
-      jobs.push({ chapterId, ...job, leasedUntil: isDue(job, state.updatedAt) ? leasedUntil : null })
+      jobs.push({
+        chapterId,
+        ...job,
+        leasedUntil: isDue(job, state.updatedAt) && isMessageKnown(job) ? leasedUntil : null,
+      })
     }
     for (const { kind, result } of results) {
       if (kind === 'concept') lists.concepts.push({ chapterId, ...contentOf('concept', result) })
@@ -275,6 +291,8 @@ function recordsOf(
     }
     for (const { name, payload } of events) lists.events.push({ chapterId, seq: payload.seq, name, payload })
     for (const letter of deadLetters) lists.deadLetters.push({ chapterId, ...letter })
+    for (const attempt of write.attempts) lists.attempts.push({ chapterId, ...attempt })
+    for (const revision of write.revisions) lists.revisions.push({ chapterId, ...revision })
   }
   return lists
 }
@@ -291,6 +309,7 @@ interface LearningRecord {
   concept: RecordOf<LearningView['concept']>
   exercise: RecordOf<LearningView['exercise']>
   quizzes: RecordOf<LearningView['quizzes'][number]>[]
+  revisions: Record<JobKind, number | null>
 }
 
 const contentFields = (of: Parameters<typeof keysOf>[0], name: string) =>
@@ -304,6 +323,9 @@ select json_build_object(
     select json_build_object(${contentFields(table.concept, 'concept')}) from concept where chapter_id = c.id),
   'exercise', (
     select json_build_object(${contentFields(table.exercise, 'exercise')}) from exercise where chapter_id = c.id),
+  'revisions', (
+    select json_object_agg(kind, coalesce(kept_revision, case when status = 'completed' then revision end))
+    from job where chapter_id = c.id),
   'quizzes', (
     select coalesce(json_agg(json_build_object(${contentFields(table.quiz, 'quiz')}) order by position), '[]')
     from quiz where chapter_id = c.id)) as learning

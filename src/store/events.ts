@@ -51,8 +51,11 @@ export interface EventStore {
    * @param remember rooms of sessions, written in the same statement
    */
   readPages(cursors: LogCursor[], remember?: RememberedRoom[]): Promise<Map<number, LogPage>>
-  /** As `readPages`, but only of chapters whose log ends elsewhere, or that have a newer progress or text. */
-  readNews(cursors: NewsCursor[]): Promise<Map<number, LogPage>>
+  /**
+   * As `readPages`, but only of chapters whose log ends elsewhere, or that have a newer progress or text; null for one
+   * that the reader has events of and that was deleted.
+   */
+  readNews(cursors: NewsCursor[]): Promise<Map<number, LogPage | null>>
   /** Deletes the logs of chapters that ended before. @returns how many chapters; call again while it is `limit` */
   deleteLogsEndedBefore(before: number, limit: number): Promise<number>
   /** Forgets idempotency keys older than that. @returns how many */
@@ -66,12 +69,16 @@ export function createEventStore(db: Db): EventStore {
     'read_pages_for_joins',
     sql`${REMEMBER} ${readPages(sql`true`)}`,
   )
-  const news = prepare<{ page: LogPage }>(
+  const news = prepare<{ page: LogPage | { chapterId: number; lastSeq: null } }>(
     db,
     'read_news',
     // A log that ends before what the reader has was restored.
-    readPages(sql`(c.last_seq <> wanted.after or c.progress_version > wanted."progressVersion"
-      or c.status = 'processing' and exists (select ${CURRENT_PARTIALS}))`),
+    readPages(
+      sql`(c.last_seq <> wanted.after or c.progress_version > wanted."progressVersion"
+        or c.id is null and wanted.after > 0
+        or c.status = 'processing' and exists (select ${CURRENT_PARTIALS}))`,
+      sql`left join`,
+    ),
   )
   const deleteLogs = prepare(db, 'delete_logs', DELETE_LOGS)
   const deleteKeys = prepare(db, 'delete_keys', DELETE_KEYS)
@@ -86,7 +93,8 @@ export function createEventStore(db: Db): EventStore {
     },
     async readNews(cursors) {
       if (cursors.length === 0) return new Map()
-      return byChapter(await news({ cursors: JSON.stringify(cursors) }))
+      const rows = await news({ cursors: JSON.stringify(cursors) })
+      return new Map(rows.map(({ page }) => [page.chapterId, page.lastSeq === null ? null : page]))
     },
     async deleteLogsEndedBefore(before, limit) {
       return (await deleteLogs({ before: toInstant(before), limit })).length
@@ -138,9 +146,9 @@ const CURRENT_PARTIALS = sql`
     where p.chapter_id = c.id and j.status = 'published' and j.job_id = p.job_id and j.attempt = p.attempt
       and p.stamp > coalesce((wanted.partials ->> p.kind)::bigint, 0)`
 
-const readPages = (condition: ReturnType<typeof sql>) => sql`
+const readPages = (condition: ReturnType<typeof sql>, join = sql`join`) => sql`
 select json_build_object(
-  'chapterId', c.id, ${recordFields(table.chapter, 'c', PAGE_KEYS)},
+  'chapterId', wanted."chapterId", ${recordFields(table.chapter, 'c', PAGE_KEYS)},
   'events', (
     select coalesce(json_agg(json_build_object('name', e.name, 'payload', e.payload) order by e.seq), '[]')
     from event e
@@ -151,7 +159,7 @@ select json_build_object(
     ${CURRENT_PARTIALS}) else '[]' end) as page
 from json_to_recordset(${jsonParameter('cursors')}) as wanted(
     "chapterId" bigint, after bigint, "progressVersion" bigint, partials json)
-  join chapter c on c.id = wanted."chapterId"
+  ${join} chapter c on c.id = wanted."chapterId"
 where ${condition}`
 
 /** Like every write it raises the version, so that no decision made before it is written after it. */
@@ -165,6 +173,8 @@ with ended as materialized (
   from ended where chapter.id = ended.id
 ), deleted as (
   delete from event using ended where event.chapter_id = ended.id
+), forgotten as (
+  delete from attempt using ended where attempt.chapter_id = ended.id
 )
 select id from ended`
 

@@ -3,6 +3,7 @@
  * finish pays for no keys, creates or dead letters; every combination that occurs is prepared once.
  */
 import { type SQL, sql } from 'drizzle-orm'
+import { contentOf, storedAt } from './content.js'
 import {
   assignments,
   columnNames,
@@ -29,6 +30,8 @@ export const CONTENT = {
   quiz: keysOf(table.quiz, ['id', 'chapterId', 'position', 'isComplete']),
 }
 const QUIZ_ROW = ['chapterId', 'position', ...CONTENT.quiz]
+const ATTEMPT_SENT = keysOf(table.attempt, ['endedAt'])
+const REVISION_SENT = keysOf(table.revision, ['result'])
 const LETTER_ROW = keysOf(table.deadLetter, ['leasedUntil'])
 
 const STATE = sql`
@@ -87,6 +90,7 @@ export function groupRead(parts: readonly ReadPart[]): SQL {
 export const WRITE_LISTS = [
   'changes',
   'creations',
+  'deletions',
   'newQuizzes',
   'newJobs',
   'jobs',
@@ -95,6 +99,8 @@ export const WRITE_LISTS = [
   'quizzes',
   'events',
   'deadLetters',
+  'attempts',
+  'revisions',
 ] as const
 export type WriteList = (typeof WRITE_LISTS)[number]
 
@@ -110,12 +116,10 @@ export function groupWrite(lists: readonly WriteList[]): SQL {
   const written = [
     ...(lists.includes('changes') ? [sql`select id from changed`] : []),
     ...(lists.includes('creations') ? [sql`select id from created`] : []),
+    ...(lists.includes('deletions') ? [sql`select id from deleted`] : []),
   ]
   const parts = [
-    ...lists
-      .slice(0, 2)
-      .filter(isFirst)
-      .map((name) => WRITE_PARTS[name]),
+    ...lists.filter(isFirst).map((name) => WRITE_PARTS[name]),
     sql`written as (${sql.join(written, sql` union all `)})`,
     ...lists.filter((name) => !isFirst(name)).map((name) => WRITE_PARTS[name]),
   ]
@@ -126,7 +130,7 @@ export function groupWrite(lists: readonly WriteList[]): SQL {
     select id, null::json as moved from written ${lists.includes('changes') ? moved : sql``}`
 }
 
-const isFirst = (name: WriteList) => name === 'changes' || name === 'creations'
+const isFirst = (name: WriteList) => name === 'changes' || name === 'creations' || name === 'deletions'
 
 /** The publisher's mark may come between a decision's read and its write: the job then stays as it was marked. */
 const IS_SAME_WORK = sql`x.status = 'queued' and job.job_id = x."jobId"
@@ -180,6 +184,15 @@ creation as (
   insert into concept (id, chapter_id) select "conceptId", id from creation join created using (id)
 ), new_exercise as (
   insert into exercise (id, chapter_id) select "exerciseId", id from creation join created using (id)
+)`,
+  deletions: sql`
+deletion as (
+  select * from ${recordset(table.chapter, 'deletions', ['id'], { expectedVersion: 'bigint' })}
+), unmoved_either as materialized (
+  select c.id from chapter c join deletion x on x.id = c.id and x."expectedVersion" = c.version
+  order by c.id for update of c skip locked
+), deleted as (
+  delete from chapter c using unmoved_either x where c.id = x.id returning c.id
 )`,
   newQuizzes: sql`
 new_quiz as (
@@ -247,5 +260,36 @@ letters as (
   insert into dead_letter (${columnNames(table.deadLetter, LETTER_ROW)})
   select ${recordValues(table.deadLetter, LETTER_ROW)}
   from ${recordset(table.deadLetter, 'deadLetters', LETTER_ROW)} join changed on changed.id = x."chapterId"
+)`,
+  attempts: sql`
+attempts as (
+  insert into attempt (${columnNames(table.attempt, ATTEMPT_SENT)}, ended_at)
+  select ${recordValues(table.attempt, ATTEMPT_SENT)},
+    coalesce(to_timestamp(x."endedAt" / 1000), ${storedAt(sql`x."chapterId"`, sql`x.kind`)}, x_changed.updated_at)
+  from ${recordset(table.attempt, 'attempts')}
+    join changed on changed.id = x."chapterId"
+    join chapter x_changed on x_changed.id = x."chapterId"
+  where x."endedAt" is not null or not exists (
+    select from attempt a
+    where a.chapter_id = x."chapterId" and a.kind = x.kind and a.job_id = x."jobId" and a.attempt = x.attempt)
+  on conflict (chapter_id, kind, job_id, attempt) do update set
+    outcome = excluded.outcome, ended_at = excluded.ended_at, reason = excluded.reason, error = excluded.error
+)`,
+  revisions: sql`
+begun as (
+  select x.* from ${recordset(table.revision, 'revisions', REVISION_SENT, { keptRevision: 'int' })}
+    join changed on changed.id = x."chapterId"
+), revisions as (
+  insert into revision (chapter_id, kind, revision, instruction, result, created_at)
+  select x."chapterId", x.kind, x.revision, x.instruction, null::json, to_timestamp(x."createdAt" / 1000)
+  from begun x
+  union all
+  select x."chapterId", x.kind, x."keptRevision", null, ${contentOf(sql`x."chapterId"`, sql`x.kind`)},
+    coalesce(${storedAt(sql`x."chapterId"`, sql`x.kind`)}, c.updated_at)
+  from begun x join chapter c on c.id = x."chapterId"
+  where x."keptRevision" is not null
+  on conflict (chapter_id, kind, revision) do update set
+    result = excluded.result,
+    created_at = case when revision.result is null then excluded.created_at else revision.created_at end
 )`,
 }

@@ -9,6 +9,7 @@ import { GenerationMessage } from '../contract/generation.js'
 import type { FailureReason, JobKind } from '../contract/job.js'
 import { camelCase, type RecordOf, toInstant } from '../contract/wire.js'
 import type { OwedDeadLetter } from '../domain/command.js'
+import { contentOf } from './content.js'
 import { type Db, prepare } from './prepared.js'
 import { keysOf, recordFields, recordset } from './records.js'
 import * as table from './schema.js'
@@ -145,11 +146,26 @@ const LETTER_KEYS = keysOf(table.deadLetter, [...JOB_KEYS, 'chapterId', 'leasedU
 
 /** A `DueJob`, from rows of `job` and `chapter`. */
 export function messageOf(job: string, chapter: string): SQL {
-  return sql`json_build_object(${recordFields(table.job, job, JOB_KEYS)}, ${chapterFields(chapter)})`
+  return sql`json_build_object(${recordFields(table.job, job, JOB_KEYS)}, ${revisionFields(job)}, ${chapterFields(chapter)})`
 }
 const chapterFields = (row: string) =>
   sql`'chapterId', ${sql.raw(row)}.id, ${recordFields(table.chapter, row, CHAPTER_KEYS)}`
 const ATTEMPT = sql`json_build_object(${recordFields(table.job, 'job', ['chapterId', 'kind', 'jobId', 'attempt'])})`
+
+/** Larger content is not sent along: brokers take messages of 1 MiB. */
+const MAX_CURRENT_BYTES = 256 * 1024
+
+/** What a message of a later revision says besides, of the row `job`. */
+const revisionFields = (job: string) => {
+  const x = sql.raw(job)
+  return sql`
+  'instruction', case when ${x}.revision > 1 then (
+    select r.instruction from revision r
+    where r.chapter_id = ${x}.chapter_id and r.kind = ${x}.kind and r.revision = ${x}.revision) end,
+  'current', case when ${x}.revision > 1 then (
+    select case when octet_length(there.content::text) <= ${sql.raw(String(MAX_CURRENT_BYTES))} then there.content end
+    from (select ${contentOf(sql`${x}.chapter_id`, sql`${x}.kind`)} as content) there) end`
+}
 
 const CLAIM_DUE = sql`
 with free as materialized (
@@ -193,7 +209,7 @@ with free as materialized (
   returning dead_letter.*
 )
 select json_build_object(
-  ${recordFields(table.deadLetter, 'x', [...JOB_KEYS, ...LETTER_KEYS])}, ${chapterFields('c')}) as due
+  ${recordFields(table.deadLetter, 'x', [...JOB_KEYS, ...LETTER_KEYS])}, ${revisionFields('x')}, ${chapterFields('c')}) as due
 from x join chapter c on c.id = x.chapter_id order by x.failed_at`
 
 const DELETE_DEAD_LETTERS = sql`

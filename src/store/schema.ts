@@ -23,7 +23,14 @@ import {
 } from 'drizzle-orm/pg-core'
 import { CHAPTER_STATUSES } from '../contract/chapter.js'
 import type { ProgressUpdate } from '../contract/event.js'
-import { DIFFICULTIES, FAILURE_REASONS, JOB_KINDS, JOB_STATUSES, QUIZ_TYPES } from '../contract/job.js'
+import {
+  ATTEMPT_OUTCOMES,
+  DIFFICULTIES,
+  FAILURE_REASONS,
+  JOB_KINDS,
+  JOB_STATUSES,
+  QUIZ_TYPES,
+} from '../contract/job.js'
 import { NOTICE_TYPES } from '../contract/notice.js'
 import { LOCALES } from '../contract/scalar.js'
 import { toInstant } from '../contract/wire.js'
@@ -156,6 +163,10 @@ export const job = pgTable(
     lastHeardAt: instant('last_sign_at'),
     reason: text('reason', { enum: FAILURE_REASONS }),
     error: text('error'),
+    /** Counts what was asked for. */
+    revision: integer('revision').notNull().default(1),
+    /** The revision of the content there is, when that is not the one asked for last. */
+    keptRevision: integer('kept_revision'),
     /** Until then a node is publishing it, or expiring it. No decision reads it, claiming raises no version. */
     leasedUntil: instant('leased_until'),
     /** Until then a process holds it in a queue that would not survive it; null in a durable queue. */
@@ -238,6 +249,7 @@ export const deadLetter = pgTable(
     kind: text('kind', { enum: JOB_KINDS }).notNull(),
     attempt: integer('attempt').notNull(),
     maxAttempts: integer('max_attempts').notNull(),
+    revision: integer('revision').notNull().default(1),
     requestedAt: instant('requested_at').notNull(),
     deadlineAt: instant('deadline_at'),
     reason: text('reason', { enum: FAILURE_REASONS }).notNull(),
@@ -283,6 +295,49 @@ export const noticeClock = pgTable('notice_clock', {
   since: instant('since').notNull(),
   seenAt: instant('seen_at').notNull(),
 })
+
+/**
+ * What was written more than once, by revision: from the second on, and the first when the second was asked for.
+ * The current content is in its own table; here it is a row without a result, until another one follows.
+ */
+export const revision = pgTable(
+  'revision',
+  {
+    chapterId: ofChapter(chapterId()),
+    kind: text('kind', { enum: JOB_KINDS }).notNull(),
+    revision: integer('revision').notNull(),
+    instruction: text('instruction'),
+    /** As a finish has it; null while it is current, and when it was never written. */
+    result: json('result').$type<object>(),
+    createdAt: instant('created_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'revision_of_kind', columns: [t.chapterId, t.kind, t.revision] }),
+    check('revision_kind', isOneOf('kind', JOB_KINDS)),
+  ],
+)
+
+/** Attempts that ended without a result, and those that did before their kind was written again. */
+export const attempt = pgTable(
+  'attempt',
+  {
+    chapterId: ofChapter(chapterId()),
+    kind: text('kind', { enum: JOB_KINDS }).notNull(),
+    revision: integer('revision').notNull(),
+    jobId: uuid('job_id').notNull(),
+    attempt: integer('attempt').notNull(),
+    startedAt: instant('started_at'),
+    endedAt: instant('ended_at').notNull(),
+    outcome: text('outcome', { enum: ATTEMPT_OUTCOMES }).notNull(),
+    reason: text('reason', { enum: FAILURE_REASONS }),
+    error: text('error'),
+  },
+  (t) => [
+    primaryKey({ name: 'attempt_of_job', columns: [t.chapterId, t.kind, t.jobId, t.attempt] }),
+    check('attempt_kind', isOneOf('kind', JOB_KINDS)),
+    check('attempt_outcome', isOneOf('outcome', ATTEMPT_OUTCOMES)),
+  ],
+)
 
 export const idempotencyKey = pgTable(
   'idempotency_key',

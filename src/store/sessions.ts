@@ -38,6 +38,8 @@ export interface SessionStore {
   forgetRooms(rooms: { pid: string; chapterId: number }[], nodeId: string): Promise<void>
   /** As `forgetRooms`, all of them. */
   forget(pids: string[], nodeId: string): Promise<void>
+  /** The chapters are gone. Rooms that are being written at this moment are left to their expiry. */
+  forgetChapters(chapterIds: number[]): Promise<void>
   /** Deletes what nobody can resume any more. @returns how many rooms */
   deleteExpired(now: number, ttlMs: number): Promise<number>
 }
@@ -68,6 +70,7 @@ export function createSessionStore(db: Db): SessionStore {
   const disconnected = prepare(db, 'session_disconnected', DISCONNECTED)
   const forgetRooms = prepare(db, 'session_forget_rooms', FORGET_ROOMS)
   const forget = prepare(db, 'session_forget', FORGET)
+  const forgetChapters = prepare(db, 'session_forget_chapters', FORGET_CHAPTERS)
   const deleteExpired = prepare(db, 'session_expired', DELETE_EXPIRED)
 
   return {
@@ -100,6 +103,9 @@ export function createSessionStore(db: Db): SessionStore {
     },
     async forget(pids, nodeId) {
       await forget({ pids: JSON.stringify(pids), nodeId })
+    },
+    async forgetChapters(chapterIds) {
+      await forgetChapters({ chapterIds: chapterIds.join() })
     },
     async deleteExpired(now, ttlMs) {
       return (await deleteExpired({ since: toInstant(now - ttlMs) })).length
@@ -142,6 +148,15 @@ using json_to_recordset(${jsonParameter('rooms')}) as x(pid text, chapter_id big
 where s.pid = x.pid and s.chapter_id = x.chapter_id and s.node_id = ${nodeId}`
 
 const FORGET = sql`delete from session_room where pid in ${pids} and node_id = ${nodeId}`
+
+/** Reads all rooms, which is rare enough to need no index that every join would write. */
+const FORGET_CHAPTERS = sql`
+with gone as materialized (
+  select pid, chapter_id from session_room
+  where chapter_id = any(string_to_array(${sql.placeholder('chapterIds')}::text, ',')::bigint[])
+  for update skip locked
+)
+delete from session_room s using gone where s.pid = gone.pid and s.chapter_id = gone.chapter_id`
 
 const DELETE_EXPIRED = sql`
 with gone as (

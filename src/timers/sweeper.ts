@@ -5,6 +5,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { repeat } from '../async/repeat.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
+import { ChapterNotFoundError } from '../errors.js'
 import type { EventStore } from '../store/events.js'
 import type { AttemptRef, JobStore } from '../store/jobs.js'
 
@@ -41,7 +42,10 @@ export function createSweeper(options: SweeperOptions): {
     await Promise.all(
       claimed.map(({ chapterId, kind, jobId, attempt }) => {
         log.info({ chapter_id: chapterId, kind, job_id: jobId, attempt }, `attempt: ${type}`)
-        return groups.submit({ type, chapterId, kind, jobId, attempt })
+        return groups.submit({ type, chapterId, kind, jobId, attempt }).catch((error: unknown) => {
+          // Deleted since it was claimed.
+          if (!(error instanceof ChapterNotFoundError)) throw error
+        })
       }),
     )
   }

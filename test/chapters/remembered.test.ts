@@ -128,7 +128,10 @@ t.test('a chapter of a restored database is not taken for the one that was remem
   const id = await a.make()
   const before = await a.chapters.readChapter(id)
   if (before === undefined) throw new Error('no chapter')
-  const write = { before, state: before, changedKinds: [], events: [], results: [], deadLetters: [] }
+  const write = {
+    ...{ before, state: before, changedKinds: [], events: [], results: [] },
+    ...{ deadLetters: [], attempts: [], revisions: [], isDeleted: false },
+  }
   // The same version by another write: as after a restore that went back and on again.
   await b.chapters.writeGroup(
     [{ ...write, expectedVersion: before.version }],

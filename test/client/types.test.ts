@@ -12,9 +12,11 @@ import type * as event from '../../src/contract/event.js'
 import type * as job from '../../src/contract/job.js'
 import type * as partial from '../../src/contract/partial.js'
 import type * as problem from '../../src/contract/problem.js'
+import type * as revision from '../../src/contract/revision.js'
 import type * as scalar from '../../src/contract/scalar.js'
 import type * as socket from '../../src/contract/socket.js'
 import type * as events from '../../src/contract/socket-events.js'
+import type * as watchToken from '../../src/contract/watch-token.js'
 
 /** Compiles when each of both can be assigned to the other; a name says what differs. */
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : 'the server has more') : 'the client has more'
@@ -33,6 +35,15 @@ type Shapes = {
   ConceptView: Same<client.ConceptView, Static<typeof job.ConceptView>>
   ExerciseView: Same<client.ExerciseView, Static<typeof job.ExerciseView>>
   QuizView: Same<client.QuizView, Static<typeof job.QuizView>>
+  AttemptView: Same<client.AttemptView, job.AttemptView>
+  RegenerateRequest: Same<client.RegenerateRequest, revision.RegenerateRequest>
+  RevisionAccepted: Same<client.RevisionAccepted, revision.RevisionAccepted>
+  RevisionSummary: Same<client.RevisionSummary, revision.RevisionSummary>
+  RevisionList: Same<client.RevisionList, revision.RevisionList>
+  RevisionView: Same<client.RevisionView, revision.RevisionView>
+  WatchTokenRequest: Same<client.WatchTokenRequest, watchToken.WatchTokenRequest>
+  WatchToken: Same<client.WatchToken, watchToken.WatchToken>
+  ChapterDeleted: Same<client.ChapterDeleted, event.ChapterDeleted>
   JobKind: Same<client.JobKind, job.JobKind>
   JobStatus: Same<client.JobStatus, job.JobStatus>
   FailureReason: Same<client.FailureReason, job.FailureReason>

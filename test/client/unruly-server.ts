@@ -6,8 +6,8 @@
 import type { ChapterView } from '../../src/contract/chapter.js'
 import type { ChapterEvent } from '../../src/contract/event.js'
 import { JOB_KINDS } from '../../src/contract/job.js'
-import { type ChapterState, isRunning, jobsOf } from '../../src/domain/chapter.js'
-import { WrongStateError } from '../../src/errors.js'
+import { type ChapterState, contentRevisionOf, isRunning, jobsOf } from '../../src/domain/chapter.js'
+import { RevisionNotFoundError, WrongStateError } from '../../src/errors.js'
 import { summaryOf } from '../../src/store/chapters.js'
 import {
   at,
@@ -68,6 +68,8 @@ interface Membership {
   busyUntil: number
 }
 
+const RESTORE = { type: 'restore', chapterId: 1, revision: 99, instruction: null } as const
+
 /** One chapter, in all of its lives. */
 export class UnrulyChapter {
   readonly id: number
@@ -116,6 +118,9 @@ export class UnrulyChapter {
       last_heard_at: null,
       deadline_at: null,
       error: job.reason === null ? null : { reason: job.reason, message: job.error },
+      revision: isRunning(job) ? job.revision : (contentRevisionOf(job) ?? job.revision),
+      content_revision: contentRevisionOf(job),
+      history: [],
     }))
     return { ...summaryOf(this.state), jobs }
   }
@@ -139,6 +144,8 @@ export class UnrulyChapter {
       () => progressOf(random.below(90), { kind }),
       () => progressOf(random.below(90), { kind }),
       () => ({ type: 'retry', chapterId: 1 }) as const,
+      () => ({ type: 'regenerate', chapterId: 1, kind, instruction: null }) as const,
+      () => ({ ...RESTORE, kind, content: finishOf(kind) }) as const,
       () => (random.chance(0.1) ? ({ type: 'cancel', chapterId: 1 } as const) : startOf(state, kind)),
     ])()
     if (command !== undefined) return this.#decide(command, context)
@@ -165,7 +172,7 @@ export class UnrulyChapter {
       const { state, events } = decideOn(this.state as ChapterState, command, context)
       return this.#take(state, events)
     } catch (error) {
-      if (error instanceof WrongStateError) return []
+      if (error instanceof WrongStateError || error instanceof RevisionNotFoundError) return []
       throw error
     }
   }

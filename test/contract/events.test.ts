@@ -18,9 +18,9 @@ chapter_processing_started  processing_started  title
 concept_processing          processing          concept_id
 exercise_processing         processing          exercise_id
 quiz_processing             processing          quiz_count
-concept_completed           completed           concept_id
-exercise_completed          completed           exercise_id
-quiz_completed              completed           quiz_count
+concept_completed           completed           concept_id revision?
+exercise_completed          completed           exercise_id revision?
+quiz_completed              completed           quiz_count revision?
 all_completed               all_completed
 concept_started             started             attempt
 exercise_started            started             attempt
@@ -31,12 +31,15 @@ quiz_timeout                timeout             attempt max_attempts
 concept_retrying            retrying            attempt max_attempts retry_at reason error?
 exercise_retrying           retrying            attempt max_attempts retry_at reason error?
 quiz_retrying               retrying            attempt max_attempts retry_at reason error?
-concept_failed              failed              attempt reason error?
-exercise_failed             failed              attempt reason error?
-quiz_failed                 failed              attempt reason error?
+concept_failed              failed              attempt reason error? kept?
+exercise_failed             failed              attempt reason error? kept?
+quiz_failed                 failed              attempt reason error? kept?
 chapter_failed              failed              failed
 chapter_retrying            retrying
 chapter_cancelled           cancelled
+concept_regenerating        regenerating        revision instruction?
+exercise_regenerating       regenerating        revision instruction?
+quiz_regenerating           regenerating        revision instruction?
 `
 
 /** What the server sends beside them: never logged, so without `seq`. */
@@ -50,6 +53,7 @@ type Unlogged =
   | 'joined_course'
   | 'chapter_status'
   | 'course_completed'
+  | 'chapter_deleted'
 
 t.test('the catalogue has the events of the contract, with their fields, and no other', async (t) => {
   const expected = LOGGED.trim()
@@ -111,6 +115,7 @@ t.test('a program that uses the types is told of a wrong name or payload when it
     on.connection_established({ status: 'connected' })
     on.joined_chapter({ chapter_id: 1 })
     on.token_expired({ message: '' })
+    on.chapter_deleted({ chapter_id: 1, message: '' })
     // @ts-expect-error there is no such event
     on.concept_finished({})
     emit.join_chapter({ chapter_id: 1, after_seq: 3 }, (answer) => {

@@ -86,15 +86,21 @@ t.test('a value outside a list is one violation, of whatever type it is', async 
   t.same(check({ plain: 'a', orNull: 'b' }), [])
   t.same(check({ plain: 'b', orNull: null }), [])
   t.same(check({ plain: 'c', orNull: 'c' }), [
-    { path: '/body/plain', message: 'must be one of a, b' },
-    { path: '/body/orNull', message: 'must be one of a, b, null' },
+    { path: '/body/plain', message: 'must be one of a, b', code: 'not_one_of', limit: ['a', 'b'] },
+    {
+      path: '/body/orNull',
+      message: 'must be one of a, b, null',
+      code: 'not_one_of',
+      limit: ['a', 'b', 'null'],
+    },
   ])
+  const code = 'wrong_type'
   for (const value of [5, true, {}, []])
     t.same(check({ plain: value, orNull: value }), [
-      { path: '/body/plain', message: 'must be string' },
-      { path: '/body/orNull', message: 'must be string or null' },
+      { path: '/body/plain', message: 'must be string', code },
+      { path: '/body/orNull', message: 'must be string or null', code },
     ])
-  t.same(check({ plain: null, orNull: null }), [{ path: '/body/plain', message: 'must be string' }])
+  t.same(check({ plain: null, orNull: null }), [{ path: '/body/plain', message: 'must be string', code }])
 })
 
 t.test('a nullable schema keeps what else it says', async (t) => {
@@ -117,7 +123,7 @@ t.test('topics are named as n8n’s triggers expect them', async (t) => {
 t.test('a message to a worker has the fields that workers know, and a dead letter three more', async (t) => {
   const fields =
     'job_id kind attempt max_attempts chapter_id course_id owner_id title description locale quiz_count ' +
-    'metadata requested_at deadline_at previous callback'
+    'metadata requested_at deadline_at previous revision instruction current callback'
   t.same(Object.keys(generation.GenerationMessage.properties), fields.split(' '))
   t.same(Object.keys(generation.GenerationMessage.properties.callback.properties), [
     'start_url',

@@ -1,11 +1,18 @@
-import { Type } from '@sinclair/typebox'
+import { type TSchema, Type } from '@sinclair/typebox'
 import t from 'tap'
 import { QuizFinish } from '../../src/contract/callback.js'
 import { ChapterCreate, ChapterListQuery, ChapterParams } from '../../src/contract/chapter.js'
+import type { Violation } from '../../src/contract/problem.js'
+import { stringEnum } from '../../src/contract/scalar.js'
 import { compileCheck } from '../../src/contract/validation.js'
 import { InvalidRequestError } from '../../src/errors.js'
 
-const check = compileCheck(ChapterCreate)
+/** A check, of whose violations only place and text are of interest. */
+const compiled = (...schema: Parameters<typeof compileCheck>) => {
+  const check = compileCheck(...schema)
+  return (value: unknown) => check(value).map(({ path, message }) => ({ path, message }))
+}
+const check = compiled(ChapterCreate)
 const VALID = { course_id: 1, owner_id: 1, title: 'x' }
 const NUL = 'holds a NUL character (U+0000), which cannot be stored'
 const SURROGATE = 'holds an unpaired surrogate, which cannot be stored'
@@ -22,6 +29,48 @@ t.test('every violation is listed, each with the place and what is wrong', async
     { path: '/body/locale', message: 'must be one of ko, en' },
     { path: '/body/quiz_count', message: 'must be <= 20' },
   ])
+})
+
+/** Keyword of JSON Schema, a schema that has it, a value that breaks it, and what is said of that. */
+const KEYWORDS: Record<string, [schema: TSchema, value: unknown, said: Partial<Violation>]> = {
+  required: [Type.Object({ a: Type.String() }), {}, { path: '/body/a', code: 'required' }],
+  additionalProperties: [
+    Type.Object({}, { additionalProperties: false }),
+    { a: 1 },
+    { path: '/body/a', code: 'unknown_field' },
+  ],
+  'type of text': [Type.String(), 1, { code: 'wrong_type' }],
+  'type of an object': [Type.Object({}), [], { code: 'wrong_type' }],
+  'type of an integer': [Type.Integer(), 1.5, { code: 'not_a_number' }],
+  'type of a number': [Type.Number(), '1', { code: 'not_a_number' }],
+  enum: [stringEnum(['a', 'b']), 'c', { code: 'not_one_of', limit: ['a', 'b'] }],
+  const: [Type.Literal('a'), 'c', { code: 'not_one_of', limit: ['a'] }],
+  minLength: [Type.String({ minLength: 2 }), 'a', { code: 'too_short', limit: 2 }],
+  maxLength: [Type.String({ maxLength: 2 }), 'abc', { code: 'too_long', limit: 2 }],
+  minimum: [Type.Integer({ minimum: 1 }), 0, { code: 'too_small', limit: 1 }],
+  exclusiveMinimum: [Type.Number({ exclusiveMinimum: 1 }), 1, { code: 'too_small', limit: 1 }],
+  maximum: [Type.Integer({ maximum: 20 }), 21, { code: 'too_large', limit: 20 }],
+  exclusiveMaximum: [Type.Number({ exclusiveMaximum: 1 }), 1, { code: 'too_large', limit: 1 }],
+  minItems: [Type.Array(Type.Any(), { minItems: 1 }), [], { code: 'too_few', limit: 1 }],
+  maxItems: [Type.Array(Type.Any(), { maxItems: 1 }), [1, 2], { code: 'too_many', limit: 1 }],
+  minProperties: [Type.Object({}, { minProperties: 1 }), {}, { code: 'too_few', limit: 1 }],
+  maxProperties: [Type.Object({}, { maxProperties: 0 }), { a: 1 }, { code: 'too_many', limit: 0 }],
+  pattern: [Type.String({ pattern: '^a$' }), 'b', { code: 'pattern' }],
+  format: [Type.String({ format: 'uuid' }), 'b', { code: 'pattern' }],
+  multipleOf: [Type.Integer({ multipleOf: 2 }), 3, { code: 'invalid' }],
+  'text that cannot be stored': [Type.String(), 'a\0', { code: 'not_storable' }],
+  'a name that cannot be stored': [Type.Any(), { 'a\0': 1 }, { code: 'not_storable' }],
+  'nested too deep': [Type.Any(), nested(34), { code: 'too_deep', limit: 32 }],
+}
+
+t.test('every violation has a code and its bound, so that it can be said in any language', async (t) => {
+  for (const [keyword, [schema, value, said]] of Object.entries(KEYWORDS)) {
+    const violations = compileCheck(schema)(value)
+    t.equal(violations.length, 1, keyword)
+    const { message, ...rest } = violations[0] ?? {}
+    if (said.path === undefined && keyword === 'nested too deep') t.match(rest, said, keyword)
+    else t.same(rest, { path: '/body', ...said }, keyword)
+  }
 })
 
 t.test('a body that is no object is refused as a whole', async (t) => {
@@ -101,13 +150,13 @@ t.test('an object nested too deep to be parsed safely is refused', async (t) => 
 t.test('a path is a JSON Pointer, whatever a field is called', async (t) => {
   t.same(pathsOf({ ...VALID, 'a/b~c': 1 }), ['/body/a~1b~0c'])
   t.same(pathsOf({ ...VALID, metadata: { 'a/b': { '~': '\0' } } }), ['/body/metadata/a~1b/~0'])
-  const needy = compileCheck(Type.Object({ 'a/b': Type.Object({ 'c~d': Type.String() }) }))
+  const needy = compiled(Type.Object({ 'a/b': Type.Object({ 'c~d': Type.String() }) }))
   t.same(needy({ 'a/b': {} }), [{ path: '/body/a~1b/c~0d', message: 'is required' }])
   t.same(needy({ 'a/b': { 'c~d': 1 } }), [{ path: '/body/a~1b/c~0d', message: 'must be string' }])
 })
 
 t.test('a body of nothing but mistakes is refused, and the answer stays small', async (t) => {
-  const finish = compileCheck(QuizFinish)
+  const finish = compiled(QuizFinish)
   const many = Array.from({ length: 150_000 }, () => ({}))
   const unknown = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`f${index}`, 1]))
   const nuls = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`f${index}`, '\0']))
@@ -125,13 +174,13 @@ t.test('a body of nothing but mistakes is refused, and the answer stays small', 
 })
 
 t.test('fields that a webhook does not know are ignored, whatever they hold', async (t) => {
-  const finish = compileCheck(QuizFinish)
+  const finish = compiled(QuizFinish)
   const quizzes = [{ question: 'q', correct_answer: 'a', type: 'short' }]
   t.same(finish({ quizzes, executionId: '\0', raw: nested(100), '\ud800': 1 }), [])
 })
 
 t.test('an id in a path is a plain number, written one way', async (t) => {
-  const params = compileCheck(ChapterParams, 'params')
+  const params = compiled(ChapterParams, 'params')
   for (const id of ['1', '42', '9007199254740991']) {
     const value = { id }
     t.same(params(value), [])
@@ -164,7 +213,7 @@ t.test('an id in a path is a plain number, written one way', async (t) => {
 })
 
 t.test('what a query asks for is read by type, and listed when it cannot be', async (t) => {
-  const query = compileCheck(ChapterListQuery, 'querystring')
+  const query = compiled(ChapterListQuery, 'querystring')
   const value = { owner_id: '7', limit: '100', status: 'failed' }
   t.same(query(value), [])
   t.match(value, { owner_id: 7, limit: 100, status: 'failed' })
@@ -176,7 +225,7 @@ t.test('what a query asks for is read by type, and listed when it cannot be', as
     query({ limit: ['1', '2'] }).map(({ path }) => path),
     ['/query/limit'],
   )
-  const flag = compileCheck(Type.Object({ answers: Type.Optional(Type.Boolean()) }), 'querystring')
+  const flag = compiled(Type.Object({ answers: Type.Optional(Type.Boolean()) }), 'querystring')
   for (const [text, valid] of [
     ['true', true],
     ['false', true],
@@ -188,7 +237,7 @@ t.test('what a query asks for is read by type, and listed when it cannot be', as
 })
 
 t.test('a payload of another boundary is named so', async (t) => {
-  const join = compileCheck(Type.Object({ chapter_id: Type.Integer() }), 'payload')
+  const join = compiled(Type.Object({ chapter_id: Type.Integer() }), 'payload')
   t.same(join({}), [{ path: '/payload/chapter_id', message: 'is required' }])
 })
 

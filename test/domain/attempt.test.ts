@@ -222,7 +222,7 @@ t.test(
       const { jobId, requestedAt, deadlineAt } = state.jobs.concept
       const letter = { reason: 'model_error', error: 'no', failedAt: NOON + 1 }
       t.same(decision.deadLetters, [
-        { kind: 'concept', jobId, attempt, maxAttempts: 3, requestedAt, deadlineAt, ...letter },
+        { kind: 'concept', jobId, attempt, maxAttempts: 3, revision: 1, requestedAt, deadlineAt, ...letter },
       ])
       t.match(decision.state.jobs.concept, { status: 'failed', attempt, deadlineAt: null, progress: 0 })
     }

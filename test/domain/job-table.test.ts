@@ -1,9 +1,16 @@
 import t from 'tap'
-import { JOB_STATUSES, type JobStatus } from '../../src/contract/job.js'
 import type { ChapterState, JobState } from '../../src/domain/chapter.js'
 import type { ChapterCommand } from '../../src/domain/command.js'
 import { decide } from '../../src/domain/decide.js'
-import { actionOf, JOB_INPUTS, type JobInput, MATCHES, matchOf } from '../../src/domain/job-table.js'
+import {
+  actionOf,
+  JOB_INPUTS,
+  JOB_STANDINGS,
+  type JobInput,
+  type JobStanding,
+  MATCHES,
+  matchOf,
+} from '../../src/domain/job-table.js'
 import {
   at,
   CANCELLED,
@@ -23,8 +30,9 @@ import {
 /**
  * What happens to a concept in its second of three attempts, exercise and quiz being under way: from
  * what clients and workers are promised, not from the code. `names`: whether the input names the current work, other work
- * (an earlier attempt, another job id: both are tried) or none. `after`: the job’s status; `=` when nothing
- * at all changes, the same status when something else does.
+ * (an earlier attempt, another job id: both are tried) or none; `earlier`: another job id, of a concept that is written
+ * for the second time. `kept`: that failed, and what there was stays. `after`: the job’s status; `=` when nothing at all
+ * changes, the same status when something else does. The chapter is over where it is to be written again.
  */
 const TABLE = `
 status    | input        | names   | after     | events                             | reply
@@ -45,6 +53,13 @@ queued    | hold_expired | current | =         |                                
 queued    | hold_expired | other   | =         |                                    |
 queued    | retry        | unnamed | =         |                                    | 409
 queued    | cancel       | unnamed | cancelled | chapter_cancelled                  | cancelled
+queued    | start        | earlier | =         |                                    | superseded
+queued    | finish       | earlier | =         |                                    | duplicate
+queued    | fail         | earlier | =         |                                    | ignored
+queued    | progress     | earlier | =         |                                    | ignored
+queued    | expire       | earlier | =         |                                    |
+queued    | hold_expired | earlier | =         |                                    |
+queued    | regenerate   | unnamed | =         |                                    | 409
 published | start        | current | published | concept_started                    | run
 published | start        | other   | =         |                                    | superseded
 published | finish       | current | completed | concept_completed                  | success
@@ -62,6 +77,13 @@ published | hold_expired | current | queued    |                                
 published | hold_expired | other   | =         |                                    |
 published | retry        | unnamed | =         |                                    | 409
 published | cancel       | unnamed | cancelled | chapter_cancelled                  | cancelled
+published | start        | earlier | =         |                                    | superseded
+published | finish       | earlier | =         |                                    | duplicate
+published | fail         | earlier | =         |                                    | ignored
+published | progress     | earlier | =         |                                    | ignored
+published | expire       | earlier | =         |                                    |
+published | hold_expired | earlier | =         |                                    |
+published | regenerate   | unnamed | =         |                                    | 409
 completed | start        | current | =         |                                    | completed
 completed | start        | other   | =         |                                    | completed
 completed | finish       | current | =         |                                    | duplicate
@@ -79,6 +101,37 @@ completed | hold_expired | current | =         |                                
 completed | hold_expired | other   | =         |                                    |
 completed | retry        | unnamed | =         |                                    | 409
 completed | cancel       | unnamed | completed | chapter_cancelled                  | cancelled
+completed | start        | earlier | =         |                                    | completed
+completed | finish       | earlier | =         |                                    | duplicate
+completed | fail         | earlier | =         |                                    | ignored
+completed | progress     | earlier | =         |                                    | ignored, useless
+completed | expire       | earlier | =         |                                    |
+completed | hold_expired | earlier | =         |                                    |
+completed | regenerate   | unnamed | queued    | concept_regenerating               | regenerating
+kept      | start        | current | =         |                                    | superseded
+kept      | start        | other   | =         |                                    | superseded
+kept      | start        | earlier | =         |                                    | superseded
+kept      | finish       | current | completed | concept_completed                  | success
+kept      | finish       | other   | completed | concept_completed                  | success
+kept      | finish       | earlier | =         |                                    | duplicate
+kept      | finish       | unnamed | =         |                                    | duplicate
+kept      | fail         | current | =         |                                    | ignored
+kept      | fail         | other   | =         |                                    | ignored
+kept      | fail         | earlier | =         |                                    | ignored
+kept      | fail         | unnamed | =         |                                    | ignored
+kept      | progress     | current | =         |                                    | ignored, useless
+kept      | progress     | other   | =         |                                    | ignored, useless
+kept      | progress     | earlier | =         |                                    | ignored, useless
+kept      | progress     | unnamed | =         |                                    | ignored, useless
+kept      | expire       | current | =         |                                    |
+kept      | expire       | other   | =         |                                    |
+kept      | expire       | earlier | =         |                                    |
+kept      | hold_expired | current | =         |                                    |
+kept      | hold_expired | other   | =         |                                    |
+kept      | hold_expired | earlier | =         |                                    |
+kept      | retry        | unnamed | =         |                                    | 409
+kept      | cancel       | unnamed | completed | chapter_cancelled                  | cancelled
+kept      | regenerate   | unnamed | queued    | concept_regenerating               | regenerating
 failed    | start        | current | =         |                                    | superseded
 failed    | start        | other   | =         |                                    | superseded
 failed    | finish       | current | completed | concept_completed                  | success
@@ -96,6 +149,13 @@ failed    | hold_expired | current | =         |                                
 failed    | hold_expired | other   | =         |                                    |
 failed    | retry        | unnamed | queued    | chapter_retrying                   | retrying
 failed    | cancel       | unnamed | failed    | chapter_cancelled                  | cancelled
+failed    | start        | earlier | =         |                                    | superseded
+failed    | finish       | earlier | =         |                                    | ignored
+failed    | fail         | earlier | =         |                                    | ignored
+failed    | progress     | earlier | =         |                                    | ignored
+failed    | expire       | earlier | =         |                                    |
+failed    | hold_expired | earlier | =         |                                    |
+failed    | regenerate   | unnamed | queued    | concept_regenerating               | regenerating
 cancelled | start        | current | =         |                                    | cancelled
 cancelled | start        | other   | =         |                                    | cancelled
 cancelled | finish       | current | =         |                                    | ignored
@@ -113,22 +173,30 @@ cancelled | hold_expired | current | =         |                                
 cancelled | hold_expired | other   | =         |                                    |
 cancelled | retry        | unnamed | =         |                                    | 409
 cancelled | cancel       | unnamed | =         |                                    | already
+cancelled | start        | earlier | =         |                                    | cancelled
+cancelled | finish       | earlier | =         |                                    | ignored
+cancelled | fail         | earlier | =         |                                    | ignored
+cancelled | progress     | earlier | =         |                                    | ignored, useless
+cancelled | expire       | earlier | =         |                                    |
+cancelled | hold_expired | earlier | =         |                                    |
+cancelled | regenerate   | unnamed | =         |                                    | 409
 `
 
 /** Who can be named: our own inputs and `-start` always name their work, a client’s never do. */
 const NAMES: Record<JobInput, readonly (typeof MATCHES)[number][]> = {
-  start: ['current', 'other'],
+  start: ['current', 'other', 'earlier'],
   finish: MATCHES,
   fail: MATCHES,
   progress: MATCHES,
-  expire: ['current', 'other'],
-  hold_expired: ['current', 'other'],
+  expire: ['current', 'other', 'earlier'],
+  hold_expired: ['current', 'other', 'earlier'],
   retry: ['unnamed'],
   cancel: ['unnamed'],
+  regenerate: ['unnamed'],
 }
 
 interface Row {
-  status: JobStatus
+  status: JobStanding
   input: JobInput
   names: (typeof MATCHES)[number]
   after: string
@@ -149,7 +217,7 @@ const LATER = NOON + 60 * MINUTE_MS
 
 t.test('the table says what every input does to a job in every status, once', async (t) => {
   const cells = rows.map(({ status, input, names }) => `${status} ${input} ${names}`)
-  const all = JOB_STATUSES.flatMap((status) =>
+  const all = JOB_STANDINGS.flatMap((status) =>
     JOB_INPUTS.flatMap((input) => NAMES[input].map((names) => `${status} ${input} ${names}`)),
   )
   t.same([...cells].sort(), [...all].sort())
@@ -158,15 +226,21 @@ t.test('the table says what every input does to a job in every status, once', as
 for (const row of rows) {
   const { status, input, names, after, events, reply } = row
   const outcome = after === '=' ? 'nothing changes' : `it is ${after} (${events.join(', ') || 'no event'})`
-  const whose = { current: 'its current work', other: 'other work', unnamed: 'no work' }[names]
+  const whose = {
+    current: 'its current work',
+    other: 'other work',
+    earlier: 'an earlier job',
+    unnamed: 'no work',
+  }[names]
   t.test(`a ${status} job, ${input} naming ${whose}: ${outcome}`, async (t) => {
-    const state = chapterIn(status)
+    const state = input === 'regenerate' ? endedWith(status) : chapterIn(status, names === 'earlier')
     for (const named of works(state, names)) {
       const seen = outcomeOf(state, commandOf(input, named))
       t.same(seen.events, events, 'events')
       t.equal(seen.reply, reply, 'reply')
       t.equal(seen.state === state, after === '=', 'the very same state when nothing changed, and only then')
-      t.equal(seen.state.jobs.concept.status, after === '=' ? status : after, 'status')
+      const before = status === 'kept' ? 'completed' : status
+      t.equal(seen.state.jobs.concept.status, after === '=' ? before : after, 'status')
       t.equal(seen.state.version, after === '=' ? state.version : state.version + 1, 'version')
       t.equal(seen.state.lastSeq, state.lastSeq + events.length, 'seq')
       if (input !== 'cancel')
@@ -177,7 +251,7 @@ for (const row of rows) {
 }
 
 t.test('what names nothing is never taken for the current work where a name is needed', async (t) => {
-  for (const status of JOB_STATUSES)
+  for (const status of JOB_STANDINGS)
     for (const input of ['start', 'expire', 'hold_expired'] as const)
       t.equal(actionOf(status, input, 'unnamed'), actionOf(status, input, 'other'), `${status} ${input}`)
 })
@@ -201,7 +275,9 @@ t.test('work is named by its job id, its attempt or both, in letters of either c
 
 t.test('a job that started does as one that did not, and its start is told only once', async (t) => {
   const state = chapterWith({ concept: { attempt: 2, ...STARTED } })
-  for (const { input, names, after, events, reply } of rows.filter(({ status }) => status === 'published'))
+  for (const { input, names, after, events, reply } of rows.filter(
+    ({ status, names, input }) => status === 'published' && names !== 'earlier' && input !== 'regenerate',
+  ))
     for (const named of works(state, names)) {
       const seen = outcomeOf(state, commandOf(input, named))
       const expected = events.filter((name) => name !== 'concept_started')
@@ -210,19 +286,32 @@ t.test('a job that started does as one that did not, and its start is told only 
     }
 })
 
-function chapterIn(status: JobStatus): ChapterState {
-  const changes: Record<JobStatus, Partial<JobState>> = {
-    queued: QUEUED,
-    published: {},
-    completed: COMPLETED,
-    failed: FAILED,
-    cancelled: CANCELLED,
-  }
-  if (status !== 'cancelled') return chapterWith({ concept: { attempt: 2, ...changes[status] } })
-  return chapterWith(
-    { concept: { attempt: 2, ...CANCELLED }, exercise: CANCELLED, quiz: CANCELLED },
-    { status: 'cancelled' },
-  )
+const KEPT = { ...COMPLETED, revision: 2, keptRevision: 1, reason: 'refused', error: 'no' } as const
+
+const CHANGES: Record<JobStanding, Partial<JobState>> = {
+  queued: QUEUED,
+  published: {},
+  completed: COMPLETED,
+  kept: KEPT,
+  failed: FAILED,
+  cancelled: CANCELLED,
+}
+
+function chapterIn(status: JobStanding, isWrittenAgain = false): ChapterState {
+  const isRunning = status === 'queued' || status === 'published' || status === 'cancelled'
+  const again = isWrittenAgain ? { revision: 2, ...(isRunning ? { keptRevision: 1 } : {}) } : {}
+  const concept = { attempt: 2, ...again, ...CHANGES[status] }
+  if (status !== 'cancelled') return chapterWith({ concept })
+  return chapterWith({ concept, exercise: CANCELLED, quiz: CANCELLED }, { status: 'cancelled' })
+}
+
+/** The other parts are written, so the concept’s job says where the chapter stands. */
+function endedWith(status: JobStanding): ChapterState {
+  const concept = { attempt: 2, ...CHANGES[status] }
+  const chapter =
+    status === 'queued' || status === 'published' ? 'processing' : status === 'kept' ? 'completed' : status
+  const over = chapter === 'completed' ? { progress: 100, completedAt: NOON } : {}
+  return chapterWith({ concept, exercise: COMPLETED, quiz: COMPLETED }, { status: chapter, ...over })
 }
 
 /** Names of every sort that count as current, as other or as none. */
@@ -231,6 +320,12 @@ function works(state: ChapterState, names: Row['names']): { jobId?: string; atte
   const stranger = 'ffffffff-0000-4000-8000-000000000000'
   if (names === 'current') return [{ jobId, attempt: 2 }]
   if (names === 'unnamed') return [{}]
+  if (names === 'earlier') return [{ jobId: stranger, attempt: 2 }, { jobId: stranger }]
+  if (state.jobs.concept.revision > 1)
+    return [
+      { jobId, attempt: 1 },
+      { jobId, attempt: 3 },
+    ]
   return [
     { jobId, attempt: 1 },
     { jobId, attempt: 3 },
@@ -255,6 +350,8 @@ function commandOf(input: JobInput, named: { jobId?: string; attempt?: number })
     case 'retry':
     case 'cancel':
       return { type: input, chapterId }
+    case 'regenerate':
+      return { type: input, chapterId, kind: 'concept', instruction: null }
   }
 }
 
@@ -275,6 +372,7 @@ function inWords({ type }: ChapterCommand, reply: unknown): string {
     const isDated = deadline_at === new Date(LATER + POLICY.timeoutMs).toISOString()
     return run === true ? `run${isDated ? '' : `, but until ${deadline_at}`}` : String(reason)
   }
+  if (type === 'regenerate') return status === 'processing' ? 'regenerating' : String(status)
   if (type === 'retry') return status === 'processing' ? 'retrying' : String(status)
   if (type === 'cancel') return already === true ? 'already' : String(status)
   return `${status}${cancelled === true ? ', useless' : ''}`

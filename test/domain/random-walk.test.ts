@@ -7,12 +7,13 @@ import { ok, deepStrictEqual as same } from 'node:assert/strict'
 import t from 'tap'
 import { CallbackAnswer, StartAnswer } from '../../src/contract/callback.js'
 import { ChapterAccepted } from '../../src/contract/chapter.js'
-import { type ChapterEvent, END_EVENTS, ProgressUpdate } from '../../src/contract/event.js'
-import { JOB_KINDS, type JobKind } from '../../src/contract/job.js'
+import { END_EVENTS, ProgressUpdate } from '../../src/contract/event.js'
+import { JOB_KINDS } from '../../src/contract/job.js'
+import { RevisionAccepted } from '../../src/contract/revision.js'
 import { compileCheck } from '../../src/contract/validation.js'
-import { type ChapterState, isRunning, type JobState, jobsOf } from '../../src/domain/chapter.js'
-import type { ChapterCommand, Decision } from '../../src/domain/command.js'
-import { WrongStateError } from '../../src/errors.js'
+import { type ChapterState, isKept, isRunning, type JobState, jobsOf } from '../../src/domain/chapter.js'
+import type { ChapterCommand, Decision, FinishResult } from '../../src/domain/command.js'
+import { RevisionNotFoundError, WrongStateError } from '../../src/errors.js'
 import {
   at,
   created,
@@ -32,6 +33,7 @@ const STEPS = 50
 const isStart = compileCheck(StartAnswer)
 const isCallback = compileCheck(CallbackAnswer)
 const isAccepted = compileCheck(ChapterAccepted)
+const isRevisionAccepted = compileCheck(RevisionAccepted)
 const isProgress = compileCheck(ProgressUpdate)
 
 t.test('whatever happens in whatever order, a chapter keeps its promises', async (t) => {
@@ -51,6 +53,10 @@ t.test('whatever happens in whatever order, a chapter keeps its promises', async
     ...END_EVENTS,
     'chapter_retrying',
     'quiz_timeout',
+    'quiz_regenerating',
+    'kept',
+    'late revision',
+    'restored',
     'late result',
     'duplicate',
     'running',
@@ -63,7 +69,7 @@ t.test('whatever happens in whatever order, a chapter keeps its promises', async
 interface Memory {
   works: { jobId: string; attempt: number }[]
   started: Set<string>
-  stored: Set<JobKind>
+  stored: Set<string>
   allCompleted: number
   /** `chapter_failed` since the run began. */
   failures: number
@@ -98,8 +104,8 @@ function walk(seed: number, log: string[]): string[] {
     try {
       decision = decideOn(state, command, contextAt())
     } catch (error) {
-      ok(error instanceof WrongStateError, String(error))
-      ok(command.type === 'retry' || command.type === 'cancel')
+      ok(error instanceof WrongStateError || error instanceof RevisionNotFoundError, String(error))
+      ok(['retry', 'cancel', 'regenerate', 'restore'].includes(command.type))
       continue
     }
     same(
@@ -109,7 +115,7 @@ function walk(seed: number, log: string[]): string[] {
     )
     seq += decision.events.length
     checkStep(state, command, decision, now)
-    checkHistory(state, decision.events, decision.state, memory)
+    checkHistory(state, command, decision, memory)
     checkState(decision.state)
     if (command.type === 'finish' && decision.results.length > 0 && state.status === 'failed')
       seen.push('late result')
@@ -118,6 +124,10 @@ function walk(seed: number, log: string[]): string[] {
       state.jobs[command.kind].attempt === decision.state.jobs[command.kind].attempt
     )
       if (namesOf(decision).includes(`${command.kind}_retrying`)) seen.push('busy')
+    if (jobsOf(decision.state).some(isKept)) seen.push('kept')
+    if (command.type === 'restore' && decision.results.length > 0) seen.push('restored')
+    if (command.type === 'finish' && decision.results.length > 0 && isKept(state.jobs[command.kind]))
+      seen.push('late revision')
     const reply = decision.reply as { status?: string; reason?: string } | undefined
     seen.push(...namesOf(decision), reply?.reason ?? '', reply?.status ?? '')
     state = decision.state
@@ -132,13 +142,17 @@ function randomCommand(
   pick: <T>(items: readonly T[]) => T,
 ): ChapterCommand {
   const chapterId = 1
-  const kind = pick(JOB_KINDS)
+  const kept = JOB_KINDS.filter((each) => isKept(state.jobs[each]))
+  const kind = pick([...JOB_KINDS, ...kept, ...kept, ...kept, ...kept])
   const current = { jobId: state.jobs[kind].jobId, attempt: state.jobs[kind].attempt }
-  const work = random() < 0.7 ? current : pick(memory.works)
+  const work = kept.includes(kind) || random() < 0.7 ? current : pick(memory.works)
   const named = pick([{}, work, work, { jobId: work.jobId }, { attempt: work.attempt }])
   const type = pick([
     ...(['start', 'start', 'finish', 'progress', 'progress', 'fail', 'fail', 'fail'] as const),
     ...(['expire', 'expire', 'hold_expired', 'retry'] as const),
+    ...(isKept(state.jobs[kind]) ? (['finish', 'finish', 'finish', 'finish'] as const) : []),
+    // Now and then in a run, and mostly where it is possible.
+    ...(state.status === 'processing' && random() < 0.9 ? [] : (['regenerate', 'restore'] as const)),
     ...(random() < 0.1 ? (['cancel'] as const) : []),
   ])
   switch (type) {
@@ -159,6 +173,12 @@ function randomCommand(
       const percent = pick([0, 1, 33.3, 50, 99, 100])
       return progressOf(percent, random() < 0.7 ? { kind, named } : { named })
     }
+    case 'regenerate':
+      return { type, chapterId, kind, instruction: pick([null, 'better']) }
+    case 'restore': {
+      const content = { kind, result: finishOf(kind).result } as unknown as FinishResult
+      return { type, chapterId, kind, revision: pick([1, 2, 3]), instruction: null, content }
+    }
     default:
       return { type, chapterId }
   }
@@ -176,20 +196,30 @@ function checkStep(before: ChapterState, command: ChapterCommand, decision: Deci
       ok((reply as { status?: string })?.status !== kind, `${kind} changes nothing`)
   }
   ok(state.lastSeq === before.lastSeq + events.length)
-  const isNewRun = before.status === 'failed' && state.status === 'processing'
+  const isNewRun = before.status !== 'processing' && state.status === 'processing'
+  const isAgain = command.type === 'regenerate' || command.type === 'restore'
   ok(isNewRun || state.progress >= before.progress, 'progress never falls within a run')
   if (state.latestProgress !== before.latestProgress) ok(state.progressVersion === state.version)
   else ok(state.progressVersion === before.progressVersion)
 
   for (const kind of JOB_KINDS) {
     const [was, is] = [before.jobs[kind], state.jobs[kind]]
-    if (was.status === 'completed') ok(is === was, 'what is stored stays as it is')
+    if (was.status === 'completed' && !isKept(was) && !isAgain)
+      ok(is === was, 'what is stored stays as it is')
+    ok(
+      is.revision === was.revision || (isAgain && is.revision === was.revision + 1),
+      'a revision is asked for',
+    )
+    if (was.keptRevision !== null && is.keptRevision === null)
+      ok(is.status === 'completed', 'what is kept stays until there is another')
     if (before.status === 'cancelled') ok(is === was)
-    const isCompleted = is.status === 'completed' && was.status !== 'completed'
+    const isStored = results.some((result) => result.kind === kind)
+    const isCompleted = isStored || (is.status === 'completed' && was.status !== 'completed' && !isKept(is))
     same(results.filter((result) => result.kind === kind).length, isCompleted ? 1 : 0)
     const names = namesOf(decision)
     same(names.includes(`${kind}_completed`), isCompleted)
-    same(names.includes(`${kind}_failed`), is.status === 'failed' && was.status !== 'failed')
+    const isFailed = is.status === 'failed' && was.status !== 'failed'
+    same(names.includes(`${kind}_failed`), isFailed || (isKept(is) && isRunning(was)))
     same(
       names.includes(`${kind}_failed`),
       deadLetters.some((letter) => letter.kind === kind),
@@ -198,6 +228,7 @@ function checkStep(before: ChapterState, command: ChapterCommand, decision: Deci
     checkAttempt(was, is, { isRetrying: names.includes(`${kind}_retrying`), command, now })
   }
   if (command.type === 'start') same(isStart(reply), [])
+  else if (isAgain) same(isRevisionAccepted(reply), [])
   else if (command.type === 'retry' || command.type === 'cancel') same(isAccepted(reply), [])
   else if (reply !== undefined) same(isCallback(reply), [])
 }
@@ -218,24 +249,33 @@ function checkAttempt(was: JobState, is: JobState, { isRetrying, command, now }:
     return
   }
   if (is.jobId !== was.jobId) {
-    ok(was.status === 'failed' && is.status === 'queued' && is.attempt === 1, 'only a retry draws a new id')
+    const isOver = was.status === 'failed' || (was.status === 'completed' && is.revision > was.revision)
+    ok(isOver && is.status === 'queued' && is.attempt === 1, 'only what is asked for again has a new id')
     return
   }
   ok(is.attempt === was.attempt + (isRetrying ? 1 : 0), 'an attempt rises when the next is scheduled')
-  if (is.attempt === was.attempt && is.status !== 'failed')
+  if (is.attempt === was.attempt && is.status !== 'failed' && !isKept(is))
     ok(is.progress >= was.progress, 'an attempt’s progress never falls')
 }
 
 /** What holds over a whole history. */
 function checkHistory(
   before: ChapterState,
-  events: ChapterEvent[],
-  { status, jobs }: ChapterState,
+  command: ChapterCommand,
+  { events, state: { status, jobs } }: Pick<Decision, 'events' | 'state'>,
   memory: Memory,
 ): void {
+  // A late result of a revision that failed comes after the end of its run.
+  const isLate = command.type === 'finish' && isKept(before.jobs[command.kind]) && events.length > 0
+  if (isLate && before.status === 'completed') memory.allCompleted = 0
   for (const { name, payload } of events) {
     ok(payload.message !== '')
     if (name === 'chapter_retrying' && before.status === 'failed') memory.failures = 0
+    if (name.endsWith('_regenerating')) {
+      ok(before.status !== 'processing')
+      memory.failures = 0
+      memory.allCompleted = 0
+    }
     if (name === 'chapter_failed') memory.failures += 1
     if (name === 'all_completed') memory.allCompleted += 1
     if (name === 'chapter_failed')
@@ -250,14 +290,16 @@ function checkHistory(
         memory.started.add(`${jobId} ${attempt}`)
       }
       if (name === `${kind}_completed`) {
-        ok(!memory.stored.has(kind), `${name} once ever`)
-        memory.stored.add(kind)
+        const revision = `${kind} ${jobs[kind].revision}`
+        ok(!memory.stored.has(revision), `${name} once a revision`)
+        memory.stored.add(revision)
+        same((payload as { revision?: number }).revision ?? 1, jobs[kind].revision)
       }
     }
   }
   ok(memory.failures <= 1, 'chapter_failed once a run')
   ok(status !== 'failed' || memory.failures === 1)
-  same(memory.allCompleted, status === 'completed' ? 1 : 0, 'all_completed once ever')
+  same(memory.allCompleted, status === 'completed' ? 1 : 0, 'all_completed once a run')
 }
 
 /** What holds in every state. */
@@ -280,7 +322,10 @@ function checkState(state: ChapterState): void {
     ok(job.progress >= 0 && job.progress <= 100)
     same(job.deadlineAt !== null, job.status === 'published', 'a deadline is a published job’s')
     ok(job.status !== 'cancelled' || state.status === 'cancelled')
-    if (job.status === 'completed') same([job.progress, job.reason, job.error], [100, null, null])
+    if (job.status === 'completed') same(job.progress, 100)
+    if (job.status === 'completed' && !isKept(job)) same([job.reason, job.error], [null, null])
+    if (isKept(job)) ok(job.reason !== null)
+    if (job.keptRevision !== null) ok(job.keptRevision < job.revision && job.status !== 'failed')
     if (job.status === 'failed') ok(job.reason !== null)
     if (job.startedAt === null) ok(job.lastHeardAt === null)
     ok(job.status !== 'queued' || job.lastHeardAt === null)

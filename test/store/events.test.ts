@@ -67,11 +67,11 @@ for (const [name, open] of Object.entries(DATABASES))
           progressVersion: 2,
           events: [],
         })
-        const known = [...news.values()].map(({ chapterId, lastSeq, progressVersion }) => ({
-          chapterId,
-          after: lastSeq,
-          progressVersion,
-        }))
+        const known = [...news.values()].flatMap((page) =>
+          page === null
+            ? []
+            : [{ chapterId: page.chapterId, after: page.lastSeq, progressVersion: page.progressVersion }],
+        )
         t.equal((await events.readNews(known)).size, 0)
         t.equal((await events.readNews([])).size, 0)
       },

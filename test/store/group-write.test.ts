@@ -249,7 +249,7 @@ for (const [name, open] of Object.entries(DATABASES))
     })
 
     async function everythingOf(id: number): Promise<unknown[]> {
-      const tables = ['concept', 'exercise', 'quiz', 'job', 'event', 'dead_letter']
+      const tables = ['concept', 'exercise', 'quiz', 'job', 'event', 'dead_letter', 'attempt', 'revision']
       const of = (name: string) =>
         query(database, `select * from ${name} where chapter_id = ${id} order by 1, 2`)
       return [
@@ -269,13 +269,18 @@ function writeOf(before: ChapterState, ...commands: ChapterCommand[]): ChapterWr
     events: [],
     results: [],
     deadLetters: [],
+    attempts: [],
+    revisions: [],
+    isDeleted: false,
   }
   for (const command of commands) {
-    const { state, events, results, deadLetters } = decide(write.state, command, CONTEXT)
+    const { state, events, results, deadLetters, attempts, revisions } = decide(write.state, command, CONTEXT)
     write.state = state
     write.events.push(...events)
     write.results.push(...results)
     write.deadLetters.push(...deadLetters)
+    write.attempts.push(...attempts)
+    write.revisions.push(...revisions)
   }
   write.changedKinds = JOB_KINDS.filter((kind: JobKind) => write.state.jobs[kind] !== before.jobs[kind])
   return write
