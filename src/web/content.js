@@ -4,6 +4,7 @@
  * code and absolute links. Images become links, for loading one tells a stranger who reads.
  * What cannot be rendered, or not in time, is shown as text: no content hides another one or holds the page up.
  */
+import { ALLOWED_ATTR, ALLOWED_TAGS } from './allowed-html.js'
 import { createElement, icon } from './dom.js'
 import { markdownToHtml } from './markdown.js'
 import { language, words } from './strings.js'
@@ -12,13 +13,6 @@ import DOMPurify from './vendor/purify.js'
 /** @typedef {import('../contract/chapter.js').LearningView} LearningView */
 /** @typedef {LearningView['quizzes'][number]} Quiz */
 
-// biome-ignore format: one line per sort
-const ALLOWED_TAGS = [
-  'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'p', 'br', 'hr', 'blockquote', 'pre', 'ul', 'ol', 'li', 'dl', 'dt', 'dd',
-  'a', 'strong', 'b', 'em', 'i', 'del', 's', 'code', 'kbd', 'samp', 'var', 'mark', 'sub', 'sup', 'small', 'q', 'abbr',
-  'table', 'caption', 'thead', 'tbody', 'tfoot', 'tr', 'th', 'td',
-]
-const ALLOWED_ATTR = ['href', 'title', 'start', 'align', 'colspan', 'rowspan']
 const ABSOLUTE_LINK = /^(?:https?:|mailto:)/i
 /** Headings of the page above the content: chapter, section, title. */
 const FIRST_HEADING = 4
