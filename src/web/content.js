@@ -29,9 +29,9 @@ const MAX_MARKS = 2000
  */
 export function renderConcept(concept, lang) {
   const fragment = document.createDocumentFragment()
-  const content = concept.content ?? ''
+  const content = legible(concept.content ?? '')
   const written = createElement('div', { class: 'written', lang, 'aria-busy': 'true' })
-  fragment.append(createElement('h3', { dir: 'auto', lang }, concept.title ?? ''), written)
+  fragment.append(createElement('h3', { dir: 'auto', lang }, legible(concept.title ?? '')), written)
   markdownToHtml(content).then((html) => {
     written.removeAttribute('aria-busy')
     written.replaceChildren(
@@ -126,9 +126,17 @@ function cleanElements(html, title = null) {
   return fragment
 }
 
+/**
+ * Accents and other marks on one letter, of which no language has many: browsers take minutes for a hundred thousand.
+ * @param {string} text
+ */
+function legible(text) {
+  return text.replace(/(\p{M}{20})\p{M}+/gu, '$1')
+}
+
 /** The text alone. @param {string} text */
 export function plainText(text) {
-  return createElement('p', { class: 'text', dir: 'auto' }, text)
+  return createElement('p', { class: 'text', dir: 'auto' }, legible(text))
 }
 
 /**
@@ -145,9 +153,10 @@ function either(render, text) {
 
 /**
  * Plain text, where only code fences and `code` mean something: `__init__` is no bold type.
- * @param {string} text
+ * @param {string} written
  */
-function renderText(text) {
+function renderText(written) {
+  const text = legible(written)
   if (countOf(text, '`') > MAX_MARKS) return plainText(text)
   const fragment = document.createDocumentFragment()
   for (const { isCode, lines } of blocksOf(text)) {
