@@ -4,6 +4,7 @@
  * code and absolute links. Images become links, for loading one tells a stranger who reads.
  * What cannot be rendered, or not in time, is shown as text: no content hides another one or holds the page up.
  */
+import { ALLOWED_ATTR, ALLOWED_TAGS } from './allowed-html.js'
 import { createElement, icon } from './dom.js'
 import { markdownToHtml } from './markdown.js'
 import { language, words } from './strings.js'
@@ -12,13 +13,6 @@ import DOMPurify from './vendor/purify.js'
 /** @typedef {import('../contract/chapter.js').LearningView} LearningView */
 /** @typedef {LearningView['quizzes'][number]} Quiz */
 
-// biome-ignore format: one line per sort
-const ALLOWED_TAGS = [
-  'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'p', 'br', 'hr', 'blockquote', 'pre', 'ul', 'ol', 'li', 'dl', 'dt', 'dd',
-  'a', 'strong', 'b', 'em', 'i', 'del', 's', 'code', 'kbd', 'samp', 'var', 'mark', 'sub', 'sup', 'small', 'q', 'abbr',
-  'table', 'caption', 'thead', 'tbody', 'tfoot', 'tr', 'th', 'td',
-]
-const ALLOWED_ATTR = ['href', 'title', 'start', 'align', 'colspan', 'rowspan']
 const ABSOLUTE_LINK = /^(?:https?:|mailto:)/i
 /** Headings of the page above the content: chapter, section, title. */
 const FIRST_HEADING = 4
@@ -35,9 +29,9 @@ const MAX_MARKS = 2000
  */
 export function renderConcept(concept, lang) {
   const fragment = document.createDocumentFragment()
-  const content = concept.content ?? ''
+  const content = legible(concept.content ?? '')
   const written = createElement('div', { class: 'written', lang, 'aria-busy': 'true' })
-  fragment.append(createElement('h3', { dir: 'auto', lang }, concept.title ?? ''), written)
+  fragment.append(createElement('h3', { dir: 'auto', lang }, legible(concept.title ?? '')), written)
   markdownToHtml(content).then((html) => {
     written.removeAttribute('aria-busy')
     written.replaceChildren(
@@ -132,9 +126,17 @@ function cleanElements(html, title = null) {
   return fragment
 }
 
+/**
+ * Accents and other marks on one letter, of which no language has many: browsers take minutes for a hundred thousand.
+ * @param {string} text
+ */
+function legible(text) {
+  return text.replace(/(\p{M}{20})\p{M}+/gu, '$1')
+}
+
 /** The text alone. @param {string} text */
 export function plainText(text) {
-  return createElement('p', { class: 'text', dir: 'auto' }, text)
+  return createElement('p', { class: 'text', dir: 'auto' }, legible(text))
 }
 
 /**
@@ -151,9 +153,10 @@ function either(render, text) {
 
 /**
  * Plain text, where only code fences and `code` mean something: `__init__` is no bold type.
- * @param {string} text
+ * @param {string} written
  */
-function renderText(text) {
+function renderText(written) {
+  const text = legible(written)
   if (countOf(text, '`') > MAX_MARKS) return plainText(text)
   const fragment = document.createDocumentFragment()
   for (const { isCode, lines } of blocksOf(text)) {

@@ -3,17 +3,13 @@
  * rendered, and shown as the text that it is.
  */
 
+import { isBounded } from './plain-html.js'
+
 /** From when the worker begins with a text. */
 const TIME_MS = 2000
 /** Loading the worker and its parser the first time. */
 const START_MS = 10_000
 const MAX_SOURCE = 300_000
-const MAX_HTML = 1_000_000
-/** What browsers lay out and DOMPurify cleans in a moment. */
-const MAX_ELEMENTS = 10_000
-const MAX_DEPTH = 60
-/** They have no end. */
-const VOID = new Set(['br', 'hr', 'img', 'input', 'wbr'])
 
 /** @typedef {{ createScriptURL(input: string): unknown }} Policy */
 /** @typedef {{ createPolicy(name: string, rules: { createScriptURL: () => string }): Policy }} TrustedTypes */
@@ -79,21 +75,4 @@ function startWorker() {
   policy ??= trustedTypes?.createPolicy('markdown-worker', { createScriptURL: () => address })
   const trusted = /** @type {string} */ (/** @type {unknown} */ (policy?.createScriptURL('') ?? address))
   return new Worker(trusted, { type: 'module' })
-}
-
-/** Counted in the text, before any element is made of it. @param {string} html */
-function isBounded(html) {
-  if (html.length > MAX_HTML) return false
-  let elements = 0
-  let depth = 0
-  for (const [, slash, name] of html.matchAll(/<(\/?)([a-z][a-z0-9]*)/gi)) {
-    if (slash === '/') {
-      depth -= 1
-      continue
-    }
-    elements += 1
-    if (!VOID.has((name ?? '').toLowerCase())) depth += 1
-    if (elements > MAX_ELEMENTS || depth > MAX_DEPTH) return false
-  }
-  return true
 }

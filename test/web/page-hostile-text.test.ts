@@ -9,6 +9,11 @@ import { create, post, startServer } from './worker.js'
 /** Longest that the tab may be held, ms; this machine does other things as well. */
 const HELD_MS = 2000
 
+/** Open elements that hide how many they are, and blocks in each of which a browser opens them again. */
+function hidden(mark: (n: number) => string): string {
+  return `a ${Array.from({ length: 2500 }, (_, n) => mark(n)).join('')}${'<p>x</p>'.repeat(2500)}`
+}
+
 const TEXTS: Record<string, string> = {
   'nested quotations': '>'.repeat(8000),
   'nested lists': Array.from({ length: 400 }, (_, depth) => `${' '.repeat(2 * depth)}- x`).join('\n'),
@@ -21,6 +26,9 @@ const TEXTS: Record<string, string> = {
   'code marks of every length': Array.from({ length: 600 }, (_, n) => '`'.repeat(n)).join(' '),
   'one very long line': 'x '.repeat(200_000),
   'a wide table': `${'|a'.repeat(3000)}|\n${'|-'.repeat(3000)}|\n${`${'|b'.repeat(3000)}|\n`.repeat(10)}`,
+  'marks that nothing ends, behind ends that fit nothing': hidden((n) => `<b title="${n}"></x>`),
+  'addresses that are made links': 'www.a.b/(((((((( '.repeat(8000),
+  'a letter with marks without end': `a${'\u0301'.repeat(100_000)}`,
 }
 const FENCES = '```x\n'.repeat(60_000)
 
