@@ -178,7 +178,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   // Commands in, committed events out.
   const metrics = createMetrics({
-    countJobs: jobs.count,
+    countJobs: () => jobs.count({ now: now(), isWindowed: places !== undefined }),
+    windows: places && (() => places.widths),
     now,
     sockets: () => app.io.engine.clientsCount,
     rooms: () => feed.rooms,

@@ -6,11 +6,14 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Mend } from './answers/mend.js'
 import type { Committed } from './chapters/commit-group.js'
 import { FAILURE_REASONS, JOB_KINDS, type JobKind } from './contract/job.js'
+import type { WindowName } from './domain/window.js'
 import type { JobCounts } from './store/jobs.js'
 
 /** What is told by asking. */
 export interface MetricSources {
   countJobs: () => Promise<JobCounts>
+  /** Places of each window that is limited; undefined without a window. */
+  windows: (() => Partial<Record<WindowName, number | null>>) | undefined
   now: () => number
   sockets: () => number
   rooms: () => number
@@ -58,9 +61,41 @@ export function createMetrics(sources: MetricSources): Metrics {
       for (const { kind, status, count } of known?.jobs ?? []) this.set({ kind, status }, count)
     },
   })
+  const { windows } = sources
+  if (windows !== undefined) {
+    new Gauge({
+      name: `${prefix}window_jobs`,
+      help: 'Jobs that wait for a place in the window, and jobs that are out: with workers, or being sent to them',
+      labelNames: ['kind', 'state'],
+      registers,
+      async collect() {
+        const jobs = (await counts())?.jobs ?? []
+        for (const kind of JOB_KINDS) {
+          const sum = (count: (job: JobCounts['jobs'][number]) => number) =>
+            jobs.reduce((total, job) => total + (job.kind === kind ? count(job) : 0), 0)
+          this.set(
+            { kind, state: 'waiting' },
+            sum(({ waiting }) => waiting),
+          )
+          const out = sum(({ status, count, placed }) => (status === 'published' ? count : placed))
+          this.set({ kind, state: 'out' }, out)
+        }
+      },
+    })
+    new Gauge({
+      name: `${prefix}window_places`,
+      help: 'Places of each window that is limited, now: fewer than the settings say while it is narrowed',
+      labelNames: ['window'],
+      registers,
+      collect() {
+        for (const [window, places] of Object.entries(windows()))
+          if (places !== null) this.set({ window }, places)
+      },
+    })
+  }
   new Gauge({
     name: `${prefix}oldest_job_age_seconds`,
-    help: 'How long the oldest job has been due (queued) or with a worker (published)',
+    help: 'How long the oldest job has been due (queued; with a window, since it has a place) or with a worker (published)',
     labelNames: ['status'],
     registers,
     async collect() {
@@ -124,7 +159,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   })
   const failures = new Counter({
     name: `${prefix}attempt_failures_total`,
-    help: 'Attempts that failed, timed out ones included',
+    help: 'Attempts that failed or met a busy model, timed out ones included',
     labelNames: ['kind', 'reason'],
     registers,
   })

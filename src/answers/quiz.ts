@@ -34,6 +34,8 @@ export interface QuizChapter {
   minShare: number
 }
 
+/** Length of what is told of bad questions, in characters. */
+const MAX_TOLD = 1800
 /** More than this are not even looked at. */
 const MAX_READ = 200
 
@@ -84,7 +86,7 @@ export function settleQuiz(
   const enough = Math.max(1, Math.ceil(quizCount * minShare - 1e-9))
   if ((refused.length > 0 || isModelText) && quizzes.length < enough) {
     const message = `has ${quizzes.length} good questions; ${quizCount} were asked for, and at least ${enough} are needed`
-    return { violations: [...refused, { path: '/body/quizzes', message, code: 'too_few', limit: enough }] }
+    return { violations: [...shortened(refused), { path: '/body/quizzes', message, code: 'too_few', limit: enough }] }
   }
   const isCut =
     (refused.length > 0 || isModelText || quizzes.length > MAX_QUIZZES) && quizzes.length > quizCount
@@ -326,6 +328,15 @@ export function difficultyOf(given: unknown, note: Note): unknown {
 
 function isKorean(text: unknown): boolean {
   return typeof text === 'string' && /[가-힣]/.test(text)
+}
+
+/** As many as the next attempt can be told of, with the sum that follows: longer texts are cut off (`TEXT_MAX`). */
+function shortened(refused: readonly Violation[]): Violation[] {
+  let length = 0
+  return refused.filter(({ path, message }) => {
+    length += path.length + message.length + 3
+    return length <= MAX_TOLD
+  })
 }
 
 /** For the refusal’s text, which the next attempt is told. */

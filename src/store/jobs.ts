@@ -37,8 +37,16 @@ export type JobRef = Pick<AttemptRef, 'chapterId' | 'kind' | 'jobId'>
 
 /** How many jobs are under way, and since when the oldest; instants in ms. */
 export interface JobCounts {
-  jobs: { kind: JobKind; status: 'queued' | 'published'; count: number }[]
-  /** `queued`: due since; `published`: with a worker since it was asked for. */
+  jobs: {
+    kind: JobKind
+    status: 'queued' | 'published'
+    count: number
+    /** Of the queued ones: due, and waiting for a place in the window. */
+    waiting: number
+    /** Of the queued ones: given a place, and being sent. */
+    placed: number
+  }[]
+  /** `queued`: due, or with a window placed, since; `published`: with a worker since it was asked for. */
   oldestAt: { queued: number | null; published: number | null }
 }
 
@@ -71,7 +79,7 @@ export interface JobStore {
   markPublished(attempts: PublishedAttempt[]): Promise<number>
   /** Says that this process has these jobs in a queue that would die with it; `until` in the past gives them up. */
   hold(jobs: JobRef[], until: number): Promise<void>
-  count(): Promise<JobCounts>
+  count(of: { now: number; isWindowed: boolean }): Promise<JobCounts>
   /** Voids every lease and hold: only where no other process can have one. */
   voidLeases(now: number): Promise<void>
 }
@@ -111,14 +119,22 @@ export function createJobStore(db: Db): JobStore {
         rest = rest.filter(({ jobId }) => !held.has(jobId))
       }
     },
-    async count() {
-      const rows = await count({})
+    async count(of) {
+      const rows = await count({ now: toInstant(of.now), isWindowed: of.isWindowed })
       const oldest = (status: string) => {
-        const since = rows.filter((row) => row.status === status).map((row) => Date.parse(row.since))
+        const since = rows.flatMap((row) =>
+          row.status === status && row.since !== null ? [Date.parse(row.since)] : [],
+        )
         return since.length === 0 ? null : Math.min(...since)
       }
       return {
-        jobs: rows.map((row) => ({ kind: row.kind, status: row.status, count: Number(row.count) })),
+        jobs: rows.map(({ kind, status, ...row }) => ({
+          kind,
+          status,
+          count: Number(row.count),
+          waiting: Number(row.waiting),
+          placed: Number(row.placed),
+        })),
         oldestAt: { queued: oldest('queued'), published: oldest('published') },
       }
     },
@@ -243,7 +259,10 @@ returning job.job_id as "jobId"`
 
 const COUNT = sql`
 select kind, status, count(*) as count,
-  min(case status when 'queued' then due_at else requested_at end) as since
+  count(*) filter (where status = 'queued' and leased_until is null and due_at <= ${now}) as waiting,
+  count(*) filter (where status = 'queued' and placed_at is not null) as placed,
+  min(case when status = 'published' then requested_at when ${sql.placeholder('isWindowed')}::boolean then placed_at
+    else due_at end) as since
 from job where status in ('queued', 'published') group by kind, status`
 
 const VOID_LEASES = sql`
@@ -257,7 +276,9 @@ interface CountRow {
   kind: JobKind
   status: 'queued' | 'published'
   count: number | string
-  since: string
+  waiting: number | string
+  placed: number | string
+  since: string | null
 }
 
 function values(claim: Claim) {

@@ -27,6 +27,7 @@ import { JOB_KINDS } from 'chaptercast-client'
  *   progress: number,
  *   deadlineAt: string | null,
  *   retryAt: string | null,
+ *   waitingBefore: number | null,
  *   tries: [attempt: number, Try][],
  * }} Job
  */
@@ -124,7 +125,9 @@ function describeJob(kind, { snapshot, view, ahead }, notes) {
   const isOpen = status === 'queued' || status === 'published'
   const progress = isOpen ? Math.max(fromView?.progress ?? 0, fromEvents?.progress ?? 0) : job.progress
   const isStarted = status === 'published' && (fromEvents?.started || progress > 0)
-  const retryAt = status === 'queued' ? (fromEvents?.retry_at ?? null) : null
+  const waitingBefore = status === 'queued' ? (fromView?.waiting_before ?? null) : null
+  const isRetrying = status === 'queued' && waitingBefore === null
+  const retryAt = isRetrying ? (fromEvents?.retry_at ?? null) : null
   const tries = new Map(notes.tries)
   if (fromView?.error) {
     // It is the last attempt’s that failed: unless the job has, that is the one before.
@@ -139,6 +142,7 @@ function describeJob(kind, { snapshot, view, ahead }, notes) {
     progress,
     deadlineAt: status === 'published' ? (fromView?.deadline_at ?? null) : null,
     retryAt,
+    waitingBefore,
     tries: [...tries].sort(([one], [other]) => one - other),
   }
 }

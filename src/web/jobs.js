@@ -44,7 +44,9 @@ export function openJobs(root) {
     show(chapter) {
       for (const { kind, box, name, status, bar, facts, tries } of boxes) {
         const job = chapter.jobs[kind]
-        const state = words(`job_${job.state}`)
+        const { waitingBefore } = job
+        const state =
+          waitingBefore === null ? words(`job_${job.state}`) : words('job_waiting_turn', { n: waitingBefore })
         const percent = Math.floor(job.progress)
         setAttribute(box, 'data-status', job.state)
         setText(name, words(kind))

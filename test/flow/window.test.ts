@@ -189,6 +189,41 @@ t.test('a rate limit halves the window of all nodes for a while, and results wid
   await settle(4)
 })
 
+t.test('metrics tell what waits, what is out, and how wide each window is', async (t) => {
+  const queue = recordingQueue()
+  const { url } = await buildTestApp(t, { GENERATION_WINDOW: '4', GENERATION_WINDOW_QUIZ: '1' }, { queue })
+  for (let count = 0; count < 3; count++) await createChapter(url)
+  await waitFor('the window to be full', () => queue.messages.length === 4)
+  const text = await (await fetch(`${url}/metrics`)).text()
+  const valueAt = (series: string) =>
+    Number(
+      text
+        .split('\n')
+        .find((line) => line.startsWith(`${series} `))
+        ?.split(' ')[1],
+    )
+  const jobs = (state: string) =>
+    ['concept', 'exercise', 'quiz'].map((kind) =>
+      valueAt(`chaptercast_window_jobs{kind="${kind}",state="${state}"}`),
+    )
+  t.equal(
+    jobs('out').reduce((sum, count) => sum + count),
+    4,
+  )
+  t.equal(
+    jobs('waiting').reduce((sum, count) => sum + count),
+    5,
+  )
+  t.equal(valueAt('chaptercast_window_jobs{kind="quiz",state="out"}'), 1)
+  t.equal(valueAt('chaptercast_window_places{window="all"}'), 4)
+  t.equal(valueAt('chaptercast_window_places{window="quiz"}'), 1)
+  t.equal(
+    valueAt('chaptercast_oldest_job_age_seconds{status="queued"}'),
+    0,
+    'what waits is no queue that stands still',
+  )
+})
+
 t.test('without a window a create’s jobs go out at once, and views say nothing of waiting', async (t) => {
   const queue = recordingQueue()
   const { url } = await buildTestApp(t, {}, { queue, pollMs: 600_000 })

@@ -3,6 +3,7 @@
  */
 import t from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
+import { promptOf } from '../../src/generator/prompt.js'
 import { buildTestApp, testClock } from '../support/app.js'
 import { createChapter, FINISH_BODIES, finish, post } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
@@ -346,4 +347,63 @@ t.test('an upper-case job id is the same id', async (t) => {
   const id = await published()
   const { job_id } = await workOf(id, 'concept')
   t.match(await call(id, 'concept-start', { job_id: job_id.toUpperCase(), attempt: 1 }), { run: true })
+})
+
+t.test(
+  'a quiz with too few good questions is asked for again, and the next attempt is told which were bad',
+  async (t) => {
+    const id = await createChapter(url, { quiz_count: 5 })
+    await untilPublished(url, id)
+    const good = (n: number) => ({
+      question: `Question ${n}?`,
+      correct_answer: 'yes',
+      options: ['yes', 'no'],
+    })
+    const quizzes = [
+      good(1),
+      { ...good(2), correct_answer: 'maybe' },
+      good(3),
+      { ...good(4), question: '' },
+      { ...good(5), options: ['no', 'never'] },
+    ]
+    const work = await workOf(id, 'quiz')
+    const answer = await post(`${url}/v1/chapter/${id}/quiz-finish`, {
+      raw: JSON.stringify({ quizzes }),
+      ...work,
+    })
+    t.equal(answer.status, 400)
+    clock.advance(2500)
+    await untilPublished(url, id, ['quiz'])
+    const message = queue.of(id, 'quiz')[1]
+    t.match(message, {
+      attempt: 2,
+      job_id: work.job_id,
+      quiz_count: 5,
+      previous: { reason: 'invalid_result' },
+    })
+    const told = message?.previous?.error ?? ''
+    t.match(told, /\/body\/quizzes has 2 good questions; 5 were asked for, and at least 3 are needed$/)
+    for (const bad of [
+      /quizzes\/1\/correct_answer .*maybe/,
+      /quizzes\/3\/question/,
+      /quizzes\/4\/correct_answer/,
+    ])
+      t.match(told, bad)
+    if (message !== undefined) t.match(promptOf(message).user, 'has 2 good questions; 5 were asked for')
+    t.match(await finish(url, id, 'quiz'), { body: { status: 'success' } })
+  },
+)
+
+t.test('however many questions were bad, the next attempt is told how many were good', async (t) => {
+  const id = await createChapter(url, { quiz_count: 20 })
+  await untilPublished(url, id)
+  const bad = { question: 'Which?', correct_answer: 'x'.repeat(200), options: ['yes', 'no'] }
+  const good = { ...bad, correct_answer: 'no' }
+  const quizzes = [...Array.from({ length: 40 }, () => bad), good]
+  t.equal((await post(`${url}/v1/chapter/${id}/quiz-finish`, { quizzes, attempt: 1 })).status, 400)
+  const { error } = await viewJob(url, id, 'quiz')
+  t.match(error, {
+    reason: 'invalid_result',
+    message: /^\/body\/quizzes\/0\/.* has 1 good questions; 20 were asked/,
+  })
 })

@@ -3,14 +3,72 @@
  */
 import t from 'tap'
 import { JOB_KINDS, type JobKind } from '../../src/contract/job.js'
+import type { Database } from '../../src/store/database.js'
 import type { DueJob } from '../../src/store/jobs.js'
 import { createWindowStore, type PlaceClaim } from '../../src/store/window.js'
-import { DATABASES } from '../support/database.js'
+import { connectPostgres, DATABASES, postgresUrl } from '../support/database.js'
 import { failOf, finishOf, nodeOn, progressOf, query } from '../support/node.js'
 import { seeded } from '../support/random.js'
 
 const NOW = Date.parse('2026-01-31T09:00:00.000Z')
 const OPEN = { all: null, concept: null, exercise: null, quiz: null }
+
+t.test('claims of many nodes at once never exceed the window together, and fill it', async (t) => {
+  const url = await postgresUrl(t)
+  const databases = Array.from({ length: 3 }, () => connectPostgres(t, url, 4))
+  const nodes = databases.map((database) => ({
+    ...nodeOn(database, { now: () => NOW, leaseMs: null }),
+    window: createWindowStore(database.db),
+  }))
+  const [first] = nodes
+  if (first === undefined) return
+  for (let count = 0; count < 60; count++) await first.make({ ownerId: 1 + (count % 3) })
+  await first.window.read()
+  const WINDOW = 7
+  const given = new Set<string>()
+  let wins = 0
+  let losses = 0
+  async function work(node: (typeof nodes)[number]): Promise<void> {
+    while (given.size < 180) {
+      const { claims } = await node.window.read()
+      const claimed = await node.window.claim({
+        now: NOW,
+        leasedUntil: NOW + 1000,
+        limit: 100,
+        places: { ...OPEN, all: WINDOW },
+        expectedClaims: claims,
+        widths: null,
+      })
+      if (claimed === undefined) losses += 1
+      else if (claimed.jobs.length > 0) wins += 1
+      for (const job of claimed?.jobs ?? []) {
+        t.notOk(given.has(job.jobId), 'given once')
+        given.add(job.jobId)
+      }
+      if (claimed === undefined || claimed.jobs.length === 0) continue
+      await node.jobs.markPublished(claimed.jobs.map((job) => ({ ...job, deadlineAt: NOW + 1e6 })))
+      for (const { chapterId, kind } of claimed.jobs) await node.submit(finishOf(chapterId, kind))
+    }
+  }
+  let most = 0
+  let isOver = false
+  const look = async () => {
+    while (!isOver) {
+      const [row] = await query<{ out: number }>(
+        databases[0] as Database,
+        `select count(*)::int as out from job where status = 'published' or placed_at is not null and status = 'queued'`,
+      )
+      most = Math.max(most, row?.out ?? 0)
+    }
+  }
+  const looking = look()
+  await Promise.all([...nodes, ...nodes].map(work))
+  isOver = true
+  await looking
+  t.equal(given.size, 180)
+  t.ok(most <= WINDOW, `${most} were out at once`)
+  t.ok(wins > 0 && losses > 0, `${wins} claims won, ${losses} were too late`)
+})
 
 for (const [name, open] of Object.entries(DATABASES))
   t.test(name, async (t) => {

@@ -167,6 +167,21 @@ await withBrowser(t, async (browser) => {
     await waitForSeqs(t, page, url, id)
   })
 
+  await t.test(
+    'what waits for a place in the window says how many come before it, in both languages',
+    async (t) => {
+      const windowed = await startServer(t, { GENERATION_WINDOW_CONCEPT: '1' })
+      await create(windowed.url, 'The first')
+      for (let count = 0; count < 3; count++) await create(windowed.url, 'Before it')
+      const id = await create(windowed.url, 'The last')
+      const address = `${windowed.url}/?chapter=${id}`
+      const page = await openPage(t, browser, address)
+      await waitForText(page, '#job-concept .status', 'Waiting, 3 before it')
+      const korean = await openPage(t, browser, address, { locale: 'ko-KR' })
+      await waitForText(korean, '#job-concept .status', '대기 중, 앞에 3개')
+    },
+  )
+
   await t.test('a chapter is cancelled after asking once more', async (t) => {
     const id = await create(url, 'Never mind')
     const page = await openPage(t, browser, `${url}/?chapter=${id}`)
