@@ -276,7 +276,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   app.addHook('onListen', async () => {
     const { description } = database
-    log.info({ database: description, generator: config.generator }, `chaptercast is at ${publicUrl()}`)
+    const { dispatch, generator } = config
+    log.info({ database: description, dispatch, generator }, `chaptercast is at ${publicUrl()}`)
     const open = whatIsOpen(config)
     if (open !== undefined) log.warn(open)
   })
