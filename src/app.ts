@@ -146,6 +146,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     feedRepairs: () => feed.repaired,
     passedOver: () => consumer()?.passedOver ?? 0,
     isRedisHearing: () => bus?.isHearing,
+    isDispatchAway: queue.trouble && (() => queue.trouble?.() !== undefined),
   })
   const groups = closedLast(
     app,
