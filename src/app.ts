@@ -186,6 +186,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     feedRepairs: () => feed.repaired,
     passedOver: () => consumer()?.passedOver ?? 0,
     isRedisHearing: () => bus?.isHearing,
+    isDispatchAway: queue.trouble && (() => queue.trouble?.() !== undefined),
   })
   const groups = closedLast(
     app,
@@ -362,7 +363,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   app.addHook('onListen', async () => {
     const { description } = database
-    log.info({ database: description, generator: config.generator }, `chaptercast is at ${publicUrl()}`)
+    const { dispatch, generator } = config
+    log.info({ database: description, dispatch, generator }, `chaptercast is at ${publicUrl()}`)
     const open = whatIsOpen(config)
     if (open !== undefined) log.warn(open)
   })

@@ -22,6 +22,8 @@ export interface MetricSources {
   passedOver: () => number
   /** undefined on a single node. */
   isRedisHearing: () => boolean | undefined
+  /** Only with DISPATCH=http. */
+  isDispatchAway?: (() => boolean) | undefined
 }
 
 export interface Metrics {
@@ -139,6 +141,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ['outcome'],
     registers,
   })
+  for (const outcome of ['delivered', 'retried', 'failed']) notices.inc({ outcome }, 0)
   const groupCommands = new Histogram({
     name: `${prefix}commit_group_commands`,
     help: 'Commands that were committed together',
@@ -211,6 +214,16 @@ export function createMetrics(sources: MetricSources): Metrics {
       this.set(sources.isRedisHearing() === false ? 1 : 0)
     },
   })
+  const { isDispatchAway } = sources
+  if (isDispatchAway !== undefined)
+    new Gauge({
+      name: `${prefix}dispatch_away`,
+      help: '1 while the service at DISPATCH_URL takes no jobs from this node; they wait',
+      registers,
+      collect() {
+        this.set(isDispatchAway() ? 1 : 0)
+      },
+    })
   const requests = new Histogram({
     name: `${prefix}http_request_seconds`,
     help: 'Time to answer a request',

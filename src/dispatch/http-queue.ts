@@ -65,6 +65,8 @@ const RENEW_MS = 2500
 const AWAY = { retryBaseMs: 1000, retryMaxMs: 30_000 }
 /** Jobs that were sent away together do not come back together. */
 const SPREAD_MS = 1000
+/** Other nodes may have more luck with an address, so jobs are kept from them no longer than this. */
+const MAX_LEFT_MS = 60_000
 /** Trouble that was not seen again for so long may be over: nobody asked. */
 const TROUBLE_MS = 60_000
 /** Waits before an outcome that could not be stored is stored again; some ten minutes in all. */
@@ -286,18 +288,22 @@ export function createHttpQueue(options: HttpQueueOptions): JobQueue {
       tellRoom = callback
     },
     async publish(messages) {
-      // What waits for an address that takes none stays claimed, and is found again when the claim is over.
-      const wanted = messages.filter(({ value }) => !isPaused(config.urls[value.kind]))
-      if (wanted.length === 0) return
-      const attempts = wanted.map(({ value }) => ({
+      const attempts = messages.map(({ value }) => ({
         chapterId: value.chapter_id,
         kind: value.kind,
         jobId: value.job_id,
         attempt: value.attempt,
         deadlineAt: Date.parse(value.deadline_at),
       }))
-      const taken = await store.take(attempts, now() + HOLD_MS)
-      for (const message of wanted) if (taken.has(message.value.job_id)) begin(message)
+      for (const url of new Set(Object.values(config.urls))) {
+        const left = attempts.filter(({ kind }) => config.urls[kind] === url)
+        const until = Math.min(pauses.get(url)?.until ?? 0, now() + MAX_LEFT_MS)
+        if (left.length > 0 && until > now()) await store.leave(left, until)
+      }
+      const wanted = attempts.filter(({ kind }) => !isPaused(config.urls[kind]))
+      if (wanted.length === 0) return
+      const taken = await store.take(wanted, now() + HOLD_MS)
+      for (const message of messages) if (taken.has(message.value.job_id)) begin(message)
     },
     async publishDeadLetters(letters) {
       logDeadLetters(letters, log)

@@ -32,6 +32,11 @@ export interface Poster {
 const CONNECT_TIMEOUT_MS = 10_000
 /** A peer that is gone without a word is noticed by TCP. */
 const KEEP_ALIVE_MS = 30_000
+/**
+ * A peer may close an idle connection at the moment that it is used again: then the request is sent once more. One that
+ * was broken later may have been read.
+ */
+const STALE_MS = 1000
 
 export function createPoster(): Poster {
   const plain = new Agent({ keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS })
@@ -43,6 +48,7 @@ export function createPoster(): Poster {
   ): Promise<PostAnswer> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted()
+      const startedAt = performance.now()
       const isTls = url.startsWith('https:')
       const request = (isTls ? requestHttps : requestHttp)(url, {
         method: 'POST',
@@ -63,8 +69,7 @@ export function createPoster(): Poster {
       const failed = (error: Error) => {
         clearTimeout(timer)
         if (signal.aborted) reject(signal.reason)
-        // The peer closed an idle connection at the same moment: it has not read this request.
-        else if (request.reusedSocket && (error as NodeJS.ErrnoException).code === 'ECONNRESET')
+        else if (request.reusedSocket && isReset(error) && performance.now() - startedAt < STALE_MS)
           once({ url, headers, body, maxBytes, signal }, true).then(resolve, reject)
         else reject(error)
       }
@@ -107,6 +112,11 @@ async function read(response: IncomingMessage, maxBytes: number): Promise<PostAn
     body: Buffer.concat(chunks).subarray(0, maxBytes),
     isCut,
   }
+}
+
+function isReset(error: Error): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ECONNRESET' || code === 'EPIPE'
 }
 
 /** Longest wait that is honoured, as of a `-fail`. */

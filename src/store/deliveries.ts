@@ -177,14 +177,21 @@ const EVENT_AT = sql`(e.payload->>'at')::timestamptz`
 
 /** As a rule a chapter’s last event is its end: with a row for that one, its log need not be read. */
 const COLLECT = sql`
+with ended as materialized (
+  select c.id, c.log_ended_at from chapter c
+  where c.log_ended_at >= ${at('from')}
+    and not exists (select from delivery d where d.chapter_id = c.id and d.seq = c.last_seq)
+)
 insert into delivery (chapter_id, seq, type, ended_at, due_at, give_up_at)
-select c.id, e.seq, ${TYPE}, ${EVENT_AT}, ${at('now')}, ${at('giveUpAt')}
-from chapter c join event e on e.chapter_id = c.id
-where c.log_ended_at >= ${at('from')}
-  and not exists (select from delivery d where d.chapter_id = c.id and d.seq = c.last_seq)
-  and e.name in (${END_NAMES}) and ${EVENT_AT} >= ${at('since')}
-  and not exists (select from delivery d where d.chapter_id = e.chapter_id and d.seq = e.seq)
-order by c.log_ended_at, e.seq limit ${limit}
+select ended.id, found.seq, found.type, found.at, ${at('now')}, ${at('giveUpAt')}
+from ended cross join lateral (
+  select e.seq, ${TYPE} as type, ${EVENT_AT} as at from event e
+  where e.chapter_id = ended.id and e.name in (${END_NAMES}) and ${EVENT_AT} >= ${at('since')}
+    and not exists (select from delivery d where d.chapter_id = ended.id and d.seq = e.seq)
+  -- So that each log is found by its chapter, whatever the planner thinks of it.
+  offset 0
+) found
+order by ended.log_ended_at, found.seq limit ${limit}
 on conflict (chapter_id, seq) do nothing
 returning seq`
 

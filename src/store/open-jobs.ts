@@ -19,6 +19,8 @@ export interface OpenJobStore {
    * @returns the job ids of those that are this node’s now; the others were taken, changed or cancelled meanwhile
    */
   take(attempts: PublishedAttempt[], heldUntil: number): Promise<Set<string>>
+  /** Leaves queued attempts alone until then, on every node: their worker takes none. */
+  leave(attempts: AttemptRef[], leasedUntil: number): Promise<void>
   /** Renews holds. @returns the attempts that nobody wants any more: ended, cancelled, or followed by another */
   renew(attempts: AttemptRef[], heldUntil: number): Promise<AttemptRef[]>
   /**
@@ -36,6 +38,7 @@ const PAUSE_MS = 20
 
 export function createOpenJobStore(db: Db): OpenJobStore {
   const take = prepare<{ jobId: string }>(db, 'take_jobs', TAKE)
+  const leave = prepare(db, 'leave_jobs', LEAVE)
   const renew = prepare<{ jobId: string; attempt: number }>(db, 'renew_open_jobs', RENEW)
   const letGo = prepare<{ isFree: boolean; isHeard: boolean }>(db, 'let_go_job', LET_GO)
 
@@ -43,6 +46,9 @@ export function createOpenJobStore(db: Db): OpenJobStore {
     async take(attempts, heldUntil) {
       const values = { attempts: JSON.stringify(attempts), until: toInstant(heldUntil) }
       return new Set((await take(values)).map(({ jobId }) => jobId))
+    },
+    async leave(attempts, leasedUntil) {
+      await leave({ attempts: JSON.stringify(attempts), until: toInstant(leasedUntil) })
     },
     async renew(attempts, heldUntil) {
       const values = { attempts: JSON.stringify(attempts), until: toInstant(heldUntil) }
@@ -83,6 +89,16 @@ update job set status = 'published', deadline_at = to_timestamp(free."deadlineAt
   held_until = ${until}
 from free where job.chapter_id = free.chapter_id and job.kind = free.kind
 returning job.job_id as "jobId"`
+
+const LEAVE = sql`
+with free as materialized (
+  select job.chapter_id, job.kind
+  from ${attempts()} join ${ofJob}
+  where job.status = 'queued' and ${isNamed}
+  for no key update of job skip locked
+)
+update job set leased_until = ${until}
+from free where job.chapter_id = free.chapter_id and job.kind = free.kind`
 
 const RENEW = sql`
 with named as materialized (

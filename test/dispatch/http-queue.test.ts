@@ -145,6 +145,7 @@ async function away(t: Test, status: number): Promise<void> {
     const { body } = await request(`${url}/readyz`)
     return body.dependencies.dispatch === 'degraded' && body
   })
+  t.match(await (await fetch(`${url}/metrics`)).text(), /chaptercast_dispatch_away 1/)
   t.match(ready, { status: 'ready', details: { dispatch: `the worker answered ${status}: not now` } })
   await waitFor('it is tried again', () => worker.requests.length > 4)
   worker.reply = withResult

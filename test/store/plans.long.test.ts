@@ -3,6 +3,8 @@ import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { type Database, PLANNING } from '../../src/store/database.js'
+import { createDeliveryStore } from '../../src/store/deliveries.js'
+import { createOpenJobStore } from '../../src/store/open-jobs.js'
 import type { Db } from '../../src/store/prepared.js'
 import { createWindowStore } from '../../src/store/window.js'
 import { postgresUrl } from '../support/database.js'
@@ -172,6 +174,26 @@ async function useEverything(database: Database): Promise<void> {
   await jobs.hold(due.slice(0, 50), now)
   await jobs.markPublished(due.slice(0, 50).map((job) => ({ ...job, deadlineAt: now })))
   await jobs.deleteDeadLetters(due.slice(0, 50).map(({ jobId }) => jobId))
+
+  const open = createOpenJobStore(database.db)
+  const attempts = due.slice(50, 100).map((job) => ({ ...job, deadlineAt: now }))
+  await open.leave(attempts, now)
+  await open.take(attempts, now)
+  await open.renew(attempts, now)
+  for (const attempt of attempts.slice(0, 1)) await open.letGo(attempt, now, now)
+
+  const deliveries = createDeliveryStore(database.db)
+  const delivery = { chapterId: 20, seq: 8 }
+  await deliveries.tick(now, 1000)
+  await deliveries.collect({ from: now - 60_000, since: now - 60_000, now, giveUpAt: now, limit: 200 })
+  await deliveries.claim(claim)
+  await deliveries.settle({
+    ...delivery,
+    ...{ status: 500, error: 'no', deliveredAt: null, failedAt: null, dueAt: now },
+  })
+  await deliveries.listDeliveries({ status: 'pending', limit: 20, after: { ...delivery, endedAt: now } })
+  await deliveries.redeliver(delivery, now, now)
+  await deliveries.deleteEndedBefore(now - LONG_AGO_MS, 200)
 
   const cursors = [20, 40, 60].map((chapterId) => ({ chapterId, after: 2, progressVersion: 0 }))
   await events.readPages(cursors)
