@@ -28,7 +28,8 @@ export class ChaptercastTrigger implements INodeType {
         name: 'default',
         httpMethod: 'POST',
         responseMode: 'onReceived',
-        responseCode: '202',
+        // An expression, because a text would not become a number.
+        responseCode: '={{ 202 }}',
         path: '={{ $parameter["path"] }}',
         isFullPath: true,
       },
