@@ -104,6 +104,10 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       OPENAI_BASE_URL: 'http://localhost:1/v1/',
       OPENAI_API_KEY: 'k',
       OPENAI_MODEL: 'm',
+      OPENAI_SILENCE_MS: '5000',
+      OPENAI_MAX_TOKENS: '900',
+      OPENAI_TEMPERATURE: '0.2',
+      OPENAI_EXTRA_BODY: '{"top_p": 0.9}',
       WEBHOOK_SECRET: 'new, old',
       JWT_JWKS_URL: 'https://issuer.example.org/keys',
       JWT_ISSUER: 'i',
@@ -135,7 +139,10 @@ t.test('every setting can be set, and means what it is called', async (t) => {
         sasl: { mechanism: 'scram-sha-512', username: 'u', password: 'p' },
       },
       generatorConcurrency: 5,
-      openai: { baseUrl: 'http://localhost:1/v1', apiKey: 'k', model: 'm' },
+      openai: {
+        ...{ baseUrl: 'http://localhost:1/v1', apiKey: 'k', model: 'm', silenceMs: 5000 },
+        ...{ maxTokens: 900, temperature: 0.2, extraBody: { top_p: 0.9 } },
+      },
       webhookSecrets: ['new', 'old'],
       jwt: {
         secret: undefined,
@@ -391,3 +398,16 @@ function problemsOf(env: Record<string, string>): ConfigError {
   }
   throw new Error('It was accepted')
 }
+
+t.test('a temperature that is none, and a body that is no object, are refused', async (t) => {
+  const bad = { OPENAI_MODEL: 'm', OPENAI_TEMPERATURE: 'warm', OPENAI_EXTRA_BODY: '[secret' }
+  t.throws(() => readConfig(bad), /OPENAI_TEMPERATURE=warm must be a number from 0 to 2/)
+  t.throws(() => readConfig(bad), /OPENAI_EXTRA_BODY must be a JSON object/)
+  t.throws(() => readConfig({ ...bad, OPENAI_TEMPERATURE: '2.5' }), /OPENAI_TEMPERATURE=2\.5/)
+  t.throws(() => readConfig({ ...bad, OPENAI_EXTRA_BODY: '[1]' }), /OPENAI_EXTRA_BODY/)
+  t.match(readConfig({ OPENAI_MODEL: 'm', OPENAI_BASE_URL: ' http://a/v1/ ' }).openai, {
+    baseUrl: /^http:\/\/a\/v1/,
+    silenceMs: 240_000,
+    extraBody: {},
+  })
+})

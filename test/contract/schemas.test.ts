@@ -130,6 +130,7 @@ t.test('a message to a worker has the fields that workers know, and a dead lette
     'finish_url',
     'fail_url',
     'progress_url',
+    'partial_url',
   ])
   t.same(Object.keys(generation.DeadLetter.properties), `${fields} reason error failed_at`.split(' '))
 })

@@ -67,6 +67,7 @@ t.test('a message says what the contract says', async (t) => {
         finish_url: `${url}/${kind}-finish${work}`,
         fail_url: `${url}/${kind}-fail${work}`,
         progress_url: `${url}/progress${work}`,
+        partial_url: `${url}/${kind}-partial${work}`,
       },
     })
     t.strictSame(problemsOf(GenerationMessage, message), [])

@@ -7,7 +7,7 @@ import type { ChapterEvent, EventName } from '../../src/contract/event.js'
 import type { BusListener } from '../../src/feed/bus.js'
 import { createFeed, type Feed, type FeedEntry, type FeedOptions } from '../../src/feed/feed.js'
 import type { TextMessage } from '../../src/feed/texts.js'
-import type { EventStore, LogCursor, LogPage } from '../../src/store/events.js'
+import type { EventStore, LogCursor, LogPage, NewsCursor } from '../../src/store/events.js'
 
 export class FakeLog implements Pick<EventStore, 'readPages' | 'readNews'> {
   readonly chapters = new Map<number, LogPage & { version: number }>()
@@ -65,11 +65,13 @@ export class FakeLog implements Pick<EventStore, 'readPages' | 'readNews'> {
     return new Map(pages.map((page) => [page.chapterId, page]))
   }
 
-  async readNews(cursors: (LogCursor & { progressVersion: number })[]): Promise<Map<number, LogPage>> {
+  async readNews(cursors: NewsCursor[]): Promise<Map<number, LogPage>> {
     const pages = await this.readPages(cursors)
-    for (const { chapterId, after, progressVersion } of cursors) {
+    for (const { chapterId, after, progressVersion, partials = {} } of cursors) {
       const page = pages.get(chapterId)
-      if (page && page.lastSeq === after && page.progressVersion <= progressVersion) pages.delete(chapterId)
+      const hasText = page?.partials.some(({ kind, stamp }) => stamp > (partials[kind] ?? 0))
+      if (page && page.lastSeq === after && page.progressVersion <= progressVersion && !hasText)
+        pages.delete(chapterId)
     }
     return pages
   }

@@ -239,6 +239,7 @@ t.test('a message holds what a worker needs', async (t) => {
         finish_url: `${base}/${kind}-finish${work}`,
         fail_url: `${base}/${kind}-fail${work}`,
         progress_url: `${base}/progress${work}`,
+        partial_url: `${base}/${kind}-partial${work}`,
       },
     })
   }

@@ -45,9 +45,10 @@ const ROUTES: Record<string, string[]> = {
   'POST /v1/chapter/{id}/retry': ['202', '400', '404', '409', '503'],
   'POST /v1/chapter/{id}/cancel': ['200', '202', '400', '404', '409', '503'],
   ...Object.fromEntries(
-    [...kinds.flatMap((kind) => [`${kind}-finish`, `${kind}-start`, `${kind}-fail`]), 'progress'].map(
-      (name) => [`POST /v1/chapter/{id}/${name}`, ['200', '400', '404', '413', '415', '503']],
-    ),
+    [
+      ...kinds.flatMap((kind) => [`${kind}-finish`, `${kind}-start`, `${kind}-fail`, `${kind}-partial`]),
+      'progress',
+    ].map((name) => [`POST /v1/chapter/{id}/${name}`, ['200', '400', '404', '413', '415', '503']]),
   ),
   'GET /healthz': ['200'],
   'GET /readyz': ['200', '503'],
