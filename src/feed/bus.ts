@@ -144,22 +144,14 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   let listener: BusListener = { onEntry() {}, onMissed() {} }
   let courseListener: CourseBusListener = { onEntry() {}, onMissed() {} }
   let hasFailed = false
-  let unsent: [channel: string, body: string][] = []
 
   const confirm = createBatcher(async (names: string[]) => {
     await subscriber.subscribe(...names)
     return names.map(() => undefined)
   }, MAX_CHANNELS)
 
-  /** One write for all that this turn sends. */
+  /** One write for all of them. */
   function send(messages: [channel: string, body: string][]): void {
-    if (unsent.length === 0) queueMicrotask(sendAll)
-    unsent.push(...messages)
-  }
-
-  function sendAll(): void {
-    const messages = unsent
-    unsent = []
     const fail = (error: unknown) => {
       counts.unsent += messages.length
       hasFailed = true
