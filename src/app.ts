@@ -202,8 +202,9 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       onGroup: metrics.groupWritten,
       // Sockets first, then the work: what a worker answers must not overtake what asked for it.
       onCommit(committed) {
-        feed.publish(committed.map(feedEntryOf))
+        // What other nodes are told of courses goes out in the feed's write.
         courseFeed.publish(committed)
+        feed.publish(committed.map(feedEntryOf))
         dispatcher()?.offer(
           committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
         )

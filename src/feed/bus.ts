@@ -45,7 +45,10 @@ export interface Bus {
   subscribe(chapterId: number): Promise<void>
   /** Stops a while later: rooms often open again at once. */
   unsubscribe(chapterId: number): void
-  /** As `publish`, for statuses of chapters in courses that other nodes have open. */
+  /**
+   * As `publish`, for statuses of chapters in courses that other nodes have open. They go out in the write of the next
+   * `publish` of this turn, if there is one.
+   */
   publishCourses(entries: CourseEntry[]): void
   /** As `subscribe`, and tells the other nodes that the course is open here. */
   openCourse(courseId: number): Promise<void>
@@ -119,6 +122,8 @@ interface Channel {
   closedAt: number | undefined
 }
 
+type Message = [channel: string, body: string]
+
 interface Heartbeat {
   /** A publish failed since the last one that arrived. */
   failed?: boolean
@@ -146,6 +151,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   /** The courses that other nodes have open, by node; null: it does not say. */
   const coursesOf = new Map<string, ReadonlySet<number> | 'all' | null>()
   const openCourses = new Set<number>()
+  const courseMessages: Message[] = []
   let isAnnouncing = false
   /** Since when heartbeats are heard without a pause, by `performance.now()`. */
   let hearingSince = Number.POSITIVE_INFINITY
@@ -154,22 +160,14 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   let listener: BusListener = { onEntry() {}, onMissed() {} }
   let courseListener: CourseBusListener = { onEntry() {}, onMissed() {} }
   let hasFailed = false
-  let unsent: [channel: string, body: string][] = []
 
   const confirm = createBatcher(async (names: string[]) => {
     await subscriber.subscribe(...names)
     return names.map(() => undefined)
   }, MAX_CHANNELS)
 
-  /** One write for all that this turn sends. */
-  function send(messages: [channel: string, body: string][]): void {
-    if (unsent.length === 0) queueMicrotask(sendAll)
-    unsent.push(...messages)
-  }
-
-  function sendAll(): void {
-    const messages = unsent
-    unsent = []
+  /** One write for all of them. */
+  function send(messages: Message[]): void {
     const fail = (error: unknown) => {
       counts.unsent += messages.length
       hasFailed = true
@@ -185,6 +183,11 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
       const error = results?.find(([failure]) => failure !== null)?.[0]
       if (error !== undefined) fail(error)
     }, fail)
+  }
+
+  /** Those that no `publish` took along. */
+  function sendCourseMessages(): void {
+    if (courseMessages.length > 0) send(courseMessages.splice(0))
   }
 
   function sendHeartbeat(about: Heartbeat = {}): void {
@@ -361,8 +364,9 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
 
   return {
     publish(entries) {
-      if (entries.length > 0)
-        send(entries.map((entry) => [feedPrefix + entry.chapterId, JSON.stringify(entry)]))
+      if (entries.length === 0) return
+      const messages = entries.map((entry): Message => [feedPrefix + entry.chapterId, JSON.stringify(entry)])
+      send([...messages, ...courseMessages.splice(0)])
     },
     publishText(chapterId, text) {
       // A node of the release before takes it for an entry with nothing in it.
@@ -377,8 +381,10 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     },
     unsubscribe: (chapterId) => close(feedPrefix + chapterId),
     publishCourses(entries) {
-      if (entries.length > 0)
-        send(entries.map((entry) => [coursePrefix + entry.chapter.course_id, JSON.stringify(entry)]))
+      if (entries.length === 0) return
+      if (courseMessages.length === 0) queueMicrotask(sendCourseMessages)
+      for (const entry of entries)
+        courseMessages.push([coursePrefix + entry.chapter.course_id, JSON.stringify(entry)])
     },
     async openCourse(courseId) {
       const name = coursePrefix + courseId

@@ -5,9 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import type { ChapterEvent } from '../../src/contract/event.js'
+import { type CourseEntry, courseEntryOf as makeCourseEntry } from '../../src/domain/course.js'
 import { createBus } from '../../src/feed/bus.js'
 import type { FeedEntry } from '../../src/feed/feed.js'
 import { connectRedis, type RedisConnections } from '../../src/feed/redis.js'
+import { created } from '../support/chapters.js'
 import { freePort, waitFor } from '../support/condition.js'
 import { type LogLine, silentLog } from '../support/log.js'
 import { asking, ownRedis, redisPrefix, sharedRedisUrl } from '../support/redis.js'
@@ -386,6 +388,36 @@ t.test('a closed bus says goodbye and sends no other heartbeat', async (t) => {
   ])
   t.equal(sent.length, 3)
 })
+
+t.test('a node is told of the courses that it has open, and the others know which they are', async (t) => {
+  const prefix = redisPrefix()
+  const [sender, one] = [await startNode(t, { prefix }), await startNode(t, { prefix })]
+  const heard: CourseEntry[] = []
+  one.bus.listenToCourses({ onEntry: (entry) => heard.push(entry), onMissed() {} })
+  t.ok(sender.bus.hasCourse(6), 'until everybody had a turn to say so, anybody may have it')
+  await one.bus.openCourse(5)
+  await waitFor('it to be known that nobody has 6', () => !sender.bus.hasCourse(6), LONG)
+  t.ok(sender.bus.hasCourse(5))
+  await waitFor('that others are meant', () => !one.bus.hasCourse(5), LONG)
+  sender.bus.publishCourses([courseEntryOf(6), courseEntryOf(5)])
+  await waitFor('it to be heard', () => heard.length > 0)
+  t.strictSame(heard, [courseEntryOf(5)])
+
+  await one.publish(`${prefix}:course:5`, JSON.stringify({ ...courseEntryOf(5), chapter: {} }))
+  await waitFor('another shape to be dropped', () => one.bus.counts.unusable === 1)
+  t.ok(one.bus.isCourseComplete)
+  await one.publish(`${prefix}:nodes`, JSON.stringify({}))
+  await waitFor('a node of an earlier release', () => !one.bus.isCourseComplete)
+  t.ok(one.bus.isComplete, 'which tells of its chapters, and of no course')
+
+  one.bus.closeCourse(5)
+  await waitFor('it to be known', () => !sender.bus.hasCourse(5), LONG)
+})
+
+function courseEntryOf(courseId: number): CourseEntry {
+  const { state } = created({ courseId })
+  return makeCourseEntry(state)
+}
 
 interface NodeOptions {
   url?: string

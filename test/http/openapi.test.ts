@@ -44,6 +44,8 @@ const ROUTES: Record<string, string[]> = {
   'GET /v1/chapter/{id}/events': ['200', '204', '400', '404', '503'],
   'POST /v1/chapter/{id}/retry': ['202', '400', '404', '409', '503'],
   'POST /v1/chapter/{id}/cancel': ['200', '202', '400', '404', '409', '503'],
+  'POST /v1/course/{id}/chapters': ['200', '201', '400', '413', '415', '422', '429', '503'],
+  'GET /v1/course/{id}': ['200', '400', '403', '409', '503'],
   ...Object.fromEntries(
     [
       ...kinds.flatMap((kind) => [`${kind}-finish`, `${kind}-start`, `${kind}-fail`, `${kind}-partial`]),
