@@ -55,13 +55,13 @@ t.test('whatever happens in whatever order, a chapter keeps its promises', async
     'quiz_timeout',
     'quiz_regenerating',
     'kept',
-    'late revision',
     'restored',
     'late result',
     'duplicate',
     'running',
   ])
     t.ok((seen.get(name) ?? 0) > 20, `${name} happened ${seen.get(name)} times`)
+  t.ok(seen.has('late revision'), 'a result that is late for a revision that failed')
 })
 
 /** What a walk remembers, beyond the state. */
