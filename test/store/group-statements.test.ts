@@ -18,7 +18,7 @@ import {
 
 const TABLES = [
   ...['chapter', 'concept', 'exercise', 'quiz', 'job', 'event'],
-  ...['dead_letter', 'idempotency_key', 'session_room'],
+  ...['dead_letter', 'idempotency_key', 'session_room', 'attempt', 'revision'],
 ]
 /** What a chapter’s state is made of. */
 const STATE = ['chapter', 'concept', 'exercise', 'job']
@@ -62,7 +62,15 @@ t.test('a group pays for what its commands need, and for nothing else', async (t
     const { jobId } = (await node.chapters.readChapter(ids.keyed))?.jobs.quiz ?? {}
     const fail = failOf(ids.keyed, 'quiz', { named: { jobId, attempt: 1 }, retryable: false })
     const used = await tablesOf(() => node.submit(fail))
-    t.strictSame(used, [STATE, ['chapter', 'job', 'event', 'dead_letter']])
+    t.strictSame(used, [STATE, ['chapter', 'job', 'event', 'dead_letter', 'attempt']])
+  })
+  await t.test('what is written again, and then finished', async (t) => {
+    const regenerate = { type: 'regenerate', chapterId: id, kind: 'exercise', instruction: null } as const
+    const [read, write] = await tablesOf(() => node.submit(regenerate))
+    t.strictSame(read, STATE)
+    t.ok(write?.includes('revision') && write.includes('attempt'))
+    const used = await tablesOf(() => node.submit(finishOf(id, 'exercise')))
+    t.strictSame(used, [STATE, ['chapter', 'exercise', 'job', 'event']], 'as for the first time')
   })
   await t.test('all of it at once is still one read and one write', async (t) => {
     const used = await tablesOf(() =>
