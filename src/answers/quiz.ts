@@ -86,7 +86,9 @@ export function settleQuiz(
   const enough = Math.max(1, Math.ceil(quizCount * minShare - 1e-9))
   if ((refused.length > 0 || isModelText) && quizzes.length < enough) {
     const message = `has ${quizzes.length} good questions; ${quizCount} were asked for, and at least ${enough} are needed`
-    return { violations: [...shortened(refused), { path: '/body/quizzes', message, code: 'too_few', limit: enough }] }
+    return {
+      violations: [...shortened(refused), { path: '/body/quizzes', message, code: 'too_few', limit: enough }],
+    }
   }
   const isCut =
     (refused.length > 0 || isModelText || quizzes.length > MAX_QUIZZES) && quizzes.length > quizCount

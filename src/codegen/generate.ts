@@ -1,7 +1,7 @@
 /**
  * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, the client’s
- * `contract.ts`, the n8n workflows, the prompts of the n8n node, and the tables of the READMEs. `npm run generate`;
- * the gate fails when it changes anything.
+ * `contract.ts`, the n8n workflows, the prompts of the n8n node, and the tables of `docs/` and the READMEs. `npm run
+ * generate`; the gate fails when it changes anything.
  */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -119,7 +119,7 @@ function describeFields(properties: Record<string, TSchema>): string {
     .join('; ')
 }
 
-for (const name of ['README.md', 'README.ko.md']) {
+for (const name of ['README.md', 'README.ko.md', 'docs/settings.md', 'docs/wire.md']) {
   let text = readFileSync(pathOf(name), 'utf8')
   text = fill(text, 'settings', settingsTable)
   text = fill(text, 'events', eventsTable)

@@ -1,6 +1,6 @@
 /**
  * Every setting, with its default and meaning: one schema, from which the environment is read (`config.ts`) and
- * `.env.example` and the README’s table are generated.
+ * `.env.example` and the table in `docs/settings.md` are generated.
  */
 import { LOCALES } from '../contract/scalar.js'
 
@@ -54,7 +54,7 @@ const dispatchUrl = (kind: string) =>
     isSecret: true,
   }) as const
 
-/** Every setting, in the order of the README’s table. */
+/** Every setting, in the order of the table in `docs/settings.md`. */
 export const SETTINGS = {
   HOST: { type: 'text', default: '0.0.0.0', about: 'Address to listen on' },
   PORT: integer(8000, 0, 65_535, 'Port to listen on; 0 takes a free one'),
