@@ -746,7 +746,7 @@ export interface EventPayloads {
     at: string
   }
   /**
-   * The next attempt, `attempt`, is scheduled
+   * Attempt `attempt` is scheduled: the next one, or the same one again when the model was busy
    */
   concept_retrying: {
     /**
@@ -776,7 +776,7 @@ export interface EventPayloads {
     at: string
   }
   /**
-   * The next attempt, `attempt`, is scheduled
+   * Attempt `attempt` is scheduled: the next one, or the same one again when the model was busy
    */
   exercise_retrying: {
     /**
@@ -806,7 +806,7 @@ export interface EventPayloads {
     at: string
   }
   /**
-   * The next attempt, `attempt`, is scheduled
+   * Attempt `attempt` is scheduled: the next one, or the same one again when the model was busy
    */
   quiz_retrying: {
     /**
