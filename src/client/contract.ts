@@ -1117,7 +1117,7 @@ export interface EventPayloads {
     at: string
   }
   /**
-   * The next attempt, `attempt`, is scheduled
+   * Attempt `attempt` is scheduled: the next one, or the same one again when the model was busy
    */
   concept_retrying: {
     /**
@@ -1147,7 +1147,7 @@ export interface EventPayloads {
     at: string
   }
   /**
-   * The next attempt, `attempt`, is scheduled
+   * Attempt `attempt` is scheduled: the next one, or the same one again when the model was busy
    */
   exercise_retrying: {
     /**
@@ -1177,7 +1177,7 @@ export interface EventPayloads {
     at: string
   }
   /**
-   * The next attempt, `attempt`, is scheduled
+   * Attempt `attempt` is scheduled: the next one, or the same one again when the model was busy
    */
   quiz_retrying: {
     /**

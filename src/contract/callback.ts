@@ -160,7 +160,8 @@ export const CallbackAnswer = Type.Object(
     chapter_id: Id,
     cancelled: Type.Optional(
       Type.Boolean({
-        description: '`progress` only: true when going on is useless',
+        description:
+          '`progress` only: true when going on is useless. A worker whose model is silent asks so every few seconds',
       }),
     ),
   },

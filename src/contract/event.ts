@@ -49,12 +49,16 @@ const completed = <T extends TProperties>(fields: T) =>
 const timeout = () =>
   logged('timeout', 'An attempt had no answer before its deadline', { attempt, max_attempts: attempt })
 const retrying = () =>
-  logged('retrying', 'The next attempt, `attempt`, is scheduled', {
-    attempt,
-    max_attempts: attempt,
-    retry_at: Instant,
-    ...failure,
-  })
+  logged(
+    'retrying',
+    'Attempt `attempt` is scheduled: the next one, or the same one again when the model was busy',
+    {
+      attempt,
+      max_attempts: attempt,
+      retry_at: Instant,
+      ...failure,
+    },
+  )
 const failed = () =>
   logged('failed', 'The attempts are used up, or another one would be useless', {
     attempt,
