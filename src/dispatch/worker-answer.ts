@@ -80,6 +80,8 @@ function parsed(text: string): unknown {
 
 /** What a worker says of itself is short; what a model says is not. */
 const MAX_REMARK = 200
+const MAX_ERROR = 2000
+const MAX_SAID_BYTES = 16_384
 const MAX_DEPTH = 4
 const ONE_WORD = /^[\p{L}\p{N}_.:-]{0,64}!?$/u
 /** Fields under which results come, and answers of models. */
@@ -123,14 +125,15 @@ function errorIn(value: unknown): string | undefined {
   const { error } = isRecord(first) ? first : {}
   if (error === undefined || error === null || error === false || error === '') return undefined
   const { message } = isRecord(error) ? error : {}
-  return storable(
-    typeof message === 'string' ? message : typeof error === 'string' ? error : JSON.stringify(error),
-  )
+  const text =
+    typeof message === 'string' ? message : typeof error === 'string' ? error : JSON.stringify(error)
+  return storable(text.slice(0, MAX_ERROR))
 }
 
 /** What the body of a refusal says, for whoever reads why the attempt failed. */
 function saidIn(body: Buffer): string {
-  const text = body.toString('utf8').trim()
+  // More of it says no more, and is not worth the time to parse it.
+  const text = body.subarray(0, MAX_SAID_BYTES).toString('utf8').trim()
   const value = parsed(text)
   const { message, detail } = isRecord(value) ? value : {}
   const said = errorIn(value) ?? [detail, message].find((each) => typeof each === 'string') ?? text

@@ -23,7 +23,7 @@ import {
 } from '../support/http-worker.js'
 import { eventNamesOf, learningOf, viewChapter, viewJob } from '../support/views.js'
 
-t.setTimeout(180_000)
+t.setTimeout(600_000)
 
 for (const [name, open] of Object.entries(DATABASES))
   t.test(`Webhook, model, Respond: three nodes are a whole worker (${name})`, async (t) => {
