@@ -211,7 +211,7 @@ export function workflowOf(source: Source): Workflow {
     true,
   )
   connect('Settings', 'A job?')
-  const isOurs = source === 'http' ? ` && ${MESSAGE}.callback.start_url.startsWith($json.server)` : ''
+  const isOurs = source === 'http' ? ` && ${IS_OURS}` : ''
   choose('A job?', `${IS_JOB}${isOurs}`)
   connect('A job?', 'Job', 'Not a job')
   stop(
@@ -253,6 +253,7 @@ export function workflowOf(source: Source): Workflow {
     kind: `={{ ${JOB}.kind }}`,
     attempt: `={{ String(${GIVEN}.attempt) }}`,
     job_id: `={{ ${GIVEN}.job_id }}`,
+    outcome: 'begun',
   })
   connect('Note the job', 'May it run?')
 
@@ -410,13 +411,15 @@ const GIVEN = MESSAGE.replaceAll('$json', `$('Settings').first().json`)
 const ANSWER = `$('Answer').first().json.body`
 const IS_FAILURE = `${ANSWER}.raw === undefined`
 
+const URLS = `['start_url', 'finish_url', 'fail_url', 'progress_url']`
 const IS_JOB = [
   `${JSON.stringify(JOB_KINDS)}.includes(${MESSAGE}?.kind)`,
   `typeof ${MESSAGE}.job_id === 'string'`,
   `typeof ${MESSAGE}.title === 'string'`,
   `!Number.isNaN(Date.parse(${MESSAGE}.deadline_at))`,
-  `['start_url', 'finish_url', 'fail_url', 'progress_url'].every((name) => /^https?:/.test(${MESSAGE}.callback?.[name] ?? ''))`,
+  `${URLS}.every((name) => /^https?:/.test(${MESSAGE}.callback?.[name] ?? ''))`,
 ].join(' && ')
+const IS_OURS = `${URLS}.every((name) => ${MESSAGE}.callback[name].startsWith($json.server.trim().replace(/\\/+$/, '') + '/'))`
 
 /** Of what a webhook’s HTTP Request node put out. Neither is true: no answer of the product’s own, for now. */
 const TAKEN = `$json.statusCode < 300 && $json.body?.status !== undefined`

@@ -187,11 +187,16 @@ t.test('a message that is not as agreed is passed over, nobody is called, and it
 
 t.test('a Webhook that is public gives the secret to no other server', async (t) => {
   const message = messageOf({ kind: 'quiz' })
-  const start_url = 'http://evil.example/v1/chapter/1/quiz-start'
-  const foreign = { ...message, callback: { ...message.callback, start_url } }
-  const { calls, error } = run('quiz', undefined, { source: 'http', message: foreign })
-  t.strictSame(calls, [])
-  t.match(error, /not a job of the server http:\/\/localhost:8000/)
+  for (const foreign of ['http://evil.example/', `${SERVER}0/`, `${SERVER}.evil.example/`])
+    for (const name of ['start_url', 'finish_url', 'fail_url', 'progress_url']) {
+      const given = {
+        ...message,
+        callback: { ...message.callback, [name]: `${foreign}v1/chapter/1/quiz-start` },
+      }
+      const { calls, error } = run('quiz', undefined, { source: 'http', message: given })
+      t.strictSame(calls, [])
+      t.match(error, /not a job of the server http:\/\/localhost:8000/)
+    }
 })
 
 t.test('every failure of the model becomes a fail with its reason, and the execution is red', async (t) => {
@@ -333,8 +338,8 @@ t.test('a progress report that fails stops nothing', async (t) => {
 
 t.test('a token that is refused is an error to see, and so is a result that is refused', async (t) => {
   for (const statusCode of [401, 403]) {
-    const { calls, error } = run('quiz', at('May it run?', { statusCode, body: {} }))
-    t.strictSame(nodesOf(calls), ['May it run?'])
+    const { calls, error, noted } = run('quiz', at('May it run?', { statusCode, body: {} }))
+    t.strictSame([nodesOf(calls), noted.outcome], [['May it run?'], 'begun'])
     t.match(error, /refused the token/)
     const late = run('quiz', at('Deliver', { statusCode, body: { detail: 'bad secret' } }))
     t.equal(late.error, `refused: HTTP ${statusCode}. bad secret`)

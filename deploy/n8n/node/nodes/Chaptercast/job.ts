@@ -15,6 +15,12 @@ export interface Job extends GenerationMessage {
 
 const URLS = ['start_url', 'finish_url', 'fail_url', 'progress_url'] as const
 
+/** All its callbacks are addresses of this server. */
+export function isOf(base: string, { callback }: Job): boolean {
+  const start = `${base.trim().replace(/\/+$/, '')}/`
+  return URLS.every((name) => callback[name].startsWith(start))
+}
+
 /** The item itself, or Kafka Trigger’s `message`, or Webhook’s `body`; also as text. */
 export function jobIn(json: unknown): Job | undefined {
   const value = typeof json === 'string' ? parsed(json) : json

@@ -26,7 +26,13 @@ export const OPERATIONS: Record<string, Operation> = {
           'It must be a message of the server, as Kafka Trigger, Webhook or Chaptercast Trigger give it.',
       })
     const { chapter_id, kind, attempt, job_id, deadline_at } = job
-    note(context, { chapter_id: String(chapter_id), kind, attempt: String(attempt), job_id })
+    note(context, {
+      chapter_id: String(chapter_id),
+      kind,
+      attempt: String(attempt),
+      job_id,
+      outcome: 'begun',
+    })
     const answer = await post(context, job.callback.start_url, {}, Date.now() + BEGIN_WAIT_MS)
     if (answer !== undefined) {
       const { statusCode, body, tries } = answer

@@ -6,7 +6,7 @@ import type {
   IWebhookResponseData,
 } from 'n8n-workflow'
 import { NodeConnectionTypes } from 'n8n-workflow'
-import { jobIn } from '../Chaptercast/job'
+import { isOf, jobIn } from '../Chaptercast/job'
 import { isSigned } from './signature'
 
 export class ChaptercastTrigger implements INodeType {
@@ -77,15 +77,11 @@ export class ChaptercastTrigger implements INodeType {
     const job = jobIn(this.getBodyData())
     if (job === undefined) return refuse(400, 'The body is not a job')
     // What is unsigned may be anybody’s: the webhook secret goes to the credential’s server only.
-    if (!isProtected && !Object.values(job.callback).every((url) => isAt(url, baseUrl)))
+    if (!isProtected && !isOf(baseUrl, job))
       return refuse(403, 'The job calls back to another server than the credential’s base URL')
     return {
       webhookResponse: { message: 'The job was taken' },
       workflowData: [[{ json: job as unknown as IDataObject }]],
     }
   }
-}
-
-function isAt(url: string, base: string): boolean {
-  return url.startsWith(`${base.trim().replace(/\/+$/, '')}/`)
 }
