@@ -102,6 +102,34 @@ t.test('a message on a channel that was left makes the node leave it again', asy
   t.strictSame(heard, [])
 })
 
+t.test('text so far comes in the order in which it was told, and only of a known shape', async (t) => {
+  const prefix = redisPrefix()
+  const sender = await startNode(t, { prefix })
+  const { bus, heard, texts, publish } = await startNode(t, { prefix })
+  await bus.subscribe(1)
+  const text = {
+    ...({ kind: 'concept' } as const),
+    ...{ jobId: 'a', attempt: 1, stamp: 2, follows: 1, length: 4, half: '\ud83d' },
+    ...{ offset: 1, content: 'x😀' },
+  } as const
+  sender.bus.publishText(1, text)
+  sender.bus.publish([entryOf(1, 1)])
+  await waitFor('the entry', () => heard.length === 1)
+  t.same(texts, [[1, text]])
+  const bad = [
+    ...[{}, null, 7, { ...text, kind: 'other' }, { ...text, stamp: -1 }, { ...text, content: 5 }],
+    ...[
+      { ...text, content: [{ question: 'x' }] },
+      { ...text, kind: 'quiz' },
+      { ...text, half: 5 },
+    ],
+  ]
+  const entry = { chapterId: 1, events: [], progress: null }
+  for (const each of bad) await publish(`${bus.prefix}:feed:1`, JSON.stringify({ ...entry, text: each }))
+  await waitFor('all of them', () => bus.counts.unusable === bad.length)
+  t.equal(texts.length, 1)
+})
+
 t.test('rooms that open at once are a few commands to Redis, not one each', async (t) => {
   const redis = await ownRedis(t)
   const { bus } = await startNode(t, { url: redis.url })
@@ -438,8 +466,10 @@ async function startNode(
   const heard: FeedEntry[] = []
   /** Chapters of which something may have been missed. */
   const missed: (number | 'all')[] = []
+  const texts: unknown[] = []
   bus.listen({
     onEntry: (entry) => heard.push(entry),
+    onText: (chapterId, message) => texts.push([chapterId, message]),
     onMissed: (chapterId) => missed.push(chapterId ?? 'all'),
   })
   t.teardown(() => {
@@ -459,6 +489,7 @@ async function startNode(
     bus: Object.assign(bus, { prefix }),
     redis,
     heard,
+    texts,
     missed,
     lines,
     isSubscribed: async (chapterId: number) => (await subscribers(`${prefix}:feed:${chapterId}`)) > 0,

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { buildTestApp } from '../support/app.js'
 import { connectSocket, createChapter, post } from '../support/client.js'
+import { readPartials } from '../support/partial.js'
 import { eventNamesOf, eventsOf, learningOf, viewChapter } from '../support/views.js'
 
 const env = { GENERATOR: 'sample', GENERATOR_DELAY_MS: '0', GENERATION_RETRY_BASE_MS: '0' }
@@ -54,6 +55,21 @@ for (const locale of ['ko', 'en'])
       if (type === 'multiple') t.ok(options.includes(correct_answer))
     t.match(learning.concept.content, locale === 'ko' ? /[가-힣]/ : /\w{3}/)
   })
+
+t.test('everybody reads along while the sample is written, and nobody is shown an answer', async (t) => {
+  const { id, socket } = await watched(t, steered({ delay_ms: 1500 }), url)
+  await socket.hears('all_completed')
+  const learning = await learningOf(url, id)
+  for (const kind of JOB_KINDS) {
+    const end = socket.heard.findIndex(({ name }) => name === `${kind}_completed`)
+    const { content, faults } = readPartials(socket.heard.slice(0, end), id, kind)
+    t.same(faults, [], kind)
+    if (kind === 'concept') t.ok(learning.concept.content.startsWith(content))
+    if (kind === 'exercise') t.ok(learning.exercise.question.startsWith(content))
+    t.ok((content?.length ?? 0) > 0, `${kind} was read along`)
+  }
+  t.notMatch(JSON.stringify(socket.heard), 'correct_answer')
+})
 
 t.test('twenty chapters at once are all completed, each exactly once', async (t) => {
   const socket = await connectSocket(t, url)

@@ -5,6 +5,7 @@ import { JOB_KINDS } from '../../src/contract/job.js'
 import { type Database, PLANNING } from '../../src/store/database.js'
 import { createDeliveryStore } from '../../src/store/deliveries.js'
 import { createOpenJobStore } from '../../src/store/open-jobs.js'
+import { createPartialStore } from '../../src/store/partials.js'
 import type { Db } from '../../src/store/prepared.js'
 import { createWindowStore } from '../../src/store/window.js'
 import { postgresUrl } from '../support/database.js'
@@ -198,6 +199,18 @@ async function useEverything(database: Database): Promise<void> {
   const cursors = [20, 40, 60].map((chapterId) => ({ chapterId, after: 2, progressVersion: 0 }))
   await events.readPages(cursors)
   await events.readNews(cursors)
+  const partials = createPartialStore(database.db, false)
+  const writes = await Promise.all(
+    [100, 120].map(async (chapterId) => {
+      const job = (await chapters.readChapter(chapterId))?.jobs.exercise
+      const { jobId = '', attempt = 1 } = job ?? {}
+      const text = { stamp: 1, length: 4, content: 'text' }
+      const heartbeat = { at: now, deadlineAt: now + 1000 }
+      return { chapterId, kind: 'exercise' as const, jobId, attempt, text, heartbeat }
+    }),
+  )
+  t.same(await partials.write(writes), ['written', 'written'])
+  await partials.deleteEnded()
   await events.deleteLogsEndedBefore(now - LONG_AGO_MS, 200)
   await events.deleteKeysBefore(now - LONG_AGO_MS)
 }
