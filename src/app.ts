@@ -148,7 +148,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     now,
     sockets: () => app.io.engine.clientsCount,
     rooms: () => feed.rooms,
-    feedRepairs: () => feed.repaired,
+    courses: () => courseFeed.courses,
+    feedRepairs: () => feed.repaired + courseFeed.repaired,
     passedOver: () => consumer()?.passedOver ?? 0,
     isRedisHearing: () => bus?.isHearing,
   })
