@@ -17,6 +17,7 @@ export interface MetricSources {
   now: () => number
   sockets: () => number
   rooms: () => number
+  courses: () => number
   feedRepairs: () => number
   /** By the generator of this process, if it has one that reads from Kafka. */
   passedOver: () => number
@@ -174,7 +175,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     }
   new Counter({
     name: `${prefix}feed_repairs_total`,
-    help: 'Events and progress that did not come by themselves and were read from the log',
+    help: 'Events, progress and statuses of chapters that did not come by themselves and were read from the database',
     registers,
     collect() {
       this.reset()
@@ -204,6 +205,14 @@ export function createMetrics(sources: MetricSources): Metrics {
     registers,
     collect() {
       this.set(sources.rooms())
+    },
+  })
+  new Gauge({
+    name: `${prefix}courses`,
+    help: 'Courses that somebody on this node follows',
+    registers,
+    collect() {
+      this.set(sources.courses())
     },
   })
   new Gauge({

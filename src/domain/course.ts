@@ -14,6 +14,8 @@ export interface CourseEntry {
   chapter: CourseChapter
   ownerId: number
   locale: Locale
+  /** This very version ended a run: so something was processing, whatever else is known. */
+  hasEndedRun?: boolean
 }
 
 /** What an entry is made of: a decision's state has it, and so has a row. */
@@ -26,8 +28,11 @@ export function chapterStatusOf(state: ChapterState): CourseChapter {
   return entryOf(standingOf(state)).chapter
 }
 
-export function courseEntryOf(state: ChapterState): CourseEntry {
-  return entryOf(standingOf(state))
+/** @param before the chapter as the write found it; null: the write made it */
+export function courseEntryOf(state: ChapterState, before: ChapterState | null = null): CourseEntry {
+  const entry = entryOf(standingOf(state))
+  const hasEndedRun = before?.status === 'processing' && state.status !== 'processing'
+  return hasEndedRun ? { ...entry, hasEndedRun } : entry
 }
 
 export function entryOf(standing: ChapterStanding): CourseEntry {

@@ -469,4 +469,5 @@ const CourseMessage = Type.Object({
   chapter: CourseChapter,
   ownerId: Type.Integer({ minimum: 1 }),
   locale: stringEnum(LOCALES),
+  hasEndedRun: Type.Optional(Type.Boolean()),
 })

@@ -315,7 +315,7 @@ export function createCourseFeed(options: CourseFeedOptions): CourseFeed {
         const isHere = byCourse.has(state.courseId)
         const isOther = isElsewhere(state.courseId)
         if (!isHere && !isOther) continue
-        const entry = courseEntryOf(state)
+        const entry = courseEntryOf(state, before)
         if (before !== null && saysSame(chapterStatusOf(before), entry.chapter)) continue
         if (isHere) here.push(entry)
         if (isOther) elsewhere.push({ entry, isUrgent: before?.status !== state.status })

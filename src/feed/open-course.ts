@@ -149,10 +149,11 @@ export class OpenCourse {
       const known = this.put(entry)
       if (known === 'newer' || this.comparedAt === undefined) continue
       // A chapter begins as processing: one that is first seen when it has ended ran meanwhile.
-      if (chapter.status === 'processing' || known === undefined) this.isRunning = true
+      const hasRun = known === undefined || entry.hasEndedRun === true
+      if (chapter.status === 'processing' || hasRun) this.isRunning = true
+      locale = entry.locale
       if (known !== undefined && saysSame(chapter, known.chapter)) continue
       told += 1
-      locale = entry.locale
       this.throttle.offer(chapter.chapter_id)
     }
     return { told, locale }

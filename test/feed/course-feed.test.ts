@@ -40,6 +40,20 @@ t.test(
   },
 )
 
+t.test('a join costs one query, and joins that come together share one', async (t) => {
+  const shared = world()
+  for (let id = 1; id <= 500; id++) shared.store(running(id, 1))
+  const feed = createFeed(t, shared, undefined, { repairMs: 600_000 })
+  const first = member(t, feed)
+  await first.joined
+  t.equal(shared.reads, 1)
+  t.equal(first.known.size, 500)
+  const others = Array.from({ length: 100 }, () => member(t, feed))
+  await Promise.all(others.map(({ joined }) => joined))
+  t.ok(others.every(({ known }) => known.size === 500))
+  t.ok(shared.reads <= 5, `${shared.reads} queries for 101 joins`)
+})
+
 t.test('a chapter that another node made and that is not known here yet holds the end back', async (t) => {
   const shared = world()
   const bus = shared.node()
@@ -71,6 +85,24 @@ t.test('whoever joins while the end is being asked for is not told of it', async
   await waitFor('the first hears', () => first.completions.length === 1)
   t.match(late.lists, [{ counts: { completed: 1 } }])
   t.same(late.completions, [])
+})
+
+t.test('the end of a run is told also where its beginning comes later, or never', async (t) => {
+  const shared = world()
+  const bus = shared.node()
+  const node = member(t, createFeed(t, shared, bus))
+  const failed = (version: number) => state(1, version, { status: 'failed' }, { concept: FAILED })
+  shared.store(failed(5))
+  await node.joined
+  shared.store(failed(9))
+  bus.receive(courseEntryOf(failed(9), running(1, 8)))
+  await waitFor('it is told', () => node.completions.length === 1)
+  bus.receive(courseEntryOf(running(1, 8)))
+  bus.receive(courseEntryOf(failed(9), running(1, 8)))
+  shared.store(state(1, 10, { status: 'completed', progress: 100 }, DONE))
+  bus.receive(courseEntryOf(state(1, 10, { status: 'completed', progress: 100 }, DONE), failed(9)))
+  await waitFor('a late result is told', () => node.known.get(1)?.status === 'completed')
+  t.equal(node.completions.length, 1, 'which ends nothing')
 })
 
 t.test('what says nothing new is not told, whatever its version', async (t) => {
@@ -237,13 +269,16 @@ function world() {
           const versions = new Map(known.map(({ id, version, isQueued }) => [id, isQueued ? -1 : version]))
           const of = [...states.values()].filter((state) => state.courseId === courseId)
           return {
-            entries: of.filter(({ id, version }) => versions.get(id) !== version).map(courseEntryOf),
+            entries: of
+              .filter(({ id, version }) => versions.get(id) !== version)
+              .map((state) => courseEntryOf(state)),
             gone: known.flatMap(({ id }) => (states.has(id) ? [] : [id])),
             isTooLarge: of.length > 5000,
           }
         })
       },
-      readEntries: async (ids) => ids.flatMap((id) => states.get(id) ?? []).map(courseEntryOf),
+      readEntries: async (ids) =>
+        ids.flatMap((id) => states.get(id) ?? []).map((state) => courseEntryOf(state)),
     } satisfies Pick<CourseStore, 'readNews' | 'readEntries'>,
     node() {
       let listener = { onEntry: (_entry: CourseEntry) => {}, onMissed: (_id?: number) => {} }

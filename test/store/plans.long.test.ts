@@ -2,12 +2,14 @@ import { drizzle } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
+import { createCourseStore } from '../../src/store/courses.js'
 import { type Database, PLANNING } from '../../src/store/database.js'
 import { createDeliveryStore } from '../../src/store/deliveries.js'
 import { createOpenJobStore } from '../../src/store/open-jobs.js'
 import { createPartialStore } from '../../src/store/partials.js'
 import type { Db } from '../../src/store/prepared.js'
 import { createWindowStore } from '../../src/store/window.js'
+import { NEW_CHAPTER } from '../support/chapters.js'
 import { postgresUrl } from '../support/database.js'
 import { failOf, finishOf, nodeOn } from '../support/node.js'
 
@@ -146,6 +148,7 @@ async function useEverything(database: Database): Promise<void> {
   const { chapters, events, jobs, groups } = { ...nodeOn(database), groups: nodeOn(database) }
   const window = createWindowStore(database.db)
   const idempotency = { key: 'mine', bodyHash: 'hash' }
+  await useCourses(database)
   const request = {
     ownerId: 1,
     courseId: 1,
@@ -213,4 +216,21 @@ async function useEverything(database: Database): Promise<void> {
   await partials.deleteEnded()
   await events.deleteLogsEndedBefore(now - LONG_AGO_MS, 200)
   await events.deleteKeysBefore(now - LONG_AGO_MS)
+}
+
+async function useCourses(database: Database): Promise<void> {
+  const courses = createCourseStore(database.db)
+  const { createAll } = nodeOn(database)
+  const chapters = [NEW_CHAPTER, NEW_CHAPTER]
+  const idempotency = { key: 'many', bodyHash: 'hash' }
+  await createAll({ chapters, idempotency })
+  await createAll({ chapters, idempotency })
+  const known = [{ id: 7, version: 1, isQueued: false }]
+  for (const ownerId of [null, 7]) {
+    await courses.readNews([{ courseId: 7, ownerId, known }])
+    const room = { pid: 'pid', chapterId: -7, afterSeq: 0, nodeId: '00000000-0000-4000-8000-000000000001' }
+    await courses.readNews([{ courseId: 7, ownerId, known }], [room])
+    await courses.readPage({ courseId: 7, ownerId }, { after: 5, limit: 10 })
+  }
+  await courses.readEntries([7, 8])
 }
