@@ -44,6 +44,13 @@ const ROUTES: Record<string, string[]> = {
   'GET /v1/chapter/{id}/events': ['200', '204', '400', '404', '503'],
   'POST /v1/chapter/{id}/retry': ['202', '400', '404', '409', '503'],
   'POST /v1/chapter/{id}/cancel': ['200', '202', '400', '404', '409', '503'],
+  'POST /v1/chapter/{id}/{kind}/regenerate': ['202', '400', '403', '404', '409', '415', '503'],
+  'GET /v1/chapter/{id}/{kind}/revisions': ['200', '400', '403', '404', '503'],
+  'GET /v1/chapter/{id}/{kind}/revisions/{revision}': ['200', '400', '403', '404', '503'],
+  'POST /v1/chapter/{id}/{kind}/restore': ['200', '400', '403', '404', '409', '503'],
+  'DELETE /v1/chapter/{id}': ['204', '400', '403', '404', '503'],
+  'POST /v1/chapter/{id}/watch-token': ['201', '400', '403', '404', '409', '503'],
+  'POST /v1/course/{id}/watch-token': ['201', '400', '403', '409', '503'],
   ...Object.fromEntries(
     [...kinds.flatMap((kind) => [`${kind}-finish`, `${kind}-start`, `${kind}-fail`]), 'progress'].map(
       (name) => [`POST /v1/chapter/{id}/${name}`, ['200', '400', '404', '413', '415', '503']],
