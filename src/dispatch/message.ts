@@ -21,18 +21,15 @@ const JOB_KEYS = [
   'traceparent',
 ].filter((key) => key !== 'deadlineAt')
 
-/** A job of a chapter that was just written, as a claim would return it. */
+/** A job of a chapter that was just written, as a claim would return it; only of a first revision. */
 export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
   const job = chapter.jobs[kind]
-  const fields: Record<string, unknown> = { chapterId: chapter.id }
+  const fields: Record<string, unknown> = { chapterId: chapter.id, instruction: null, current: null }
   for (const key of JOB_KEYS)
     if (key in job) fields[key] = job[key as keyof JobState]
     else if (key in chapter) fields[key] = chapter[key as keyof ChapterState]
   return fields as unknown as DueJob
 }
-
-/** Of a first revision. */
-const NO_CONTENT = { instruction: null, current: null }
 
 /**
  * @param publicUrl base of the callback URLs, without a trailing slash
@@ -42,20 +39,14 @@ export function jobMessage(job: DueJob, publicUrl: string, deadlineAt: number): 
   const { reason, error } = job
   const previous = job.attempt > 1 && reason !== null ? { reason, error } : null
   const callback = callbacksOf(job, publicUrl)
-  return withHeaders(
-    job,
-    toWire(GenerationMessage, { ...NO_CONTENT, ...job, deadlineAt, previous, callback }),
-  )
+  return withHeaders(job, toWire(GenerationMessage, { ...job, deadlineAt, previous, callback }))
 }
 
 export function deadLetterMessage(letter: DueDeadLetter, publicUrl: string): Message<DeadLetter> {
   const deadlineAt = letter.deadlineAt ?? letter.failedAt
   const callback = callbacksOf(letter, publicUrl)
   // Its reason is its own, and not that of an attempt before it.
-  return withHeaders(
-    letter,
-    toWire(DeadLetter, { ...NO_CONTENT, ...letter, deadlineAt, previous: null, callback }),
-  )
+  return withHeaders(letter, toWire(DeadLetter, { ...letter, deadlineAt, previous: null, callback }))
 }
 
 type TracedWork = Pick<DueJob, 'jobId' | 'attempt' | 'traceparent'>

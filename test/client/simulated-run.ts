@@ -19,6 +19,8 @@ import { GOOD_LINE, MemoryWire } from './memory-wire.js'
 import { type UnrulyChapter, UnrulyServer, WELL } from './unruly-server.js'
 
 const STORM_MS = 120_000
+/** What a run begins with, after the first. */
+const BEGINS_RUN = /^chapter_retrying$|_regenerating$/
 const NAMES = ['concept_completed', 'quiz_retrying', 'exercise_started', 'chapter_retrying'] as const
 
 /** What may happen in a run besides: a chapter begins another life, or its log expires. */
@@ -121,7 +123,7 @@ export class SimulatedRun {
       if (before === undefined) return
       if (snapshot === before) this.faults.push('told of no change')
       const between = this.#server.chapter(id).log.slice(before.last_seq, snapshot.last_seq)
-      const isNewRun = this.plot === 'reborn' || between.some(({ name }) => name === 'chapter_retrying')
+      const isNewRun = this.plot === 'reborn' || between.some(({ name }) => BEGINS_RUN.test(name))
       if (this.plot !== 'reborn' && snapshot.last_seq < before.last_seq)
         this.faults.push(`the snapshot fell from ${before.last_seq} to ${snapshot.last_seq}`)
       if (!isNewRun && snapshot.progress < before.progress)
@@ -302,7 +304,7 @@ function differenceOf(snapshot: ChapterSnapshot, chapter: UnrulyChapter): string
     ...{ status: view.status, last_seq: view.last_seq, title: view.title },
     progress: view.progress,
     jobs: view.jobs.map(({ kind, status, attempt, error }) => ({ ...{ kind, status, attempt, error } })),
-    results: view.jobs.map(({ status }) => status === 'completed'),
+    results: view.jobs.map((job) => job.content_revision !== null),
   }
   return isDeepStrictEqual(shown, true_)
     ? undefined

@@ -62,6 +62,9 @@ t.test('a message says what the contract says', async (t) => {
       requested_at: '2026-01-31T09:00:00.000Z',
       deadline_at: new Date(clock.now() + POLICY.queueTimeoutMs).toISOString(),
       previous: null,
+      revision: 1,
+      instruction: null,
+      current: null,
       callback: {
         start_url: `${url}/${kind}-start${work}`,
         finish_url: `${url}/${kind}-finish${work}`,

@@ -46,6 +46,13 @@ const ROUTES: Record<string, string[]> = {
   'POST /v1/chapter/{id}/cancel': ['200', '202', '400', '404', '409', '503'],
   'POST /v1/course/{id}/chapters': ['200', '201', '400', '413', '415', '422', '429', '503'],
   'GET /v1/course/{id}': ['200', '400', '403', '409', '503'],
+  'POST /v1/chapter/{id}/{kind}/regenerate': ['202', '400', '403', '404', '409', '415', '503'],
+  'GET /v1/chapter/{id}/{kind}/revisions': ['200', '400', '403', '404', '503'],
+  'GET /v1/chapter/{id}/{kind}/revisions/{revision}': ['200', '400', '403', '404', '503'],
+  'POST /v1/chapter/{id}/{kind}/restore': ['200', '400', '403', '404', '409', '503'],
+  'DELETE /v1/chapter/{id}': ['204', '400', '403', '404', '503'],
+  'POST /v1/chapter/{id}/watch-token': ['201', '400', '403', '404', '409', '503'],
+  'POST /v1/course/{id}/watch-token': ['201', '400', '403', '409', '503'],
   ...Object.fromEntries(
     [
       ...kinds.flatMap((kind) => [`${kind}-finish`, `${kind}-start`, `${kind}-fail`, `${kind}-partial`]),

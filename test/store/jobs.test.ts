@@ -162,6 +162,9 @@ for (const [name, open] of Object.entries(DATABASES))
           traceparent: null,
           reason: null,
           error: null,
+          revision: 1,
+          instruction: null,
+          current: null,
         },
       )
     })
