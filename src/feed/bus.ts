@@ -25,8 +25,8 @@ export interface Bus {
   /** Tells every other node that has somebody in these chapters' rooms; may be lost. */
   publish(entries: FeedEntry[]): void
   /**
-   * Hears the chapter from now on. Resolves when Redis has confirmed it or, so that nobody waits for a Redis that is
-   * away, soon; then `onMissed` follows the confirmation. May be called again.
+   * Hears the chapter from now on. Resolves when Redis has confirmed it, or soon if Redis is away; then `onMissed`
+   * follows the confirmation. May be called again.
    */
   subscribe(chapterId: number): Promise<void>
   /** Stops a while later: rooms often open again at once. */
@@ -61,7 +61,7 @@ export interface BusOptions {
 const HEARTBEAT_MS = 1000
 /** Heartbeats in a row that may be missed before messages count as missed. */
 const MAX_MISSED = 2
-/** A silent node is dead by then; whatever it wrote last was found. */
+/** Then a silent node counts as dead. What it wrote last has been read from the log. */
 const FORGET_AFTER_MISSED = 300
 /** How long a join waits for Redis to confirm a subscription, ms. */
 const CONFIRM_MS = 500
@@ -138,7 +138,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     } else if (channel.subarray(0, feedPrefixBytes.length).equals(feedPrefixBytes)) {
       const chapterId = Number(channel.toString('utf8', feedPrefixBytes.length))
       counts.received += 1
-      // A subscription that a lost connection brought back.
+      // A reconnect restored a subscription that is no longer wanted.
       if (!channels.has(chapterId)) void subscriber.unsubscribe(feedPrefix + chapterId)
       else if (!isOwn) receiveEntry(message.toString('utf8', ownId.length))
     }
@@ -190,7 +190,8 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
 
   function reconnectDeaf(count: number): void {
     if (count === MAX_MISSED) log.warn('Redis does not deliver; rooms are fed from the log')
-    // One that believes itself well, or that greets a silent server, would wait for ever. Others reconnect already.
+    // A connection that looks healthy, or that waits for the first answer of a silent server, would wait for ever. In
+    // other states ioredis reconnects by itself.
     if (count % MAX_MISSED === 0 && ['ready', 'connect'].includes(subscriber.status))
       subscriber.disconnect(true)
   }
@@ -257,7 +258,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   }
 }
 
-/** What another node may send: its release may be another, so only what is used is asked for. */
+/** What another node may send. It may run another release, so only the fields that are used are checked. */
 const Entry = Type.Object({
   chapterId: Type.Integer({ minimum: 1 }),
   events: Type.Array(

@@ -58,7 +58,7 @@ export function createEventStore(db: Db): EventStore {
   const news = prepare<{ page: LogPage }>(
     db,
     'read_news',
-    // A log that ends before what the reader has was restored.
+    // A log that ends before the reader's cursor comes from a restored database.
     readPages(sql`(c.last_seq <> wanted.after or c.progress_version > wanted."progressVersion")`),
   )
   const deleteLogs = prepare(db, 'delete_logs', DELETE_LOGS)
@@ -85,7 +85,10 @@ export function createEventStore(db: Db): EventStore {
   }
 }
 
-/** In one order, for two nodes may write the same session. One that another node has resumed is left alone. */
+/**
+ * Writes rows in one order, because two nodes may write the same session. A session that another node has resumed is
+ * left alone.
+ */
 const REMEMBER = sql`
 with remembered as (
   insert into session_room (pid, chapter_id, after_seq, node_id)
@@ -99,7 +102,7 @@ with remembered as (
     after_seq = excluded.after_seq, node_id = excluded.node_id, left_at = null
 )`
 
-/** Of rooms that were joined twice the last counts. */
+/** If a room was joined twice, the last join counts. */
 function lastOfEach(rooms: RememberedRoom[]): RememberedRoom[] {
   return [...new Map(rooms.map((room) => [`${room.pid} ${room.chapterId}`, room])).values()]
 }

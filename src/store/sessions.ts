@@ -3,8 +3,8 @@
  * joins’ own read (`events.ts`); here they are found again, left and forgotten.
  *
  * A session may be resumed while its connection lives, for `ttlMs` after it ended, and for `ttlMs` after its node
- * was last seen: a node that was killed says nothing. Whoever takes it up has it alone: the connection before, which
- * may be on another node and not know, changes nothing of it any more.
+ * was last seen: a node that was killed says nothing. Whoever resumes it has it alone. The connection before may be
+ * on another node and not know; it can no longer change the session.
  */
 import { sql } from 'drizzle-orm'
 import { toInstant } from '../contract/wire.js'
@@ -37,7 +37,7 @@ export interface SessionStore {
   forgetRooms(rooms: { pid: string; chapterId: number }[], nodeId: string): Promise<void>
   /** As `forgetRooms`, all of them. */
   forget(pids: string[], nodeId: string): Promise<void>
-  /** Deletes what nobody can resume any more. @returns how many rooms */
+  /** Deletes what can no longer be resumed. @returns how many rooms */
   deleteExpired(now: number, ttlMs: number): Promise<number>
 }
 
