@@ -93,7 +93,7 @@ export function keepConnected<T>(options: ReconnectingOptions<T>): Reconnecting<
     }
   }
 
-  /** The one of this life is no more; told several times, it is heard once. */
+  /** Handles a lost connection. Safe to call more than once. */
   function fell(own: AbortController, error: unknown): void {
     if (own !== life || state === 'waiting' || state === 'closed') return
     const wasOpen = state === 'open'

@@ -9,7 +9,7 @@
  * commit; no command takes its neighbours down; every retry is bounded, then `UnavailableError`.
  *
  * A write does not win when its chapter moved or is locked: then *all* commands of that chapter are decided
- * again, those without a change of their own too (a `duplicate` of a result that was not stored is a lie).
+ * again, those without a change of their own too (`duplicate` must not be answered for a result that was not stored).
  * After a lost connection nobody knows whether a write won: the next read of the chapter, whoever asks for it,
  * tells by its `write_id`. (Unless another node wrote the chapter in between: then its commands are decided
  * again on what is stored, and the feed’s repair and the lease’s end stand in for `onCommit`.)
@@ -104,7 +104,10 @@ export const GROUP_LIMITS: GroupLimits = {
   rememberedLength: 8 * 1_048_576,
 }
 
-/** Tries of one command: others win a chapter often, but not for ever; a database that is away is not waited for long. */
+/**
+ * Maximum tries of one command. Others may win a chapter often, but not for ever; a database that is away is not waited
+ * for long.
+ */
 const MAX_TRIES: Record<Again, number> = { moved: 40, conflict: 8, connection: 5 }
 /** A command that waited so long for a database that does not answer is not tried again: a try may be long by itself. */
 const CONNECTION_PATIENCE_MS = 8000
@@ -235,7 +238,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
         return known.has(state.id) && current !== undefined && current.state.version !== expectedVersion
       })
       const current = stale && moved.get(stale.state.id)
-      // Decided on memory that was out of date: once, it is decided at once on what there is now.
+      // Memory was out of date. The first time, decide at once on the chapter as it is now.
       if (current !== undefined && waiting.every(({ tries }) => tries.moved === 0)) {
         remembered.set(current)
         for (const each of waiting) each.tries.moved += 1
@@ -293,7 +296,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     }
   }
 
-  /** Settles a command whose write has turned out to have won. */
+  /** Settles a command whose write was stored after all. */
   function wasWritten(waiting: Waiting): boolean {
     const plan = waiting.unknown.find(({ isTold }) => isTold)
     const member = plan?.members.find((member) => member.waiting === waiting)
@@ -347,7 +350,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     } else for (const waiting of group) settle(waiting, { error })
   }
 
-  /** Puts them back, in front, after a moment: together, since one group’s members had the same bad luck. */
+  /** Puts them back in front of the queue after a wait: together, because they failed together. */
   function tryAgain(group: Waiting[], why: Again, cause?: unknown): void {
     const again = group.filter((waiting) => {
       waiting.tries[why] += 1

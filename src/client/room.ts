@@ -224,8 +224,7 @@ export class Room implements LinkRoom {
   }
 
   /**
-   * A replay is shown when it is through, for what a chapter once was must not flash by; while an event is
-   * missing it is awaited, and then asked for.
+   * Shows a replay only when it is complete. While an event is missing, waits for it, and then asks for it.
    */
   #settle(next: ChapterSnapshot): void {
     this.#latest = next

@@ -3,7 +3,7 @@
  *
  * A client lives no longer than its signal: when that aborts, its sockets are destroyed and no more are
  * opened, which ends whatever kafkajs still waits for. So nothing here depends on kafkajs’s own way back
- * after a fault: whoever sees one drops the client and opens another (`keep-open.ts`).
+ * after a fault: whoever sees one drops the client and opens another (`async/reconnecting.ts`).
  */
 import { isIP, type Socket, connect as tcpConnect } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'

@@ -39,8 +39,8 @@ export interface Bus {
   /** The same for text so far. */
   publishText(chapterId: number, message: TextMessage): void
   /**
-   * Hears the chapter from now on. Resolves when Redis has confirmed it or, so that nobody waits for a Redis that is
-   * away, soon; then `onMissed` follows the confirmation. May be called again.
+   * Hears the chapter from now on. Resolves when Redis has confirmed it, or soon if Redis is away; then `onMissed`
+   * follows the confirmation. May be called again.
    */
   subscribe(chapterId: number): Promise<void>
   /** Stops a while later: rooms often open again at once. */
@@ -96,7 +96,7 @@ export interface BusOptions {
 const HEARTBEAT_MS = 1000
 /** Heartbeats in a row that may be missed before messages count as missed. */
 const MAX_MISSED = 2
-/** A silent node is dead by then; whatever it wrote last was found. */
+/** Then a silent node counts as dead. What it wrote last has been read from the log. */
 const FORGET_AFTER_MISSED = 300
 /** More than anybody runs: whoever can publish may name any number of them. */
 const MAX_NODES = 1000
@@ -154,11 +154,11 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   const courseMessages: Message[] = []
   let isAnnouncing = false
   /** Since when heartbeats are heard without a pause, by `performance.now()`. */
-  let hearingSince = Number.POSITIVE_INFINITY
+  const hearingSince = Number.POSITIVE_INFINITY
   /** Heartbeats missed in a row, by node, this one included. */
   const missed = new Map<string, number>([[nodeId, 0]])
-  let listener: BusListener = { onEntry() {}, onMissed() {} }
-  let courseListener: CourseBusListener = { onEntry() {}, onMissed() {} }
+  const listener: BusListener = { onEntry() {}, onMissed() {} }
+  const courseListener: CourseBusListener = { onEntry() {}, onMissed() {} }
   let hasFailed = false
 
   const confirm = createBatcher(async (names: string[]) => {
@@ -221,7 +221,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   function receiveOn(channel: Buffer, isOwn: boolean, message: Buffer, take: (text: string) => void): void {
     const name = channel.toString()
     counts.received += 1
-    // A subscription that a lost connection brought back.
+    // A reconnect restored a subscription that is no longer wanted.
     if (!channels.has(name)) void subscriber.unsubscribe(name)
     else if (!isOwn) take(message.toString('utf8', ownId.length))
   }
@@ -312,7 +312,8 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
 
   function reconnectDeaf(count: number): void {
     if (count === MAX_MISSED) log.warn('Redis does not deliver; rooms are fed from the log')
-    // One that believes itself well, or that greets a silent server, would wait for ever. Others reconnect already.
+    // A connection that looks healthy, or that waits for the first answer of a silent server, would wait for ever. In
+    // other states ioredis reconnects by itself.
     if (count % MAX_MISSED === 0 && ['ready', 'connect'].includes(subscriber.status))
       subscriber.disconnect(true)
   }
@@ -448,7 +449,7 @@ const Text = Type.Object({
   content: Type.Union([Type.String(), Type.Array(PartialQuestion)]),
 })
 
-/** What another node may send: its release may be another, so only what is used is asked for. */
+/** What another node may send. It may run another release, so only the fields that are used are checked. */
 const Entry = Type.Object({
   chapterId: Type.Integer({ minimum: 1 }),
   events: Type.Array(

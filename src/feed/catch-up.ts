@@ -6,8 +6,8 @@
  *    what was read.)
  * 3. Feed the room what was read. If it stands further now, since held events followed, or still behind, read on
  *    from there.
- * 4. Only when it stands exactly there, with nothing awaited since, and the newcomer still wants in: let it in, and
- *    hand over the events after the cursor.
+ * 4. Let the newcomer in only when the room stands exactly there, nothing was awaited since, and the newcomer still
+ *    wants in. Hand over the events after the cursor.
  *
  * Steps 3 and 4 are synchronous after the read, so no event can fall between what is replayed and what is live.
  */
@@ -43,10 +43,10 @@ export interface CatchUpOptions {
   onCaughtUp: (caughtUp: CaughtUp) => void
 }
 
-/** Rounds of reading on; each is one commit further, and nobody commits for ever without a pause. */
+/** Maximum rounds of reading on. Each is at least one commit further, and commits have pauses. */
 const MAX_ROUNDS = 100
 
-/** @returns false when the newcomer did not want in any more */
+/** @returns false when the newcomer left meanwhile */
 export async function catchUp(options: CatchUpOptions): Promise<boolean> {
   let outcome = await enterRoom(options)
   // Deleted on the way in. It never exists again, so once is enough.
@@ -80,7 +80,7 @@ async function enterRoom(options: CatchUpOptions): Promise<'in' | 'unwanted' | '
       for (const event of page?.events ?? [])
         if (event.payload.seq > after) missed.set(event.payload.seq, event)
       if (room.position !== end || !reaches(missed, after, end, page?.logFrom ?? 1)) {
-        // Of the newcomer and the room whoever is further behind: both need what lies between.
+        // Read on from whichever is further behind, the newcomer or the room: both need the events in between.
         from = Math.min(firstMissing(missed, after, page?.logFrom ?? 1), room.position ?? 0)
         continue
       }
@@ -134,7 +134,7 @@ export function createPageReader(events: Pick<EventStore, 'readPages'>): PageRea
 
   return async (chapterId, after, remember) => {
     const { page, from } = await read({ chapterId, after, remember })
-    // A cursor beyond the end means 0, of which another one’s smaller cursor left out the beginning.
+    // A cursor beyond the end means 0. The shared read began at another join’s cursor, so the beginning is missing.
     const isCut = page !== undefined && after > page.lastSeq && from > 0 && from <= page.lastSeq
     return isCut ? (await read({ chapterId, after: 0 })).page : page
   }

@@ -26,7 +26,7 @@ export interface LatestProgress {
   update: ProgressUpdate
 }
 
-/** How a node's room of a chapter is reached; sockets together, each SSE stream by itself. */
+/** A listener of a chapter's room on this node: all sockets together, or one SSE stream. */
 export interface Listener {
   event(event: ChapterEvent): void
   progress(update: ProgressUpdate): void
@@ -38,7 +38,7 @@ export interface Listener {
 
 /** A share in a chapter's feed. The feed of a chapter lives while anyone has one. */
 export interface Room {
-  /** Resolves when what other nodes commit from now on arrives here, or cannot be waited for. */
+  /** Resolves when this node hears what other nodes commit, or when that cannot be waited for. */
   readonly subscribed: Promise<void>
   /** The last seq delivered; undefined until the log was first read. */
   readonly position: number | undefined
@@ -49,7 +49,7 @@ export interface Room {
   text(kind: JobKind): KindText
   /**
    * Feeds the room what was read from the log.
-   * @param since the room's position when the read began: a log that ends before it has lost what it held
+   * @param since the room's position when the read began; a log that ends before it has lost commits
    */
   absorb(page: LogPage | undefined, since?: number | undefined): void
   /** The chapter is gone, and so is this room: another one is opened for whoever still wants in. */
@@ -82,13 +82,13 @@ const MAX_HELD = 1000
 /** One chapter on this node. */
 export class ChapterFeed {
   position: number | undefined
-  /** The latest known, sent or about to be. */
+  /** Latest known progress, sent or due to be sent. */
   progress: LatestProgress | null = null
   isDeleted = false
   readonly chapterId: number
   readonly texts: ChapterTexts
   private readonly options: ChapterFeedOptions
-  /** Came before what precedes them; by seq. */
+  /** Events that arrived before their predecessors, by seq. */
   private readonly held = new Map<number, ChapterEvent>()
   private readonly listeners = new Set<Listener>()
   private shares = 0
@@ -176,7 +176,7 @@ export class ChapterFeed {
       const { progressVersion: version, latestProgress: update } = page
       this.noteProgress(update === null ? null : { version, update })
       for (const event of page.events) this.hold(event)
-      // A log that was deleted cannot be waited for.
+      // Do not wait for events whose log was deleted.
       this.position = Math.max(this.position, page.logFrom - 1)
     }
     this.advance()
@@ -225,7 +225,7 @@ export class ChapterFeed {
       for (const listener of this.listeners) listener.event(next)
     }
     if (this.held.size === 0 || this.position > before) this.endHole()
-    // A hole has its moment from when it was seen: what else comes meanwhile does not lengthen it.
+    // The time counts from when the hole was first seen. Later events do not extend it.
     if (this.held.size > 0) this.holeTimer ??= setTimeout(() => this.readHole(), this.options.holeMs)
   }
 
@@ -245,7 +245,7 @@ export class ChapterFeed {
     this.isProgressDue = true
   }
 
-  /** Now if the last one is long enough ago, else when it is; only the latest is sent. */
+  /** Sends now, or when `progressMs` have passed since the last one. Only the latest is sent. */
   private sendProgress(): void {
     if (!this.isProgressDue || this.position === undefined) return
     const waitMs = this.progressSentAt + this.options.progressMs - performance.now()

@@ -18,14 +18,14 @@ import { TEXT_HOLE_MS, TEXT_MS, TextMemory, type TextMessage } from './texts.js'
 export type { FeedEntry, LatestProgress, Listener, Room } from './chapter-feed.js'
 
 export interface Feed {
-  /** What was committed on this node: to its own rooms, and to the nodes that have such a room. */
+  /** Delivers what was committed on this node: to its own rooms, and to the nodes that have such a room. */
   publish(entries: FeedEntry[]): void
   /** Text that was posted here and written to its room: to the nodes that have such a room. */
   publishText(chapterId: number, message: TextMessage): void
   open(chapterId: number): Room
   /** Asks the log for what this room lacks, now. */
   refresh(chapterId: number): Promise<void>
-  /** Asks the log for what the rooms lack: this one, or all of them. By itself every `repairMs`. */
+  /** Asks the log for what this room, or all rooms, lack. Also runs by itself every `repairMs`. */
   repair(chapterId?: number): void
   /** Events that did not come by themselves and were read from the log, since the start. */
   readonly repaired: number
@@ -96,7 +96,7 @@ export function createFeed(options: FeedOptions): Feed {
         for (let start = 0; start < wanted.length; start += REPAIR_BATCH)
           await readNews(wanted.slice(start, start + REPAIR_BATCH))
       } catch (error) {
-        // What was missed is still missed.
+        // These rooms must be asked for again.
         isAllWanted ||= isAll
         throw error
       }
@@ -192,7 +192,7 @@ export function createFeed(options: FeedOptions): Feed {
       progressMs,
       holeMs,
       onHole: () => void readNews([chapter]).catch(onError),
-      // Whatever was missed while the log was read for the first time is looked for in the next turns.
+      // Marks the room active, so that the next turns find what was missed during its first read.
       onFirstRead: () => touch(chapter),
       onGone: () => forget(chapter),
       subscribed: bus?.subscribe(chapterId) ?? NOW,

@@ -13,7 +13,7 @@ export interface RedisConnections {
   /** For publishing and shared counters: fails fast, never queues. */
   readonly publisher: Redis
   readonly subscriber: Redis
-  /** Before every listener is gone: the Socket.IO adapter still says goodbye through these connections. */
+  /** Close it after the Socket.IO adapter, which still sends through these connections. */
   close(): void
 }
 
@@ -37,7 +37,7 @@ const retryStrategy = (times: number): number => LEAST_WAIT_MS + backoffMs(times
 /** Its types and `exactOptionalPropertyTypes` disagree on this one. */
 type Options = Omit<RedisOptions, 'replyMapping'>
 
-/** RESP2, with which the adapter was proved. */
+/** RESP2: the adapter was tested with it. */
 const COMMON: Options = { protocol: 2, retryStrategy, connectTimeout: 5000, keepAlive: 5000 }
 
 function connectPublisher(url: string, log: FastifyBaseLogger): Redis {
@@ -64,7 +64,7 @@ function connectSubscriber(url: string, log: FastifyBaseLogger): Redis {
   }
   const redis = new Redis(url, options)
   quietErrors(redis, 'subscriber', log)
-  // Rejected only when the connection is closed for good, which the Socket.IO adapter does not catch.
+  // These reject only when the connection is closed for good. The Socket.IO adapter does not catch that.
   for (const name of ['subscribe', 'psubscribe', 'unsubscribe', 'punsubscribe'] as const) {
     const command = redis[name].bind(redis) as (...args: unknown[]) => Promise<unknown>
     redis[name] = ((...args: unknown[]) => command(...args).catch(() => 0)) as never

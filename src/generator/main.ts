@@ -69,7 +69,7 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => leave('SIGINT', 0))
   process.on('SIGTERM', () => leave('SIGTERM', 0))
   process.on('uncaughtException', (error) => {
-    log.fatal({ err: error }, 'a mistake of ours')
+    log.fatal({ err: error }, 'uncaught exception')
     leave('uncaught exception', 1)
   })
 

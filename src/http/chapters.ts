@@ -353,7 +353,7 @@ export function newChapter(body: ChapterCreate, defaultLocale: Locale, tracepare
     locale: body.locale ?? defaultLocale,
     quizCount: body.quiz_count ?? DEFAULT_QUIZ_COUNT,
     metadata: body.metadata ?? {},
-    // A broken one is as good as none: whoever sends it cannot be told in a trace.
+    // An invalid traceparent is ignored.
     traceparent: typeof traceparent === 'string' && isTraceparent(traceparent) ? traceparent : null,
   }
 }

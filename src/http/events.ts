@@ -230,7 +230,7 @@ export function wantsStream({ headers }: FastifyRequest): boolean {
   return stream > 0 && stream >= (weights.get('application/json') ?? 0)
 }
 
-/** A browser’s cursor when it comes back; anything else than a seq is as good as none. */
+/** A browser’s cursor when it comes back; anything but a seq is ignored. */
 function lastEventId({ headers }: FastifyRequest): number | undefined {
   const text = headers['last-event-id']
   return typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : undefined

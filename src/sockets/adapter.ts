@@ -1,6 +1,7 @@
 /**
- * Socket.IO's Redis adapter, for what crosses nodes and is no chapter's event: `io.to(…).emit`, `disconnectSockets`,
- * and emitters of other programs. Chapters' events travel on the feed's own channels (`feed/bus.ts`).
+ * Socket.IO's Redis adapter, for everything between nodes except chapters' events: `io.to(…).emit`,
+ * `disconnectSockets`, and emitters of other programs. Chapters' events travel on the feed's own channels
+ * (`feed/bus.ts`).
  *
  * The adapter catches nothing: a rejected publish or a malformed message would end the process. Here both are caught,
  * counted and logged.
@@ -45,7 +46,9 @@ function neverRejecting(publisher: Redis, log: FastifyBaseLogger): Redis {
   })
 }
 
-/** The adapter's own channels begin with its key and a dash; it would look at every other one as well. */
+/**
+ * The adapter's own channels begin with its key and a dash. Without this check it would read all other messages too.
+ */
 function guarded(
   name: (typeof LISTENED)[number],
   listener: Listener,

@@ -1,13 +1,13 @@
 /**
  * Credentials of sockets: `auth: {token}` when a client connects, `refresh_token` before that one ends, and the end.
  *
- * - A token that is not good refuses the connect; the client is told why (`err.data.code`) and stays away. While the
- *   issuer’s keys cannot be fetched nobody can know, so the connect waits for them a little, and then the connection is
- *   closed in the way after which clients come back by themselves.
- * - When a token ends, the client is told (`token_expired`) and disconnected in the way after which clients stay away:
+ * - A bad token refuses the connect; the client is told why (`err.data.code`) and stays away. While the issuer’s keys
+ *   cannot be fetched, no token can be checked: the connect waits a little, and then the connection is closed so that
+ *   the client comes back by itself.
+ * - When a token ends, the client is told (`token_expired`) and disconnected so that it does not come back by itself:
  *   the same token would be refused. It connects again with a new one.
  * - A connection asks once: while one handshake is being checked, another one on the same connection closes it.
- * - A refresh is for the same client (`sub`) and may change what it may do. The one asked for last holds.
+ * - A refresh keeps the client (`sub`) and may change its rights. The last one asked for counts.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import proxyAddr from '@fastify/proxy-addr'
@@ -26,7 +26,7 @@ export interface SocketAuth {
   /** Whom limits are counted for. */
   clientOf(socket: ChapterSocket): string
   /**
-   * Replaces a socket’s token; without client authentication any is as good as the one before.
+   * Replaces a socket’s token. Does nothing while client authentication is off.
    * @throws {AppError} and keeps the one before
    */
   refresh(socket: ChapterSocket, token: unknown): Promise<void>
@@ -43,7 +43,7 @@ export interface SocketAuthOptions {
 interface Session {
   identity: Identity
   cancelExpiry: () => void
-  /** Refreshes count up from 1; `held` is the one whose token holds. */
+  /** `asked` counts refreshes from 1; `held` is the one whose token is in use. */
   asked: number
   held: number
   waiting: number
@@ -54,7 +54,7 @@ const KEY_RETRIES_MS = [500, 1000, 2000, 4000]
 /** Refreshes that one connection may have waiting. */
 const MAX_REFRESHES = 10
 
-/** Before whatever else listens to connections: it decides which there are. */
+/** Register it before other listeners of connections: it decides who connects. */
 export function guardSockets(io: ChapterIo, options: SocketAuthOptions): SocketAuth {
   const { verify, now, onError } = options
   const sessions = new WeakMap<ChapterSocket, Session>()
@@ -114,7 +114,7 @@ export function guardSockets(io: ChapterIo, options: SocketAuthOptions): SocketA
         (identity) => {
           if (identity !== undefined)
             sessions.set(socket, { identity, cancelExpiry: () => {}, asked: 0, held: 0, waiting: 0 })
-          // Of a connection that was closed meanwhile Socket.IO forgets the socket and says nothing.
+          // If the connection was closed meanwhile, Socket.IO drops the socket and reports nothing.
           next()
         },
         (error: unknown) => {

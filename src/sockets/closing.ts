@@ -9,18 +9,18 @@ import type { EngineSocket } from './engine.js'
 const CLOSE_BATCH = 50
 const CLOSE_BATCHES = 20
 const CLOSE_PAUSE_MS = 100
-/** How long a client that was told to leave is listened to: a way there and back. */
+/** How long to listen to a client that was told to leave: one round trip. */
 const LAST_WORDS_MS = 500
 
 /**
  * Closes every session so that its client comes back by itself, to a node that still takes sessions; in batches,
  * so that not all come at once.
  *
- * 1. Clients are told, and what they say until they know it is taken like anything else: a join that was on its way
- *    is remembered with its session, and a plain client would not say it again.
- * 2. Who has not gone in time is closed.
+ * 1. Tell clients to leave. What they send until they know it is handled as usual: a join on its way is remembered
+ *    with its session, and a plain client would not send it again.
+ * 2. Close connections that have not ended in time.
  *
- * @param deadlineMs resolves by then, with those left open whose clients do not read
+ * @param deadlineMs resolves by then; connections whose clients do not read may be left open
  */
 export async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<void> {
   const deadline = performance.now() + deadlineMs
@@ -39,7 +39,7 @@ export async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<v
   await allGone(deadline)
 }
 
-/** `client.close()` would at once be deaf to it. */
+/** `client.close()` would ignore what the client still sends. */
 function tellToLeave(client: EngineSocket): void {
   const { transport, writeBuffer } = client
   if (transport.name !== 'websocket') {
@@ -47,10 +47,10 @@ function tellToLeave(client: EngineSocket): void {
   } else if (writeBuffer.length > 0) {
     client.once('drain', () => tellToLeave(client))
   } else {
-    // Events go on in the client’s rooms; on a websocket that is closing they would be an error.
+    // Events still arrive in the client’s rooms; to send them on a closing websocket would be an error.
     transport.send = () => {}
     transport.socket?.close()
-    // Until the stream ends a client that knows already would go on speaking, into nothing.
+    // End the stream too: otherwise the client would go on sending, and nobody would read it.
     transport.socket?._socket.end()
   }
 }

@@ -46,7 +46,7 @@ export const socketIo = fp<SocketIoOptions>(
       httpCompression: false,
       maxHttpBufferSize: 16_000,
       wsEngine: FairWebSocketServer,
-      // Its own way tells clients to stay away; ours is `closeSockets`.
+      // Its own `preClose` makes clients stay away; `closeSockets` is used instead.
       preClose: (done) => done(),
     })
     tellSessionIds(app.io)
@@ -57,14 +57,16 @@ export const socketIo = fp<SocketIoOptions>(
   { name: 'socket-io' },
 )
 
-/** One message of a connection a turn of the event loop: a thousand that came at once let others in between. */
+/**
+ * Handles one message of a connection in each turn of the event loop, so that a thousand at once do not block others.
+ */
 class FairWebSocketServer extends WebSocketServer {
   constructor(options: ServerOptions) {
     super({ ...options, allowSynchronousEvents: false })
   }
 }
 
-/** What a load balancer needs to send each of a session’s requests to its node: clients send cookies hardly ever. */
+/** Lets a load balancer send all requests of a session to one node. Most clients send no cookies. */
 export const SESSION_ID_HEADER = 'x-socket-sid'
 
 function tellSessionIds(io: ChapterIo): void {
@@ -79,7 +81,7 @@ function tellSessionIds(io: ChapterIo): void {
     const sid = sids.get(request)
     if (sid !== undefined) headers[SESSION_ID_HEADER] = sid
   })
-  // What a session hears is its client’s, and no page may read it as anything else.
+  // Answers are for one client: they must not be cached or read as another content type.
   io.engine.on('headers', (headers: Record<string, string>) => {
     headers['x-content-type-options'] = 'nosniff'
     headers['cache-control'] = 'no-store'
@@ -119,7 +121,7 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
     sessions.begin(socket, auth.identityOf(socket)).then(
       () => next(),
       (error: unknown) => {
-        // Refused, a client would stay away, and with a new session it would lose its rooms: it shall come again.
+        // A refused client would stay away, and a new session would lose its rooms. A closed one comes back.
         app.log.warn({ err: error }, 'a session could not be looked up; its client comes back')
         socket.conn.close()
       },
@@ -134,9 +136,7 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
       // A client whose token ended comes back with a new one; only one that says goodbye is gone.
       sessions.end(socket, reason === 'client namespace disconnect')
     })
-    rejoin(socket).catch((error: unknown) =>
-      app.log.error({ err: error }, 'rooms could not be entered again'),
-    )
+    rejoin(socket).catch((error: unknown) => app.log.error({ err: error }, 'rooms could not be joined again'))
 
     handle(socket, 'join_chapter', checkJoin, async ({ chapter_id, after_seq = 0 }: JoinChapter) =>
       rooms.join(socket, chapter_id, after_seq),
@@ -156,7 +156,7 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
     handle(
       socket,
       'refresh_token',
-      // A token that is none is refused as one, and matters to nobody while clients need no token.
+      // `refresh` validates the token itself, and does nothing while clients need no token.
       () => [],
       async (payload: { token?: unknown } | null | undefined) => {
         await auth.refresh(socket, payload?.token)
@@ -175,9 +175,9 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
         await enter()
       } catch (error) {
         const { code } = refusalOf(error)
-        if (code === 'internal') app.log.error({ err: error, ...room }, 'a room could not be entered again')
+        if (code === 'internal') app.log.error({ err: error, ...room }, 'a room could not be joined again')
         refused.push({ ...room, code })
-        // Its client does not ask for the room and would stay outside without knowing; it shall come again.
+        // A stock client does not join again, so it would miss the room without knowing. A closed one comes back.
         if (code === 'unavailable') socket.conn.close()
       }
     }
@@ -194,7 +194,7 @@ export function serveSockets(app: FastifyInstance, parts: SocketParts): void {
     if (refused.length > 0)
       app.log.info(
         { count: refused.length, rooms: refused.slice(0, MAX_LOGGED_ROOMS) },
-        'rooms of a session were not entered again',
+        'rooms of a session were not joined again',
       )
   }
 

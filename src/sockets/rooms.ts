@@ -20,7 +20,7 @@ import type { Sessions } from './sessions.js'
 const MAX_WAITING = 1000
 /** How long those that are under way may hold a node that closes, ms. */
 const CLOSE_MS = 2000
-/** Pauses before a read is tried again while the database is away, ms: a minute. Clients hardly ever join twice. */
+/** Pauses before a read is tried again while the database is away, ms: a minute. Most clients join only once. */
 const READ_RETRIES_MS = [200, 500, 1000, 2000, ...Array<number>(14).fill(4000)]
 
 export interface ChapterRooms {
@@ -35,11 +35,11 @@ export interface ChapterRooms {
   leaveForbidden(socket: ChapterSocket): void
   /** The chapter is gone: these sockets are told and leave its room, which is forgotten. */
   leaveDeleted(sockets: Iterable<ChapterSocket>, chapterId: number, message: string): void
-  /** Of this node: sockets’ shares in rooms. */
+  /** Gives back all of a socket’s shares in rooms. */
   leaveAll(socket: ChapterSocket): void
   /**
-   * Resolves when the joins and leaves that came so far are done, for a session remembers them, whoever has gone; or
-   * soon, when the database is away.
+   * Resolves when the joins and leaves so far are done, because sessions remember them; or soon, while the database
+   * is away.
    */
   close(): Promise<void>
 }
@@ -49,7 +49,7 @@ interface Membership {
   room: Room | undefined
   /** What permission depends on; undefined while the chapter does not exist. */
   chapter?: ChapterOwnership | undefined
-  /** Whether what was asked last is to be in; a leave that waits counts as one that was done. */
+  /** True if the last request was a join. A leave that waits counts as done. */
   isWanted: boolean
   waiting: number
   /** What was asked last; the next waits for it. */
@@ -151,7 +151,7 @@ export function createChapterRooms(options: {
       },
     })
     if (!wasAdmitted) {
-      // What was remembered meanwhile came after the session’s end: it is told again.
+      // The room may have been remembered after the session’s end, so the end is written again.
       sessions.end(socket, false)
       throw new UnavailableError('The connection ended')
     }
@@ -240,7 +240,7 @@ export function createChapterRooms(options: {
   }
 }
 
-/** What a refused join is told; faults are told apart from refusals, and say nothing of themselves. */
+/** The answer to a refused join. A fault of the server shows no details. */
 export function refusalOf(error: unknown): { code: ErrorCode; message: string } {
   if (error instanceof AppError) return { code: error.code, message: error.message }
   if (failureKindOf(error) === 'connection')
@@ -250,7 +250,7 @@ export function refusalOf(error: unknown): { code: ErrorCode; message: string } 
 
 function refusalTo(access: Access, chapterId: number, page: LogPage | undefined): AppError | undefined {
   if (access.kind === 'anyone') return undefined
-  // Whose it will be is not known, so nobody’s token can allow it yet.
+  // The chapter has no owner yet, so no token can allow it.
   if (page === undefined) return new ChapterNotFoundError(chapterId)
   return mayRead(access, page) ? undefined : notAllowed(chapterId)
 }

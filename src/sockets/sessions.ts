@@ -5,8 +5,8 @@
  *
  * - A session belongs to one client: with client authentication on it is stored under the `pid` and the token’s
  *   `sub` together, so another client’s `pid` leads nowhere and changes nothing.
- * - A session belongs to one connection, the last that came back with its `pid`. Those before it are not remembered
- *   any more, so a session holds at most `maxRooms` rooms, however many connections use one `pid`.
+ * - A session belongs to one connection, the last that came back with its `pid`. Earlier ones are no longer
+ *   remembered, so a session holds at most `maxRooms` rooms, however many connections use one `pid`.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
@@ -54,9 +54,9 @@ interface Session {
   /** What it is stored under. */
   key: string
   rooms: SessionRoom[]
-  /** False once another connection took it up: what this one does is not the session’s any more. */
+  /** False once another connection resumed it: what this one does no longer changes the session. */
   isHeld: boolean
-  /** Its connection has; a join that was under way may still come. */
+  /** Its connection has ended; a join that was under way may still come. */
   hasEnded: boolean
   /** Its client said goodbye. */
   isOver: boolean
@@ -88,15 +88,15 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
   )
 
   const seenMs = Math.max(MIN_SEEN_MS, ttlMs / 10)
-  /** In this time every node says that it lives, unless it cannot. */
+  /** Every node sends a heartbeat in this time, unless it cannot. */
   const turnsMs = 3 * seenMs
   let seenAt = now()
   let stoodAt = seenAt
   let standsUntil = seenAt + turnsMs
 
   /**
-   * The present as sessions know it: it stands still while the database is away, for then nobody can say that they
-   * live, and until all had their turn after that.
+   * Session clock. Frozen while no node can send heartbeats, because the database is away, and afterwards until every
+   * node had time for one.
    */
   function present(): number {
     const at = now()
@@ -154,7 +154,7 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
     if (older !== undefined) older.isHeld = false
     open.set(session.key, session)
     sessions.set(socket, session)
-    // Of a connection that closes before it is admitted Socket.IO says nothing else.
+    // Socket.IO reports nothing else of a connection that closes before it is admitted.
     const onClose = () => end(socket, false)
     session.unwatch = () => socket.conn.off('close', onClose)
     if (socket.conn.readyState === 'open') socket.conn.on('close', onClose)
@@ -166,7 +166,7 @@ export function createSessions({ store, nodeId, ttlMs, maxRooms, now, log }: Ses
     if (session === undefined) return
     session.unwatch()
     session.hasEnded = true
-    // Told again after a join that was on its way: a goodbye stays one.
+    // May be called again after a join that was on its way; a goodbye stays a goodbye.
     session.isOver ||= isForGood
     if (open.get(session.key) === session) open.delete(session.key)
     if (session.isHeld) write(session.isOver ? forget(session.key) : disconnected(session.key))
@@ -222,19 +222,19 @@ function isPid(pid: unknown): pid is string {
   return typeof pid === 'string' && /^[\w-]{1,100}$/.test(pid)
 }
 
-/** Whose a session is; undefined while client authentication is off, when nobody can be told apart. */
+/** The owner of a session; undefined while client authentication is off. */
 function ownerOf({ subject, access }: Identity): string | undefined {
   if (access.kind === 'anyone') return undefined
   if (subject !== undefined) return `sub ${subject}`
   if (access.kind !== 'viewer') return access.kind
-  // A token that names nobody is known by what it may watch.
+  // A token without a `sub` is identified by what it may watch.
   const [chapters, courses] = [access.chapterIds, access.courseIds].map((ids) =>
     [...ids].sort((a, b) => a - b),
   )
   return `viewer ${chapters} ${courses}`
 }
 
-/** What a session is stored under. No pid has a dot, so none is another one’s key. */
+/** The key of a stored session. A pid has no dot, so it can never be another client’s key. */
 function keyOf(pid: string, owner: string | undefined): string {
   if (owner === undefined) return pid
   return `o.${createHash('sha256').update(`${owner}\0${pid}`).digest('base64url')}`

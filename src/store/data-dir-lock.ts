@@ -4,8 +4,8 @@
  * written before any is read, two processes can never both have the directory, and nothing is ever taken from
  * a living process. (Two that start together may both give up; each tries again a few times.)
  *
- * A process is known by its pid and its start time, so that a pid that was given away again (pid 1 of every
- * container) is not taken for it. A claim from another host cannot be checked and is respected.
+ * A process is identified by its pid and start time, because pids are used again (every container has a pid 1). A
+ * claim from another host cannot be checked and is respected.
  */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -54,7 +54,7 @@ export async function lockDataDir(dataDir: string): Promise<() => Promise<void>>
   }
 }
 
-/** A claim is there whole or not at all: half a claim could not be told from a dead one. */
+/** A claim must appear whole or not at all: half a claim would look like a dead one. */
 async function writeWhole(path: string, text: string): Promise<void> {
   const unfinished = `${path}.new`
   await writeFile(unfinished, text)
@@ -81,11 +81,11 @@ async function readClaim(path: string): Promise<Claim | undefined> {
     return JSON.parse(await readFile(path, 'utf8')) as Claim
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    // A power failure can leave an empty file, of which nobody knows whose it was.
+    // A power failure can leave an empty file. Its owner is then unknown.
     if (error instanceof SyntaxError)
       throw new DataDirLockedError(
         `${path} cannot be read, so it is unknown whether a process has this data directory. ` +
-          'If certainly none has, delete that file.',
+          'If you are certain that none has, delete that file.',
         { cause: error },
       )
     throw error
@@ -102,7 +102,7 @@ async function isAlive({ pid, startedAt }: Claim): Promise<boolean> {
   return started === undefined || startedAt === 'unknown' || started === startedAt
 }
 
-/** When a process began, in whatever form this system tells it; undefined where it does not tell. */
+/** When a process began, in the form that this system gives; undefined if it gives none. */
 async function startTimeOf(pid: number): Promise<string | undefined> {
   try {
     // Field 22 of /proc/PID/stat, in ticks since this boot; the name in field 2 may hold spaces.
@@ -130,6 +130,6 @@ function describe(dataDir: string, { pid, host, file }: Claim & { file: string }
   const where = host === hostname() ? `process ${pid}` : `process ${pid} on host ${host}`
   return (
     `The data directory ${dataDir} is in use by ${where}; two processes would destroy each other’s data. ` +
-    `Stop that one, or set DATA_DIR to another directory. (If it is certainly gone, delete ${file}.)`
+    `Stop that one, or set DATA_DIR to another directory. (If you are certain that it is gone, delete ${file}.)`
   )
 }

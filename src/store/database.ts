@@ -1,7 +1,7 @@
 /**
  * A PostgreSQL database behind Drizzle, with this program’s migrations applied. Here: PGlite, the embedded
- * one, in a directory or in memory. It has one connection and belongs to one process at a time, which
- * `data-dir-lock.ts` sees to. A PostgreSQL server is in `postgres.ts`.
+ * one, in a directory or in memory. It has one connection and belongs to one process at a time; `data-dir-lock.ts`
+ * enforces that. A PostgreSQL server is in `postgres.ts`.
  */
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
@@ -17,7 +17,7 @@ import type { Db } from './prepared.js'
 /**
  * How statements are planned. Every hot one is prepared, takes short lists and finds rows by key. PostgreSQL would plan
  * some anew for each call, and others for the empty tables of a young installation, which it then reads whole. So each
- * is planned once, for indexes and nested loops. `test/store/plans.test.ts` looks at the plans.
+ * is planned once, for indexes and nested loops. `test/store/plans.long.test.ts` looks at the plans.
  */
 export const PLANNING = {
   plan_cache_mode: 'force_generic_plan',
@@ -31,7 +31,7 @@ export interface Database {
   readonly db: Db
   /** For people: what it is and where. */
   readonly description: string
-  /** No other process can be using it, so whatever says otherwise is left over from one that died. */
+  /** True if no other process can use it. Leases and holds in it are then left over from a process that died. */
   readonly isExclusive: boolean
   ping(): Promise<void>
   close(): Promise<void>

@@ -72,7 +72,7 @@ export function createEventStore(db: Db): EventStore {
   const news = prepare<{ page: LogPage | { chapterId: number; lastSeq: null } }>(
     db,
     'read_news',
-    // A log that ends before what the reader has was restored.
+    // A log that ends before the reader's cursor comes from a restored database.
     readPages(
       sql`(c.last_seq <> wanted.after or c.progress_version > wanted."progressVersion"
         or c.id is null and wanted.after > 0
@@ -107,7 +107,8 @@ export function createEventStore(db: Db): EventStore {
 
 /**
  * What a join’s read begins with: it writes the `rememberedRooms`, its parameter `rooms`.
- * In one order, for two nodes may write the same session. One that another node has resumed is left alone.
+ * Writes rows in one order, because two nodes may write the same session. A session that another node has resumed is
+ * left alone.
  */
 export const REMEMBER = sql`
 with remembered as (
@@ -122,7 +123,7 @@ with remembered as (
     after_seq = excluded.after_seq, node_id = excluded.node_id, left_at = null
 )`
 
-/** Of rooms that were joined twice the last counts. */
+/** If a room was joined twice, the last join counts. */
 export function rememberedRooms(rooms: RememberedRoom[]): RememberedRoom[] {
   return [...new Map(rooms.map((room) => [`${room.pid} ${room.chapterId}`, room])).values()]
 }

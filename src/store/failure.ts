@@ -6,9 +6,9 @@ import { DrizzleQueryError } from 'drizzle-orm/errors'
 
 /**
  * - `data`: a value cannot be stored, or breaks a constraint; the same statement will fail again
- * - `conflict`: rolled back for somebody else’s sake; the same statement may succeed at once
+ * - `conflict`: rolled back because of another transaction; the same statement may succeed at once
  * - `connection`: the database did not answer; whether it wrote is unknown
- * - `fault`: anything else, most likely a mistake of ours
+ * - `fault`: anything else, most likely a bug
  */
 export type FailureKind = 'data' | 'conflict' | 'connection' | 'fault'
 

@@ -1,7 +1,7 @@
 /**
  * A PostgreSQL server behind Drizzle, through postgres.js. Connections come back by themselves; a statement
- * ends within its time-out, and one whose answer does not come is given up with its connection, so that a
- * server that went silent holds nobody for long.
+ * ends within its time-out, and one whose answer does not come is given up with its connection, so that a silent
+ * server does not block callers for long.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { drizzle } from 'drizzle-orm/postgres-js'
@@ -46,20 +46,20 @@ export async function openPostgres(config: PostgresConfig, log: Log): Promise<Da
   }
 }
 
-/** For a place that is free. */
+/** For a turn that is free at once: it needs no deadline. */
 const NEVER = new AbortController().signal
 
-/** Its code tells it apart from a server that does not answer; whoever asked may ask again. */
+/** Its code tells a busy pool from a server that does not answer. The caller may try again. */
 function poolBusy(why: string): Error {
   return Object.assign(new Error(`Every connection to PostgreSQL is busy: ${why}`), { code: 'CONNECT_QUEUE' })
 }
 
-/** After an error a dying connection is still handed queries for a moment, which then never end. */
+/** For a moment after an error postgres.js still gives queries to the dying connection; these would never end. */
 const DYING_MS = 5
 
 /**
- * As much of a postgres.js client as Drizzle uses, with a deadline for every answer. postgres.js waits for ever
- * for a server that went silent, and its connections stay taken; then the pool is left and a new one made.
+ * As much of a postgres.js client as Drizzle uses, with a deadline for every answer. postgres.js waits for ever for a
+ * server that went silent, and its connections stay taken. So that pool is abandoned and a new one is made.
  */
 function renewableClient(config: PostgresConfig, log: Log) {
   const answerMs = 2 * config.statementTimeoutMs
@@ -78,7 +78,7 @@ function renewableClient(config: PostgresConfig, log: Log) {
   const { options } = current
 
   // As many statements are sent as there are connections, so that the deadline of an answer counts from when its
-  // statement was sent. A busy pool is no silent server.
+  // statement was sent. A busy pool must not look like a silent server.
   const turns = createSemaphore(config.poolSize)
   let queued = 0
 
@@ -173,7 +173,8 @@ export async function migratePostgres(
       return
     } catch (error) {
       const { code = '', message } = error as { code?: string; message: string }
-      if (REFUSALS.test(code)) throw new ConfigError([`DATABASE_URL: ${address} refuses us: ${message}`])
+      if (REFUSALS.test(code))
+        throw new ConfigError([`DATABASE_URL: ${address} refuses the connection: ${message}`])
       if (failureKindOf(error) !== 'connection') throw error
       if (performance.now() > deadline)
         throw new ConfigError([
@@ -211,7 +212,8 @@ function optionsOf({ ssl }: PostgresConfig): Options<Record<string, never>> {
     idle_timeout: 30,
     max_lifetime: 30 * 60,
     keep_alive: 10,
-    // Arrays are not used. Nobody would catch its failure, and a connection lost in its first moment end the process.
+    // Arrays are not used. postgres.js does not catch a failure of this query, so a connection that is lost at once
+    // would end the process.
     fetch_types: false,
     backoff: (retries: number) => 0.025 + backoffMs(retries + 2, RECONNECT, Math.random) / 1000,
     onnotice() {},

@@ -3,8 +3,8 @@
  * joins’ own read (`events.ts`); here they are found again, left and forgotten.
  *
  * A session may be resumed while its connection lives, for `ttlMs` after it ended, and for `ttlMs` after its node
- * was last seen: a node that was killed says nothing. Whoever takes it up has it alone: the connection before, which
- * may be on another node and not know, changes nothing of it any more.
+ * was last seen: a node that was killed says nothing. Whoever resumes it has it alone. The connection before may be
+ * on another node and not know; it can no longer change the session.
  */
 import { sql } from 'drizzle-orm'
 import { toInstant } from '../contract/wire.js'
@@ -40,7 +40,7 @@ export interface SessionStore {
   forget(pids: string[], nodeId: string): Promise<void>
   /** The chapters are gone. Rooms that are being written at this moment are left to their expiry. */
   forgetChapters(chapterIds: number[]): Promise<void>
-  /** Deletes what nobody can resume any more. @returns how many rooms */
+  /** Deletes what can no longer be resumed. @returns how many rooms */
   deleteExpired(now: number, ttlMs: number): Promise<number>
 }
 

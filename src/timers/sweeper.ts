@@ -24,7 +24,7 @@ export interface SweeperOptions {
   now: () => number
   pollMs: number
   eventRetentionMs: number
-  /** A pause between two sweeps that says that the database, or this process, stood still, ms. */
+  /** A longer pause between two sweeps means that the database or this process stood still, ms. */
   standstillMs?: number
   /** How long those who hold jobs may take to renew their holds afterwards, ms. */
   renewalMs?: number
@@ -36,7 +36,7 @@ export function createSweeper(options: SweeperOptions): {
 } {
   const { jobs, events, groups, now, pollMs, eventRetentionMs, log } = options
   const { standstillMs = STANDSTILL_MS, renewalMs = RENEWAL_MS } = options
-  const onError = (error: unknown) => log.warn({ err: error }, 'a sweep failed; the next one comes')
+  const onError = (error: unknown) => log.warn({ err: error }, 'a sweep failed; it is tried again')
 
   async function end(type: 'expire' | 'hold_expired', claimed: AttemptRef[]): Promise<void> {
     await Promise.all(

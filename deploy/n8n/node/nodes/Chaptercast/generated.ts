@@ -115,13 +115,7 @@ export interface Prompt {
   user: string
 }
 
-/** What a message of a regeneration has besides. */
-export interface Regeneration {
-  instruction?: string | null
-  current?: object | null
-}
-
-export function promptOf(message: GenerationMessage & Regeneration): Prompt {
+export function promptOf(message: GenerationMessage): Prompt {
   const { locale, kind, title, description, metadata, quiz_count } = message
   const { system, task } = promptTexts(kind, locale)
   const material = jsonOf({ title, description, metadata })
@@ -131,7 +125,7 @@ export function promptOf(message: GenerationMessage & Regeneration): Prompt {
 }
 
 /** The content there is, and what is wanted of the next. */
-function changeOf({ instruction, current, locale }: GenerationMessage & Regeneration): string {
+function changeOf({ instruction, current, locale }: GenerationMessage): string {
   if (!instruction && !current) return ''
   const texts = CHANGE_TEXTS[locale]
   const now = current ? `\n\n${texts.current}\n<current>\n${jsonOf(current)}\n</current>` : ''
