@@ -161,6 +161,7 @@ await t.test(
       'ChapterWatch',
       'ChaptercastError',
       'ClosedError',
+      'CourseWatch',
       'JOB_KINDS',
       'RefusedError',
       'UnreachableError',
