@@ -154,11 +154,11 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   const courseMessages: Message[] = []
   let isAnnouncing = false
   /** Since when heartbeats are heard without a pause, by `performance.now()`. */
-  const hearingSince = Number.POSITIVE_INFINITY
+  let hearingSince = Number.POSITIVE_INFINITY
   /** Heartbeats missed in a row, by node, this one included. */
   const missed = new Map<string, number>([[nodeId, 0]])
-  const listener: BusListener = { onEntry() {}, onMissed() {} }
-  const courseListener: CourseBusListener = { onEntry() {}, onMissed() {} }
+  let listener: BusListener = { onEntry() {}, onMissed() {} }
+  let courseListener: CourseBusListener = { onEntry() {}, onMissed() {} }
   let hasFailed = false
 
   const confirm = createBatcher(async (names: string[]) => {
