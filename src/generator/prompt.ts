@@ -33,7 +33,7 @@ function changeOf({ instruction, current, locale }: GenerationMessage): string {
   return instruction ? `${now}\n\n${texts.wish}\n<wish>\n${jsonOf(instruction)}\n</wish>` : now
 =======
 /** Of what is written again: what there is, and what is to be better. */
-function wishOf({ instruction, current, locale }: GenerationMessage & Regeneration): string {
+function wishOf({ instruction, current, locale }: GenerationMessage): string {
   const { again, wish } = REVISION_TEXTS[locale]
   const there = current ? `\n\n${again}\n<current>\n${jsonOf(current)}\n</current>` : ''
   return instruction ? `${there}\n\n${wish}\n<wish>\n${jsonOf(instruction)}\n</wish>` : there
