@@ -3,7 +3,7 @@
  * that follows from them; read beside it is what events do not tell: description, deadlines, content. It is read
  * again when an event says that there may be more.
  */
-import { JOB_KINDS, RefusedError, UnreachableError } from 'chaptercast-client'
+import { RefusedError, UnreachableError } from 'chaptercast-client'
 import { describeChapter, newNotes, takeNote } from './chapter.js'
 import { chapters, serverNow } from './server.js'
 
@@ -161,7 +161,7 @@ export function watchChapter(id, tell) {
       watch.readError = null
       tell.changed()
       if (!isContentMissing()) return
-      const learning = await chapters.learning(id, { answers: true, signal })
+      const learning = await readContent(signal)
       if (signal.aborted) return
       watch.learning = learning
       tell.changed()
@@ -174,15 +174,27 @@ export function watchChapter(id, tell) {
     }
   }
 
+  /** With the answers, where they may be seen. @param {AbortSignal} signal */
+  async function readContent(signal) {
+    try {
+      return await chapters.learning(id, { answers: true, signal })
+    } catch (error) {
+      if (!(error instanceof RefusedError && error.code === 'forbidden')) throw error
+      return await chapters.learning(id, { signal })
+    }
+  }
+
+  /** Or is not what can be read now. */
   function isContentMissing() {
     const { learning } = watch
-    const { jobs } = watch.chapter
-    const has = {
-      concept: learning?.concept.is_complete,
-      exercise: learning?.exercise.is_complete,
-      quiz: learning?.quizzes.some((quiz) => quiz.is_complete),
+    const shown = {
+      concept: learning?.concept.revision,
+      exercise: learning?.exercise.revision,
+      quiz: learning?.quizzes[0]?.revision,
     }
-    return JOB_KINDS.some((kind) => jobs[kind].state === 'completed' && !has[kind])
+    return (view?.jobs ?? []).some(
+      ({ kind, content_revision: current }) => current !== null && shown[kind] !== current,
+    )
   }
 }
 
