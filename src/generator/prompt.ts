@@ -24,20 +24,11 @@ export function promptOf(message: GenerationMessage): Prompt {
   }
 }
 
-<<<<<<< HEAD
-/** The content there is, and what is wanted of the next. */
-function changeOf({ instruction, current, locale }: GenerationMessage): string {
-  if (!instruction && !current) return ''
-  const texts = CHANGE_TEXTS[locale]
-  const now = current ? `\n\n${texts.current}\n<current>\n${jsonOf(current)}\n</current>` : ''
-  return instruction ? `${now}\n\n${texts.wish}\n<wish>\n${jsonOf(instruction)}\n</wish>` : now
-=======
 /** Of what is written again: what there is, and what is to be better. */
 function wishOf({ instruction, current, locale }: GenerationMessage): string {
   const { again, wish } = REVISION_TEXTS[locale]
   const there = current ? `\n\n${again}\n<current>\n${jsonOf(current)}\n</current>` : ''
   return instruction ? `${there}\n\n${wish}\n<wish>\n${jsonOf(instruction)}\n</wish>` : there
->>>>>>> n8n
 }
 
 /** Only an answer that was refused says something about the next one. */
