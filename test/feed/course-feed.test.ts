@@ -47,7 +47,7 @@ t.test('a deleted chapter leaves the list at once, on every node, and may end th
   const there = member(t, createFeed(t, shared, thereBus, { repairMs: 600_000 }))
   await Promise.all([here.joined, there.joined])
   hereBus.elsewhere.add(COURSE)
-  hereBus.publishCourses = (entries) => entries.forEach(thereBus.receive)
+  hereBus.publishCourses = (entries) => void entries.forEach(thereBus.receive)
   here.commit(running(1, 1))
   here.commit(completed(2, 2))
   await waitFor('both chapters to be known', () => there.known.size === 2)
