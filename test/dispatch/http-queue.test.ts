@@ -1,6 +1,6 @@
 /**
  * Jobs that go out by HTTP: what is sent, and what becomes of each answer. Which answer means what is in
- * `worker-answer.test.ts`; that all queues keep the same promises is in `test/flow/queues.test.ts`.
+ * `worker-answer.test.ts`; that all queues keep the same promises is in `test/flow/queues.long.test.ts`.
  */
 import { createHmac } from 'node:crypto'
 import pino from 'pino'
