@@ -1,5 +1,5 @@
 /**
- * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, the client’s
+ * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `asyncapi.json`, `.env.example`, the client’s
  * `contract.ts`, the n8n workflows, the prompts of the n8n node, and the tables of `docs/` and the READMEs. `npm run
  * generate`; the gate fails when it changes anything.
  */
@@ -14,6 +14,7 @@ import { DEAD_LETTER_TOPIC, DeadLetter, GenerationMessage, TOPICS } from '../con
 import { exampleWorkflow } from '../n8n/example.js'
 import { generatedForNode } from '../n8n/node-package.js'
 import { SOURCES, workflowOf } from '../n8n/workflow.js'
+import { asyncApi } from './asyncapi.js'
 import { clientContract } from './client-contract.js'
 
 const root = new URL('../../', import.meta.url)
@@ -55,6 +56,7 @@ const app = await buildApp(readConfig({ DATA_DIR: 'memory', LOG_LEVEL: 'silent',
 await app.ready()
 writeFileSync(pathOf('src/contract/openapi.json'), `${JSON.stringify(app.swagger(), null, 2)}\n`)
 await app.close()
+writeFileSync(pathOf('src/contract/asyncapi.json'), `${JSON.stringify(asyncApi(), null, 2)}\n`)
 
 writeFileSync(pathOf('src/client/contract.ts'), await clientContract())
 for (const source of SOURCES)

@@ -233,7 +233,7 @@ t.test('the API’s description says where credentials are needed', async (t) =>
     for (const { security, responses } of Object.values(methods)) {
       if (!path.startsWith('/v1/')) t.equal(security, undefined, path)
       else {
-        const scheme = /-(start|finish|fail)$|progress$/.test(path) ? 'webhookSecret' : 'clientToken'
+        const scheme = /-(start|finish|fail|partial)$|progress$/.test(path) ? 'webhookSecret' : 'clientToken'
         t.same(security?.[0], { [scheme]: [] }, path)
         t.ok('401' in responses, path)
       }
