@@ -17,7 +17,9 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   version: string
 }
 
-/** The same file from `src/http/` and from `dist/http/`; `npm run generate` writes it. */
+// The same folders from `src/http/` and from `dist/http/`.
+const WEB = new URL('../../src/web/', import.meta.url)
+/** `npm run generate` writes it. */
 const ASYNCAPI = new URL('../../src/contract/asyncapi.json', import.meta.url)
 
 /**
@@ -92,7 +94,16 @@ export const openapi = fp(
       routePrefix: '/docs',
       staticCSP: CONTENT_SECURITY_POLICY,
       // Nobody else is told of this server.
-      uiConfig: { validatorUrl: null },
+      uiConfig: {
+        validatorUrl: null,
+        // Without the bar on top, which asks for the address of another document.
+        layout: 'BaseLayout',
+      },
+      theme: {
+        title: 'chaptercast API',
+        css: [{ filename: 'chaptercast.css', content: readFileSync(new URL('docs.css', WEB), 'utf8') }],
+        js: [{ filename: 'chaptercast.js', content: readFileSync(new URL('docs.js', WEB), 'utf8') }],
+      },
     })
 
     const asyncapi = readFileSync(ASYNCAPI, 'utf8')
