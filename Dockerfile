@@ -34,6 +34,7 @@ COPY --from=dependencies /app/sbom.spdx.json ./
 COPY package.json LICENSE ./
 COPY drizzle drizzle
 COPY src/web src/web
+COPY src/contract/asyncapi.json src/contract/
 # What the compose file mounts over: a volume takes this owner when it is made.
 RUN install -d -o node -g node /secrets
 USER node

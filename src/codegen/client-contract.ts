@@ -3,68 +3,15 @@
  * TypeBox. A test compares both.
  */
 import { readFileSync } from 'node:fs'
-import type { TSchema } from '@sinclair/typebox'
 import { compile } from 'json-schema-to-typescript'
-import * as chapter from '../contract/chapter.js'
-import * as course from '../contract/course.js'
-import * as event from '../contract/event.js'
-import * as job from '../contract/job.js'
-import * as partial from '../contract/partial.js'
-import * as problem from '../contract/problem.js'
-import * as revision from '../contract/revision.js'
-import * as socket from '../contract/socket.js'
-import * as watchToken from '../contract/watch-token.js'
-
-const SHAPES: Record<string, TSchema> = {
-  ChapterCreate: chapter.ChapterCreate,
-  ChapterCreated: chapter.ChapterCreated,
-  ChapterAccepted: chapter.ChapterAccepted,
-  ChapterSummary: chapter.ChapterSummary,
-  ChapterView: chapter.ChapterView,
-  ChapterListQuery: chapter.ChapterListQuery,
-  ChapterList: chapter.ChapterList,
-  LearningView: chapter.LearningView,
-  JobView: job.JobView,
-  AttemptView: job.AttemptView,
-  RegenerateRequest: revision.RegenerateRequest,
-  RevisionAccepted: revision.RevisionAccepted,
-  RevisionSummary: revision.RevisionSummary,
-  RevisionList: revision.RevisionList,
-  RevisionView: revision.RevisionView,
-  WatchTokenRequest: watchToken.WatchTokenRequest,
-  WatchToken: watchToken.WatchToken,
-  ConceptView: job.ConceptView,
-  ExerciseView: job.ExerciseView,
-  QuizView: job.QuizView,
-  ProgressUpdate: event.ProgressUpdate,
-  TextPartial: partial.TextPartial,
-  QuizPartial: partial.QuizPartial,
-  PartialQuestion: partial.PartialQuestion,
-  ChapterDeleted: event.ChapterDeleted,
-  Problem: problem.Problem,
-  Violation: problem.Violation,
-  CourseChaptersCreate: course.CourseChaptersCreate,
-  CourseChaptersCreated: course.CourseChaptersCreated,
-  CourseChapter: course.CourseChapter,
-  CourseCounts: course.CourseCounts,
-  CourseQuery: course.CourseQuery,
-  CourseView: course.CourseView,
-  JoinCourse: course.JoinCourse,
-  LeaveCourse: course.LeaveCourse,
-  JoinedCourse: course.JoinedCourse,
-  CourseCompleted: course.CourseCompleted,
-  JoinChapter: socket.JoinChapter,
-  LeaveChapter: socket.LeaveChapter,
-  RefreshToken: socket.RefreshToken,
-  JoinedChapter: socket.JoinedChapter,
-  Refusal: socket.Refusal,
-}
+import { EVENT_NAMES, EVENTS } from '../contract/event.js'
+import { CLIENT_SHAPES } from '../contract/shapes.js'
 
 const EVENT_PAYLOADS = {
   type: 'object',
   description: 'Every logged event, in the order a chapter usually has them',
-  properties: event.EVENTS,
-  required: event.EVENT_NAMES,
+  properties: EVENTS,
+  required: EVENT_NAMES,
 }
 
 /** What follows from the shapes. */
@@ -96,9 +43,9 @@ function socketEvents(): string {
 
 /** The text of the client’s `contract.ts`. */
 export async function clientContract(): Promise<string> {
-  const names = new Map(Object.entries(SHAPES).map(([name, schema]) => [schema as unknown, name]))
+  const names = new Map(Object.entries(CLIENT_SHAPES).map(([name, schema]) => [schema as unknown, name]))
   const definitions = Object.fromEntries(
-    Object.entries(SHAPES).map(([name, schema]) => [name, withReferences(schema, names, true)]),
+    Object.entries(CLIENT_SHAPES).map(([name, schema]) => [name, withReferences(schema, names, true)]),
   )
   const text = await compile(
     { definitions: { ...definitions, EventPayloads: withReferences(EVENT_PAYLOADS, names, true) } } as never,

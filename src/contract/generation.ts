@@ -39,7 +39,7 @@ const messageFields = {
   quiz_count: Type.Integer({ minimum: 1, description: 'Questions that are wanted' }),
   metadata: Metadata,
   requested_at: Instant,
-  deadline_at: Type.String({ description: 'Counted from publishing, and again from `-start`' }),
+  deadline_at: Type.String({ ...Instant, description: 'Counted from publishing, and again from `-start`' }),
   previous: Type.Optional(
     nullable(
       Type.Object(PreviousFailure.properties, {

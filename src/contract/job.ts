@@ -97,9 +97,9 @@ export const JobView = Type.Object({
   attempt: Type.Integer({ minimum: 1 }),
   max_attempts: Type.Integer({ minimum: 1 }),
   progress: Percent,
-  requested_at: Type.String({ description: 'When this job was asked for, whatever its attempt' }),
-  started_at: nullable(Type.String({ description: 'When a worker began this attempt' })),
-  last_heard_at: nullable(Type.String({ description: 'When its worker was last heard' })),
+  requested_at: Type.String({ ...Instant, description: 'When this job was asked for, whatever its attempt' }),
+  started_at: nullable(Type.String({ ...Instant, description: 'When a worker began this attempt' })),
+  last_heard_at: nullable(Type.String({ ...Instant, description: 'When its worker was last heard' })),
   deadline_at: nullable(Instant),
   waiting_before: Type.Optional(
     Type.Integer({

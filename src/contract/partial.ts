@@ -74,7 +74,15 @@ const TextCallback = Type.Object(
 const QuizCallback = Type.Object(
   {
     quizzes: Type.Array(
-      Type.Object({ question: Type.String() }, { description: 'As in the finish; the answer is not shown' }),
+      Type.Object(
+        {
+          question: Type.String(),
+          // Whatever they are, the question counts: what cannot be shown of it is left out.
+          options: Type.Optional(Type.Unknown({ description: 'A list of texts, or null' })),
+          type: Type.Optional(Type.Unknown({ description: '`multiple`, `short` or `boolean`' })),
+        },
+        { description: 'As in the finish; the answer is not shown' },
+      ),
       { maxItems: 10 * MAX_QUIZZES, description: 'All questions that are whole so far' },
     ),
     ...WORK_FIELDS,

@@ -75,11 +75,16 @@ export type RevisionList = Static<typeof RevisionList>
 
 const without = <T extends Record<string, unknown>>({ id, revision, is_complete, ...rest }: T) => rest
 
+/** What a revision holds, as the learning view has it. */
+export const ConceptContent = Type.Object(without(ConceptView.properties))
+export const ExerciseContent = Type.Object(without(ExerciseView.properties))
+export const QuizContent = Type.Object(without(QuizView.properties))
+
 /** One revision with its content: what the learning view has of that kind. */
 export const RevisionView = Type.Object({
   ...RevisionSummary.properties,
-  concept: Type.Optional(Type.Object(without(ConceptView.properties))),
-  exercise: Type.Optional(Type.Object(without(ExerciseView.properties))),
-  quizzes: Type.Optional(Type.Array(Type.Object(without(QuizView.properties)))),
+  concept: Type.Optional(ConceptContent),
+  exercise: Type.Optional(ExerciseContent),
+  quizzes: Type.Optional(Type.Array(QuizContent)),
 })
 export type RevisionView = Static<typeof RevisionView>

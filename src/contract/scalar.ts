@@ -19,6 +19,7 @@ export const Seq = Type.Integer({
 })
 export const Percent = Type.Number({ minimum: 0, maximum: 100 })
 export const Instant = Type.String({
+  format: 'date-time',
   description: 'ISO 8601, UTC, milliseconds',
   examples: ['2026-01-31T09:00:00.000Z'],
 })

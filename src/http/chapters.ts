@@ -153,6 +153,8 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
         tags,
         security,
         summary: 'Where a chapter and its jobs stand',
+        description:
+          'Without its content. Each job has its attempt, its deadline and the attempts that have ended.',
         params: ChapterParams,
         response: { 200: ChapterView, ...problems(400, 401, 403, 404, 503) },
       },
@@ -180,6 +182,8 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
         tags,
         security,
         summary: 'A chapter’s content, as far as it is there',
+        description:
+          'Parts that are not written yet are null. Answers are left out unless they are asked for.',
         params: ChapterParams,
         querystring: Type.Object({
           answers: Type.Optional(
@@ -262,6 +266,7 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
         tags,
         security,
         summary: 'Stop generating a chapter',
+        description: 'For good: a cancelled chapter cannot be retried. What is finished already stays.',
         params: ChapterParams,
         response: {
           200: { ...ChapterAccepted, description: 'It was cancelled before' },

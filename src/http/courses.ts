@@ -47,6 +47,20 @@ export interface CourseRoutesOptions {
  */
 const BODY_LIMIT_BYTES = 8 * 1_048_576
 
+/** What the documents say of the stream. */
+const EVENT_STREAM = {
+  description:
+    'Server-sent events: `joined_course`, then `chapter_status` and `course_completed`, with the payloads that ' +
+    'Socket.IO has (`/asyncapi.json`). They have no `id`, because a stream that begins anew begins with the list. A ' +
+    'comment every 15 s keeps the connection open.',
+  example: `retry: 2000
+
+event: joined_course
+data: {"course_id":1,"counts":{"processing":1,"completed":0,"failed":0,"cancelled":0},"progress":0,"chapters":[]}
+
+`,
+}
+
 const tags = ['Courses']
 
 export const courseRoutes: FastifyPluginAsyncTypebox<CourseRoutesOptions> = async (app, options) => {
@@ -112,6 +126,7 @@ export const courseRoutes: FastifyPluginAsyncTypebox<CourseRoutesOptions> = asyn
   app.get(
     '/v1/course/:id',
     {
+      config: { eventStream: EVENT_STREAM },
       schema: {
         operationId: 'getCourse',
         tags,

@@ -41,6 +41,25 @@ const RETRY_MS = 2000
 /** How long readers have to take what is left when the server closes, ms. */
 const CLOSE_MS = 500
 
+/** What the documents say of the stream. */
+const EVENT_STREAM = {
+  description:
+    'Server-sent events. `id` is the `seq`, `event` the name, `data` the payload of a logged event, as in the list. ' +
+    'Beside them, without an `id`: `progress_update`, `concept_partial`, `exercise_partial`, `quiz_partial` and ' +
+    '`chapter_deleted`, with the payloads that Socket.IO has (`/asyncapi.json`). A comment every 15 s keeps the ' +
+    'connection open.',
+  example: `retry: ${RETRY_MS}
+
+id: 5
+event: concept_completed
+data: {"chapter_id":1,"concept_id":1,"status":"completed","message":"개념 설명이 완성되었습니다.","seq":5,"at":"2026-01-31T09:00:12.345Z"}
+
+event: progress_update
+data: {"chapter_id":1,"progress":33,"message":"개념 설명이 완성되었습니다."}
+
+`,
+}
+
 export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
   const { feed, readPage, clients, connections } = options
   app.addHook('onRequest', clients.authenticate)
@@ -63,6 +82,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
   app.get(
     '/v1/chapter/:id/events',
     {
+      config: { eventStream: EVENT_STREAM },
       schema: {
         operationId: 'getEvents',
         tags: ['Chapters'],

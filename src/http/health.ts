@@ -3,11 +3,9 @@
  * (`degraded`) but does not take the node out: taking every node out helps nobody.
  */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
 import { within } from '../async/deadline.js'
-import { stringEnum } from '../contract/scalar.js'
-
-export type DependencyState = 'ok' | 'degraded'
+import { Alive, type DependencyState, Ready } from '../contract/health.js'
+import { problems } from './responses.js'
 
 export interface HealthRoutesOptions {
   isDraining: () => boolean
@@ -18,16 +16,6 @@ export interface HealthRoutesOptions {
 }
 
 const PROBE_TIMEOUT_MS = 1000
-
-const Ready = Type.Object({
-  status: stringEnum(['ready', 'draining']),
-  dependencies: Type.Record(Type.String(), stringEnum(['ok', 'degraded'])),
-  details: Type.Optional(
-    Type.Record(Type.String(), Type.String(), {
-      description: 'Of a degraded `dispatch`: what the service at DISPATCH_URL last answered',
-    }),
-  ),
-})
 
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, options) => {
   const { isDraining, probes, troubles = {} } = options
@@ -41,7 +29,8 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
         operationId: 'healthz',
         tags: ['Operating'],
         summary: 'The process is alive',
-        response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+        description: 'Asks no dependency. For a liveness probe.',
+        response: { 200: Alive, ...problems(403) },
       },
     },
     async () => ({ status: 'ok' as const }),
@@ -56,7 +45,8 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
         operationId: 'readyz',
         tags: ['Operating'],
         summary: 'The node takes requests',
-        response: { 200: Ready, 503: { ...Ready, description: 'Shutting down' } },
+        description: '503 only while it shuts down. A dependency that is away is `degraded`, with 200.',
+        response: { 200: Ready, 503: { ...Ready, description: 'Shutting down' }, ...problems(403) },
       },
     },
     async (_request, reply) => {

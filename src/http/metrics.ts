@@ -3,6 +3,7 @@
  */
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Metrics } from '../metrics.js'
+import { problems } from './responses.js'
 
 /** Streams are not requests that took long: they are left out. */
 export function measureRequests(app: FastifyInstance, metrics: Metrics): void {
@@ -25,8 +26,11 @@ export const metricsRoute: FastifyPluginAsync<{ metrics: Metrics }> = async (app
         operationId: 'metrics',
         tags: ['Operating'],
         summary: 'Numbers for Prometheus',
-        produces: ['text/plain'],
-        response: { 200: { type: 'string' } },
+        description: 'In the text format, of this node only.',
+        response: {
+          200: { description: 'As text', content: { 'text/plain': { schema: { type: 'string' } } } },
+          ...problems(403),
+        },
       } as object,
     },
     async (_request, reply) => {

@@ -181,6 +181,9 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
           tags,
           security,
           summary: `Ask whether to generate the ${kind}, before spending anything on it`,
+          description:
+            'Optional. A message that came twice, was cancelled or is out of date is answered `run: false`. An answer ' +
+            '`run: true` starts the deadline.',
           params: ChapterParams,
           querystring: WorkQuery,
           body: StartCallback,
