@@ -8,29 +8,27 @@ import {
   createElement,
   type ReactElement,
   type ReactNode,
-  useCallback,
   useContext,
-  useEffect,
   useMemo,
-  useRef,
-  useState,
   useSyncExternalStore,
 } from 'react'
-import { newCourseSnapshot } from './course.js'
-import { ChaptercastError } from './errors.js'
-import type {
-  ChapterCreate,
-  ChapterCreated,
-  ChapterEvent,
-  ChapterSnapshot,
-  Chapters,
-  CourseSnapshot,
-  LearningView,
-} from './index.js'
-import { randomKey } from './random-key.js'
-import { JOB_KINDS, newSnapshot } from './snapshot.js'
+import type { ChapterEvent, ChapterSnapshot, Chapters, CourseSnapshot } from './index.js'
+import {
+  type CreationState,
+  type Creator,
+  chapterCreator,
+  chapterStore,
+  courseStore,
+  eventStore,
+  type Id,
+  type LearningState,
+  learningStore,
+  NO_EVENTS,
+  NOTHING_READ,
+  type Store,
+} from './store.js'
 
-type Id = number | null | undefined
+export type { LearningState }
 
 const ChaptersContext = createContext<Chapters | null>(null)
 
@@ -56,12 +54,12 @@ export function useChapters(): Chapters {
 export function useChapter(chapterId: number): ChapterSnapshot
 export function useChapter(chapterId: Id): ChapterSnapshot | null
 export function useChapter(chapterId: Id): ChapterSnapshot | null {
-  const store = useStore(chapterId)
-  return useSyncExternalStore(
-    store?.subscribe ?? UNSUBSCRIBED,
-    store?.snapshot ?? nothing,
-    store?.unopened ?? nothing,
+  const chapters = useChapters()
+  const store = useMemo(
+    () => (chapterId == null ? null : chapterStore(chapters, chapterId)),
+    [chapters, chapterId],
   )
+  return useStore(store, null)
 }
 
 /**
@@ -73,14 +71,10 @@ export function useCourse(courseId: Id): CourseSnapshot | null
 export function useCourse(courseId: Id): CourseSnapshot | null {
   const chapters = useChapters()
   const store = useMemo(
-    () => (courseId == null ? null : createCourseStore(chapters, courseId)),
+    () => (courseId == null ? null : courseStore(chapters, courseId)),
     [chapters, courseId],
   )
-  return useSyncExternalStore(
-    store?.subscribe ?? UNSUBSCRIBED,
-    store?.snapshot ?? nothing,
-    store?.unopened ?? nothing,
-  )
+  return useStore(store, null)
 }
 
 /**
@@ -88,170 +82,45 @@ export function useCourse(courseId: Id): CourseSnapshot | null {
  * array until another one comes.
  */
 export function useEvents(chapterId: Id): readonly ChapterEvent[] {
-  const store = useStore(chapterId)
-  return useSyncExternalStore(store?.subscribe ?? UNSUBSCRIBED, store?.events ?? noEvents, noEvents)
-}
-
-export interface LearningState {
-  /** What is written so far; null until something is. */
-  learning: LearningView | null
-  /** Why it could not be read, or the chapter not be watched. It is read again with the next connection. */
-  error: unknown
+  const chapters = useChapters()
+  const store = useMemo(
+    () => (chapterId == null ? null : eventStore(chapters, chapterId)),
+    [chapters, chapterId],
+  )
+  return useStore(store, NO_EVENTS)
 }
 
 /** The content of the chapter, read again with every result that comes, and after the connection was lost. */
 export function useLearning(chapterId: Id, options: { answers?: boolean } = {}): LearningState {
   const chapters = useChapters()
-  const snapshot = useChapter(chapterId)
   const { answers = false } = options
-  const written =
-    snapshot === null
-      ? ''
-      : JOB_KINDS.filter((kind) => snapshot.results[kind])
-          .map((kind) => `${kind} ${snapshot.jobs[kind].content_revision}`)
-          .join()
-  const isLive = snapshot?.connection === 'live'
-  const [read, setRead] = useState<Of<LearningState>>()
-  useEffect(() => {
-    if (chapterId == null || written === '' || !isLive) return
-    const abort = new AbortController()
-    const { signal } = abort
-    chapters.learning(chapterId, answers ? { signal, answers } : { signal }).then(
-      (learning) => {
-        if (!signal.aborted) setRead({ chapters, chapterId, learning, error: null })
-      },
-      (error: unknown) => {
-        if (signal.aborted) return
-        setRead((before) => {
-          const isSame = before?.chapters === chapters && before.chapterId === chapterId
-          return { chapters, chapterId, learning: isSame ? before.learning : null, error }
-        })
-      },
-    )
-    return () => abort.abort()
-  }, [chapters, chapterId, written, isLive, answers])
-  const isOf = read?.chapters === chapters && read.chapterId === chapterId && written !== ''
-  return {
-    learning: isOf ? read.learning : null,
-    error: (isOf ? read.error : null) ?? snapshot?.error ?? null,
-  }
+  const store = useMemo(
+    () => (chapterId == null ? null : learningStore(chapters, chapterId, { answers })),
+    [chapters, chapterId, answers],
+  )
+  return useStore(store, NOTHING_READ)
 }
 
-export interface CreateChapter {
+export interface CreateChapter extends CreationState {
   /** Asks for a chapter. Asked while another one is under way, it gives that one. The same function always. */
-  create: (chapter: ChapterCreate) => Promise<ChapterCreated>
-  /** The last one that was created here. */
-  chapter: ChapterCreated | null
-  isCreating: boolean
-  /** Why the last one could not be: a `RefusedError` or an `UnreachableError`. */
-  error: unknown
+  create: Creator['create']
 }
 
 /** Creates chapters. A double click makes one. */
 export function useCreateChapter(): CreateChapter {
   const chapters = useChapters()
-  const [state, setState] = useState<Omit<CreateChapter, 'create'>>({
-    chapter: null,
-    isCreating: false,
-    error: null,
-  })
-  const underWay = useRef<{ by: Chapters; created: Promise<ChapterCreated> } | null>(null)
-  const lost = useRef<{ written: string; idempotencyKey: string } | null>(null)
-  const create = useCallback(
-    (body: ChapterCreate) => {
-      if (underWay.current?.by === chapters) return underWay.current.created
-      // Asked again after a lost answer, the server gives the chapter that it made.
-      const written = JSON.stringify(body)
-      if (lost.current?.written !== written) lost.current = { written, idempotencyKey: randomKey() }
-      const { idempotencyKey } = lost.current
-      const created = chapters.create(body, { idempotencyKey })
-      const mine = { by: chapters, created }
-      underWay.current = mine
-      setState((before) => ({ ...before, isCreating: true, error: null }))
-      // Before whoever awaits it goes on, and perhaps creates the next one.
-      const settle = (outcome: { chapter: ChapterCreated } | { error: unknown }) => {
-        if (underWay.current !== mine) return
-        underWay.current = null
-        if ('chapter' in outcome) lost.current = null
-        setState((before) => ({ ...before, isCreating: false, error: null, ...outcome }))
-      }
-      // With this a rejection that a caller ignores is no unhandled one: it is in `error`.
-      created.then(
-        (chapter) => settle({ chapter }),
-        (error: unknown) => settle({ error }),
-      )
-      return created
-    },
-    [chapters],
-  )
-  return { ...state, create }
+  const creator = useMemo(() => chapterCreator(chapters), [chapters])
+  const state = useSyncExternalStore(creator.subscribe, creator.get, creator.unopened)
+  return { ...state, create: creator.create }
 }
 
-/** Whose it is: a state outlives a change of the hook’s arguments. */
-type Of<State> = State & { chapters: Chapters; chapterId: number }
-
-const NO_EVENTS: readonly ChapterEvent[] = []
 const UNSUBSCRIBED = () => () => {}
-const nothing = () => null
-const noEvents = () => NO_EVENTS
 
-interface ChapterStore {
-  subscribe: (changed: () => void) => () => void
-  snapshot: () => ChapterSnapshot
-  events: () => readonly ChapterEvent[]
-  /** Of the server, and of the first render in the browser, which must be the same. */
-  unopened: () => ChapterSnapshot
-}
-
-function useStore(chapterId: Id): ChapterStore | null {
-  const chapters = useChapters()
-  return useMemo(() => (chapterId == null ? null : createStore(chapters, chapterId)), [chapters, chapterId])
-}
-
-/** A watch as `useSyncExternalStore` wants it. Making one asks nothing of anyone. */
-function createStore(chapters: Chapters, chapterId: number): ChapterStore {
-  const watch = chapters.watch(chapterId)
-  const unopened = newSnapshot(chapterId)
-  let refused: ChapterSnapshot | undefined
-  return {
-    snapshot: () => refused ?? watch.snapshot,
-    events: () => watch.events,
-    unopened: () => unopened,
-    subscribe(changed) {
-      try {
-        return watch.subscribe(changed)
-      } catch (error) {
-        // A client that was closed. Thrown here, it would take the whole page down.
-        if (!(error instanceof ChaptercastError)) throw error
-        refused = { ...watch.snapshot, connection: 'closed', error }
-        return () => {}
-      }
-    },
-  }
-}
-
-interface CourseStore {
-  subscribe: (changed: () => void) => () => void
-  snapshot: () => CourseSnapshot
-  unopened: () => CourseSnapshot
-}
-
-/** The same of a course. */
-function createCourseStore(chapters: Chapters, courseId: number): CourseStore {
-  const watch = chapters.watchCourse(courseId)
-  const unopened = newCourseSnapshot(courseId)
-  let refused: CourseSnapshot | undefined
-  return {
-    snapshot: () => refused ?? watch.snapshot,
-    unopened: () => unopened,
-    subscribe(changed) {
-      try {
-        return watch.subscribe(changed)
-      } catch (error) {
-        if (!(error instanceof ChaptercastError)) throw error
-        refused = { ...watch.snapshot, connection: 'closed', error }
-        return () => {}
-      }
-    },
-  }
+function useStore<Value, None>(store: Store<Value> | null, none: None): Value | None {
+  const without = () => none
+  return useSyncExternalStore<Value | None>(
+    store?.subscribe ?? UNSUBSCRIBED,
+    store?.get ?? without,
+    store?.unopened ?? without,
+  )
 }

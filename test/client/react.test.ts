@@ -2,7 +2,7 @@
  * The hooks in real React renders: Chromium, Strict Mode, the development build, another origin than the server’s.
  * Whatever React or the page complains about fails the test. Skipped only where there is no Chromium.
  */
-import type { Browser, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { createElement } from 'react'
 import { renderToString } from 'react-dom/server'
 import t, { type Test } from 'tap'
@@ -16,6 +16,7 @@ import { waitFor } from '../support/condition.js'
 import { tell } from '../support/stock-client.js'
 import { tcpProxy } from '../support/tcp-proxy.js'
 import { viewJob } from '../support/views.js'
+import { addressOf, has, type OpenOptions, openPage, type Query, show } from './open-page.js'
 
 const PAGE = new URL('../../test/client/page.tsx', import.meta.url)
 
@@ -44,8 +45,8 @@ async function testHooks(t: Test, browser: Browser, script: string) {
   })
 
   const members = (id: number) => app.io.sockets.adapter.rooms.get(`chapter_${id}`)?.size ?? 0
-  const open = (t: Test, query: Record<string, string | number>, options: OpenOptions = {}) =>
-    openPage(t, browser, `${origin}/?${new URLSearchParams({ server: url, ...strings(query) })}`, options)
+  const open = (t: Test, query: Query, options: OpenOptions = {}) =>
+    openPage(t, browser, addressOf(origin, { server: url, ...query }), options)
 
   await t.test('a component shows its chapter from before it exists until its content is read', async (t) => {
     const page = await open(t, { content: 1 })
@@ -345,52 +346,6 @@ async function testHooks(t: Test, browser: Browser, script: string) {
   })
 }
 
-interface OpenOptions {
-  /** Complaints in the console that are part of the test. */
-  mayFail?: RegExp
-  prepare?: (page: Page) => Promise<unknown>
-}
-
-/** A page in a context of its own. Whatever goes wrong inside fails the test. */
-async function openPage(
-  t: Test,
-  browser: Browser,
-  address: string,
-  { mayFail, prepare }: OpenOptions = {},
-): Promise<Page> {
-  const context = await browser.newContext()
-  t.teardown(async () => {
-    for (const page of context.pages()) await page.unrouteAll({ behavior: 'ignoreErrors' })
-    await context.close()
-  })
-  context.setDefaultTimeout(20_000)
-  // esbuild names functions with it, also those that run in the page.
-  await context.addInitScript('globalThis.__name = (value) => value')
-  const page = await context.newPage()
-  page.on('pageerror', (error) => t.fail(`the page threw ${error.message}`))
-  page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type()) && !mayFail?.test(message.text()))
-      t.fail(`the console says: ${message.text()}`)
-  })
-  await prepare?.(page)
-  await page.goto(address)
-  return page
-}
-
-async function show(page: Page, next: object) {
-  await page.evaluate((next) => window.page.show(next), next)
-}
-
-/** Waits until the first such element has this text, all of it. */
-async function has(page: Page, selector: string, text: string | RegExp) {
-  const first = page.locator(selector).first()
-  await waitFor(`${selector} is "${text}"`, async () => {
-    const now = (await first.textContent()) ?? ''
-    if (typeof text === 'string' ? now !== text : !text.test(now)) throw new Error(`it is "${now}"`)
-    return true
-  })
-}
-
 async function workOf(url: string, id: number, kind: JobKind) {
   const { job_id, attempt } = await viewJob(url, id, kind)
   return { job_id, attempt }
@@ -403,8 +358,4 @@ async function chaptersOf(url: string): Promise<number> {
 
 function numbers(last: number): string {
   return Array.from({ length: last }, (_, index) => index + 1).join(' ')
-}
-
-function strings(query: Record<string, string | number>): Record<string, string> {
-  return Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)]))
 }
