@@ -5,6 +5,7 @@
  */
 import { JOB_KINDS, RefusedError, UnreachableError } from 'chaptercast-client'
 import { describeChapter, newNotes, takeNote } from './chapter.js'
+import { rights } from './rights.js'
 import { chapters, serverNow } from './server.js'
 
 /** @typedef {import('chaptercast-client').ChapterEvent} ChapterEvent */
@@ -161,7 +162,7 @@ export function watchChapter(id, tell) {
       watch.readError = null
       tell.changed()
       if (!isContentMissing()) return
-      const learning = await chapters.learning(id, { answers: true, signal })
+      const learning = await readLearning(signal)
       if (signal.aborted) return
       watch.learning = learning
       tell.changed()
@@ -174,15 +175,26 @@ export function watchChapter(id, tell) {
     }
   }
 
+  /** With the answers, where they are shown to this reader. @param {AbortSignal} signal */
+  async function readLearning(signal) {
+    if (!rights().mayAnswer) return await chapters.learning(id, { signal })
+    try {
+      return await chapters.learning(id, { answers: true, signal })
+    } catch (error) {
+      if (!(error instanceof RefusedError) || error.code !== 'forbidden') throw error
+      return await chapters.learning(id, { signal })
+    }
+  }
+
   function isContentMissing() {
     const { learning } = watch
     const { jobs } = watch.chapter
     const has = {
-      concept: learning?.concept.is_complete,
-      exercise: learning?.exercise.is_complete,
-      quiz: learning?.quizzes.some((quiz) => quiz.is_complete),
+      concept: learning?.concept.revision,
+      exercise: learning?.exercise.revision,
+      quiz: learning?.quizzes[0]?.revision,
     }
-    return JOB_KINDS.some((kind) => jobs[kind].state === 'completed' && !has[kind])
+    return JOB_KINDS.some((kind) => (jobs[kind].contentRevision ?? 0) > (has[kind] ?? 0))
   }
 }
 
