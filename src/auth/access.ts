@@ -170,9 +170,9 @@ export function readable(
  */
 export function readableCourse(access: Access, courseId: number): { ownerId: number | null } {
   if (access.kind === 'owner') return { ownerId: access.ownerId }
-  if (access.kind === 'viewer' && !access.courseIds.has(courseId))
-    throw new ForbiddenError(`This token may not read course ${courseId}`)
-  return { ownerId: null }
+  if (access.kind !== 'viewer') return { ownerId: null }
+  if (!access.courseIds.has(courseId)) throw new ForbiddenError(`This token may not read course ${courseId}`)
+  return { ownerId: access.coursesOf ?? null }
 }
 
 function idsFrom(claims: Readonly<Record<string, unknown>>, name: string): Set<number> | undefined {

@@ -16,6 +16,8 @@ export interface CourseEntry {
   locale: Locale
   /** This very version ended a run: so something was processing, whatever else is known. */
   hasEndedRun?: boolean
+  /** The chapter was deleted. */
+  isGone?: boolean
 }
 
 /** What an entry is made of: a decision's state has it, and so has a row. */

@@ -471,4 +471,5 @@ const CourseMessage = Type.Object({
   ownerId: Type.Integer({ minimum: 1 }),
   locale: stringEnum(LOCALES),
   hasEndedRun: Type.Optional(Type.Boolean()),
+  isGone: Type.Optional(Type.Boolean()),
 })

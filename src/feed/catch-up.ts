@@ -43,15 +43,19 @@ export interface CatchUpOptions {
   onCaughtUp: (caughtUp: CaughtUp) => void
 }
 
+/** A chapter that was deleted on the way in is told of by the log, by its deleting node, and by a repair. */
+const MAX_DELETED = 10
+
 /** Maximum rounds of reading on. Each is at least one commit further, and commits have pauses. */
 const MAX_ROUNDS = 100
 
 /** @returns false when the newcomer left meanwhile */
 export async function catchUp(options: CatchUpOptions): Promise<boolean> {
-  let outcome = await enterRoom(options)
-  // Deleted on the way in. It never exists again, so once is enough.
-  if (outcome === 'deleted') outcome = await enterRoom(options)
-  return outcome === 'in'
+  for (let round = 1; round <= MAX_DELETED; round++) {
+    const outcome = await enterRoom(options)
+    if (outcome !== 'deleted') return outcome === 'in'
+  }
+  throw new Error(`The room of chapter ${options.chapterId}, which was deleted, did not come to rest`)
 }
 
 async function enterRoom(options: CatchUpOptions): Promise<'in' | 'unwanted' | 'deleted'> {

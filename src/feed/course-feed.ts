@@ -34,7 +34,7 @@ export type { CourseListener } from './open-course.js'
 
 export interface CourseFeed {
   /** What was committed on this node. */
-  publish(committed: { before: ChapterState | null; state: ChapterState }[]): void
+  publish(committed: { before: ChapterState | null; state: ChapterState; isDeleted?: boolean }[]): void
   /** Jobs of these chapters were sent to workers, which no version tells. */
   sent(chapters: ChapterInCourse[]): void
   /**
@@ -186,7 +186,11 @@ export function createCourseFeed(options: CourseFeedOptions): CourseFeed {
         taken.set(course, ofCourse)
         ofCourse.push(entry)
       }
-    for (const [course, ofCourse] of taken) course.take(ofCourse)
+    for (const [course, ofCourse] of taken) {
+      course.take(ofCourse.filter(({ isGone }) => isGone !== true))
+      const gone = ofCourse.filter(({ isGone }) => isGone === true)
+      if (gone.length > 0) course.forget(gone.map(({ chapter }) => chapter.chapter_id))
+    }
   }
 
   /** The latest of chapters that other nodes are to be told of. */
@@ -311,14 +315,14 @@ export function createCourseFeed(options: CourseFeedOptions): CourseFeed {
     publish(committed) {
       const here: CourseEntry[] = []
       const elsewhere: { entry: CourseEntry; isUrgent: boolean }[] = []
-      for (const { before, state } of committed) {
+      for (const { before, state, isDeleted = false } of committed) {
         const isHere = byCourse.has(state.courseId)
         const isOther = isElsewhere(state.courseId)
         if (!isHere && !isOther) continue
-        const entry = courseEntryOf(state, before)
-        if (before !== null && saysSame(chapterStatusOf(before), entry.chapter)) continue
+        const entry = { ...courseEntryOf(state, before), ...(isDeleted ? { isGone: true } : {}) }
+        if (!isDeleted && before !== null && saysSame(chapterStatusOf(before), entry.chapter)) continue
         if (isHere) here.push(entry)
-        if (isOther) elsewhere.push({ entry, isUrgent: before?.status !== state.status })
+        if (isOther) elsewhere.push({ entry, isUrgent: isDeleted || before?.status !== state.status })
       }
       if (here.length > 0) deliver(here)
       if (elsewhere.length > 0) tellOthers(elsewhere)

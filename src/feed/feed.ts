@@ -133,10 +133,15 @@ export function createFeed(options: FeedOptions): Feed {
   }
 
   async function readNews(behind: ChapterFeed[]): Promise<void> {
-    const cursors = behind.flatMap(({ chapterId, position, progress, texts }) =>
+    const cursors = behind.flatMap(({ chapterId, position, progress, texts: { stamps } }) =>
       position === undefined
         ? []
-        : [{ chapterId, after: position, progressVersion: progress?.version ?? 0, partials: texts.stamps }],
+        : [
+            {
+              ...{ chapterId, after: position, progressVersion: progress?.version ?? 0 },
+              ...(stamps === undefined ? {} : { partials: stamps }),
+            },
+          ],
     )
     const pages = await events.readNews(cursors)
     for (const { chapterId, after } of cursors) {

@@ -159,6 +159,15 @@ export class OpenCourse {
     return { told, locale }
   }
 
+  /** Chapters that were deleted. */
+  forget(chapterIds: number[]): void {
+    // What is read for the first time is read without them.
+    if (this.comparedAt === undefined) return
+    const removed = chapterIds.filter((chapterId) => this.remove(chapterId))
+    if (removed.length > 0) this.tellAll()
+    this.endRun(undefined)
+  }
+
   complete(ending: Ending): void {
     const { completed, late } = ending
     this.dismiss(ending)

@@ -104,8 +104,11 @@ export class ChapterTexts {
     return [...this.kinds.values()].flatMap((kind) => kind.whole() ?? [])
   }
 
-  get stamps(): Partial<Record<JobKind, number>> {
-    return Object.fromEntries([...this.kinds].map(([kind, { stamp }]) => [kind, stamp]))
+  /** Of the latest texts; undefined when there are none. */
+  get stamps(): Partial<Record<JobKind, number>> | undefined {
+    return this.kinds.size === 0
+      ? undefined
+      : Object.fromEntries([...this.kinds].map(([kind, { stamp }]) => [kind, stamp]))
   }
 
   stop(): void {

@@ -53,7 +53,7 @@ export function exampleWorkflow(): Workflow {
         name: 'OpenAI Chat Model',
         type: `${LANGCHAIN}.lmChatOpenAi`,
         typeVersion: 1.3,
-        position: [448, 304],
+        position: [520, 328],
         parameters: {
           model: { __rl: true, mode: 'id', value: 'gpt-4o-mini' },
           responsesApiEnabled: false,

@@ -21,6 +21,9 @@ export interface GenerationMessage {
   metadata: object
   quiz_count: number
   previous?: { reason: string; error: string | null } | null
+  revision?: number
+  instruction?: string | null
+  current?: object | null
 }
 `
 

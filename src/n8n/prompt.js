@@ -17,7 +17,7 @@ export const userPrompt = (job, settings) => {
   const isMistake = previous?.reason === 'invalid_result' && typeof previous.error === 'string'
   return [
     textOf(kind).replaceAll('{quiz_count}', String(quiz_count)),
-    current ? `${textOf('current')}\n${between('current', current)}` : '',
+    current ? `${textOf('again')}\n${between('current', current)}` : '',
     instruction ? `${textOf('wish')}\n${between('wish', instruction)}` : '',
     isMistake ? `${textOf('mistake')}\n${between('mistake', previous.error)}` : '',
     between('material', { title, description, metadata }),

@@ -20,7 +20,7 @@ import { TOPICS } from '../contract/generation.js'
 import { JOB_KINDS, type JobKind } from '../contract/job.js'
 import { LOCALES, type Locale } from '../contract/scalar.js'
 import { TEXTS } from '../generator/openai.js'
-import { CHANGE_TEXTS, MISTAKE_TEXTS, promptTexts } from '../generator/prompt.js'
+import { MISTAKE_TEXTS, promptTexts, REVISION_TEXTS } from '../generator/prompt.js'
 import { STRICT_SCHEMAS } from '../generator/result-schema.js'
 import { notesOf, POSITIONS } from './layout.js'
 
@@ -397,8 +397,8 @@ function settingsTexts(): Record<string, string> {
   for (const locale of LOCALES) {
     texts[`system_${locale}`] = promptTexts('concept', locale).system
     for (const kind of JOB_KINDS) texts[`${kind}_${locale}`] = promptTexts(kind, locale).task
-    texts[`current_${locale}`] = CHANGE_TEXTS[locale].current
-    texts[`wish_${locale}`] = CHANGE_TEXTS[locale].wish
+    texts[`again_${locale}`] = REVISION_TEXTS[locale].again
+    texts[`wish_${locale}`] = REVISION_TEXTS[locale].wish
     texts[`mistake_${locale}`] = MISTAKE_TEXTS[locale]
   }
   return texts

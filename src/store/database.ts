@@ -78,6 +78,8 @@ async function startPglite(
   const db = drizzle(pglite)
   await checkMigrations(db as unknown as Db, 'before')
   await migrate(db, { migrationsFolder: MIGRATIONS_DIR })
+  // Here a process that is killed is a crash of the database, which would empty an unlogged table.
+  await pglite.exec('alter table partial set logged')
   return {
     db: db as unknown as Db,
     description,

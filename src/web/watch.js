@@ -3,7 +3,7 @@
  * that follows from them; read beside it is what events do not tell: description, deadlines, content. It is read
  * again when an event says that there may be more.
  */
-import { JOB_KINDS, RefusedError, UnreachableError } from 'chaptercast-client'
+import { RefusedError, UnreachableError } from 'chaptercast-client'
 import { describeChapter, newNotes, takeNote } from './chapter.js'
 import { rights } from './rights.js'
 import { chapters, serverNow } from './server.js'
@@ -162,7 +162,7 @@ export function watchChapter(id, tell) {
       watch.readError = null
       tell.changed()
       if (!isContentMissing()) return
-      const learning = await readLearning(signal)
+      const learning = await readContent(signal)
       if (signal.aborted) return
       watch.learning = learning
       tell.changed()
@@ -175,26 +175,28 @@ export function watchChapter(id, tell) {
     }
   }
 
-  /** With the answers, where they are shown to this reader. @param {AbortSignal} signal */
-  async function readLearning(signal) {
+  /** With the answers, where they may be seen. @param {AbortSignal} signal */
+  async function readContent(signal) {
     if (!rights().mayAnswer) return await chapters.learning(id, { signal })
     try {
       return await chapters.learning(id, { answers: true, signal })
     } catch (error) {
-      if (!(error instanceof RefusedError) || error.code !== 'forbidden') throw error
+      if (!(error instanceof RefusedError && error.code === 'forbidden')) throw error
       return await chapters.learning(id, { signal })
     }
   }
 
+  /** Or is not what can be read now. */
   function isContentMissing() {
     const { learning } = watch
-    const { jobs } = watch.chapter
-    const has = {
+    const shown = {
       concept: learning?.concept.revision,
       exercise: learning?.exercise.revision,
       quiz: learning?.quizzes[0]?.revision,
     }
-    return JOB_KINDS.some((kind) => (jobs[kind].contentRevision ?? 0) > (has[kind] ?? 0))
+    return (view?.jobs ?? []).some(
+      ({ kind, content_revision: current }) => current !== null && shown[kind] !== current,
+    )
   }
 }
 

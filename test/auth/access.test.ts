@@ -1,5 +1,13 @@
 import t from 'tap'
-import { type Access, ANYONE, accessFrom, mayChange, mayRead, readable } from '../../src/auth/access.js'
+import {
+  type Access,
+  ANYONE,
+  accessFrom,
+  mayChange,
+  mayRead,
+  readable,
+  readableCourse,
+} from '../../src/auth/access.js'
 
 /** Chapter 10 is owner 1’s, in course 7; chapter 20 is owner 2’s, in course 8. */
 const CHAPTERS = {
@@ -102,4 +110,14 @@ t.test('claims that nothing follows from are refused, never read as more', async
     { role: 'Admin' },
   ])
     t.throws(() => accessFrom(claims), { code: 'unauthorized' }, JSON.stringify(claims))
+})
+
+t.test('a course is shown whole, or one owner’s chapters of it, as the token says', async (t) => {
+  const shown = (claims: object) => readableCourse(accessFrom({ ...claims }), 8).ownerId
+  t.equal(shown({ sub: '2' }), 2)
+  t.equal(shown({ role: 'admin' }), null)
+  t.equal(shown({ courses: [8] }), null)
+  t.equal(shown({ courses: [8], courses_of: 2 }), 2, 'a token that an owner gave')
+  t.throws(() => shown({ courses: [7] }), { code: 'forbidden' })
+  t.throws(() => shown({ chapters: [20] }), { code: 'forbidden' })
 })

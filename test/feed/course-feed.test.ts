@@ -40,6 +40,25 @@ t.test(
   },
 )
 
+t.test('a deleted chapter leaves the list at once, on every node, and may end the course', async (t) => {
+  const shared = world()
+  const [hereBus, thereBus] = [shared.node(), shared.node()]
+  const here = member(t, createFeed(t, shared, hereBus, { repairMs: 600_000 }))
+  const there = member(t, createFeed(t, shared, thereBus, { repairMs: 600_000 }))
+  await Promise.all([here.joined, there.joined])
+  hereBus.elsewhere.add(COURSE)
+  hereBus.publishCourses = (entries) => entries.forEach(thereBus.receive)
+  here.commit(running(1, 1))
+  here.commit(completed(2, 2))
+  await waitFor('both chapters to be known', () => there.known.size === 2)
+  here.remove(running(1, 1))
+  for (const each of [here, there]) {
+    await waitFor('the list without it', () => each.lists.at(-1)?.chapters.length === 1)
+    await waitFor('the end of what is left', () => each.completions.length === 1)
+    t.match(each.lists.at(-1)?.counts, { processing: 0, completed: 1 })
+  }
+})
+
 t.test('a join costs one query, and joins that come together share one', async (t) => {
   const shared = world()
   for (let id = 1; id <= 500; id++) shared.store(running(id, 1))
@@ -356,6 +375,10 @@ function member(t: Test, feed: TestFeed) {
         })
       },
     }),
+    remove(state: ChapterState) {
+      feed.world.remove(state.id)
+      feed.publish([{ before: state, state, isDeleted: true }])
+    },
     commit(state: ChapterState, before: ChapterState | null = null) {
       feed.world.store(state)
       feed.publish([{ before, state }])

@@ -72,7 +72,7 @@ t.test('a hole that lasts is read from the log', async (t) => {
   t.same(heard(), [])
   await waitFor('the hole is filled', () => heard().length > 0)
   t.same(heard(), [5, 6, 7])
-  t.same(log.reads, [[{ chapterId: 1, after: 4, progressVersion: 0 }]])
+  t.same(log.reads, [[{ chapterId: 1, after: 4, progressVersion: 0, partials: {} }]])
   t.same(errors, [])
 })
 

@@ -233,6 +233,9 @@ t.test('a message holds what a worker needs', async (t) => {
       metadata,
       requested_at: inMs(0),
       deadline_at: inMs(TIMEOUT_MS),
+      revision: 1,
+      instruction: null,
+      current: null,
       previous: null,
       callback: {
         start_url: `${base}/${kind}-start${work}`,

@@ -5,8 +5,10 @@
 import t, { type Test } from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { openEvents } from '../sockets/sse-client.js'
+import { buildTestApp } from '../support/app.js'
 import { connectSocket, createChapter, finish, post, request } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
+import { embeddedDatabase } from '../support/database.js'
 import { startNodes } from '../support/three-nodes.js'
 import { eventNamesOf, finishAll, viewJob } from '../support/views.js'
 import { query } from '../support/watch.js'
@@ -164,4 +166,17 @@ t.test('a chapter that is over is erased without another word', async (t) => {
     headers: { origin: 'http://example.com', 'access-control-request-method': 'DELETE' },
   })
   t.match(preflight.headers.get('access-control-allow-methods'), /DELETE/)
+})
+
+t.test('with nothing but npm start a chapter is erased, and its rooms hear of it', async (t) => {
+  const { url } = await buildTestApp(t, {}, { database: await embeddedDatabase(t) })
+  const id = await createChapter(url)
+  const other = await createChapter(url)
+  await finish(url, id, 'quiz')
+  const socket = await connectSocket(t, url)
+  await socket.ask('join_chapter', { chapter_id: id })
+  t.equal(await erase(url, id), 204)
+  await socket.hears('chapter_deleted')
+  t.equal(await erase(url, id), 404)
+  t.equal((await request(`${url}/v1/chapter/${other}`)).status, 200, 'the others stay')
 })

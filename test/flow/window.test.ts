@@ -175,8 +175,8 @@ t.test('a rate limit halves the window of all nodes for a while, and results wid
   }
   await end('limited', other)
   await end('limited', other)
-  await settle(2)
-  await end('finish', one)
+  // Another node’s look at that very moment may have given the free place away before it heard of the limit.
+  while (out().length > 2) await end('finish', one)
   await settle(2)
   for (let count = 0; count < 8; count++) {
     await end('finish', count % 2 ? one : other)
@@ -191,9 +191,15 @@ t.test('a rate limit halves the window of all nodes for a while, and results wid
 
 t.test('metrics tell what waits, what is out, and how wide each window is', async (t) => {
   const queue = recordingQueue()
-  const { url } = await buildTestApp(t, { GENERATION_WINDOW: '4', GENERATION_WINDOW_QUIZ: '1' }, { queue })
-  for (let count = 0; count < 3; count++) await createChapter(url)
-  await waitFor('the window to be full', () => queue.messages.length === 4)
+  const clock = testClock()
+  const env = { GENERATION_WINDOW: '4', GENERATION_WINDOW_QUIZ: '1', GENERATION_TIMEOUT_MS: '3600000' }
+  const { url } = await buildTestApp(t, env, { queue, now: clock.now })
+  const ids = [await createChapter(url), await createChapter(url), await createChapter(url)]
+  await waitFor('the window to be full', async () => {
+    const jobs = (await Promise.all(ids.map((id) => viewChapter(url, id)))).flatMap((view) => view.jobs)
+    return jobs.filter(({ status }) => status === 'published').length === 4
+  })
+  clock.advance(1_800_000)
   const text = await (await fetch(`${url}/metrics`)).text()
   const valueAt = (series: string) =>
     Number(

@@ -59,7 +59,7 @@ t.test('a job that is wanted is passed on with the project’s own prompt and sc
       (message: object) => ({ headers: {}, body: message }),
     ]) {
       const server = await startServer(t, () => [200, { run: true, deadline_at: '2026-01-31T10:00:00.000Z' }])
-      const message = { ...server.message(kind), instruction: '짧게', current: { title: 'a' } }
+      const message = { ...server.message(kind), revision: 2, instruction: '짧게', current: { title: 'a' } }
       const { items, noted } = await server.run('begin', wrap(message))
       t.strictSame(server.calls, [[`/v1/chapter/1/${kind}-start?job_id=${MESSAGE.job_id}&attempt=1`, {}]])
       t.match(items, [

@@ -29,7 +29,9 @@ const RESULTS = {
   quiz: { quizzes: [{ question: '무엇?', correct_answer: 'a', options: ['a', 'b'], type: 'multiple' }] },
 }
 
-const messageOf = (over: Partial<GenerationMessage> & object = {}): GenerationMessage => {
+const messageOf = (
+  over: Partial<GenerationMessage> & { revision?: number; instruction?: string | null } = {},
+): GenerationMessage => {
   const message = { ...MESSAGE, quiz_count: 1, ...over }
   const { kind, job_id, attempt } = message
   const url = (path: string) => `${SERVER}/v1/chapter/1/${path}?job_id=${job_id}&attempt=${attempt}`
@@ -133,9 +135,9 @@ t.test('the model is asked what our own generator asks, whatever the message hol
     {},
     { attempt: 2, previous: { reason: 'invalid_result', error: '/body </mistake> says nothing' } as const },
     { attempt: 2, previous: { reason: 'timeout', error: 'no answer' } as const },
-    { instruction: '더 쉽게 </wish>', current: { title: 'a', content: '</current>' } },
+    { revision: 2, instruction: '더 쉽게 </wish>', current: { title: 'a', content: '</current>' } },
     { instruction: null, current: null, previous: null },
-    { instruction: '짧게', current: null },
+    { revision: 3, instruction: '짧게', current: null },
   ]
   for (const kind of JOB_KINDS)
     for (const locale of LOCALES)
@@ -153,7 +155,7 @@ t.test('the model is asked what our own generator asks, whatever the message hol
       }
   const message = messageOf({ attempt: 2, previous: CASES_OF_MESSAGE[1]?.previous ?? null })
   t.match(promptOf(message).user, /<mistake>\n".*says nothing"\n<\/mistake>/)
-  t.match(promptOf({ ...message, instruction: '짧게' }).user, /<wish>\n"짧게"\n<\/wish>/)
+  t.match(promptOf(messageOf({ revision: 2, instruction: '짧게' })).user, /<wish>\n"짧게"\n<\/wish>/)
 })
 
 t.test('work that is not wanted is not begun, and the execution says why', async (t) => {

@@ -74,6 +74,10 @@ for (const [name, open] of Object.entries(DATABASES))
         )
         t.equal((await events.readNews(known)).size, 0)
         t.equal((await events.readNews([])).size, 0)
+        const cursor = { chapterId: said, after: 4, progressVersion: 99 }
+        await node.submit({ type: 'delete', chapterId: said })
+        t.strictSame([...(await events.readNews([cursor]))], [[said, null]], 'of one that was deleted')
+        t.equal((await events.readNews([{ ...cursor, after: 0 }])).size, 0, 'but not of one that never was')
       },
     )
 

@@ -257,7 +257,11 @@ export function memoryStore(): MemoryStore {
         if (keyed !== undefined && keys.has(`${state.ownerId} ${keyed.key}`)) return false
         return (store.chapters.get(state.id)?.state.version ?? null) === expectedVersion
       })
-      for (const { state, creation } of won) {
+      for (const { state, creation, isDeleted } of won) {
+        if (isDeleted) {
+          store.chapters.delete(state.id)
+          continue
+        }
         store.chapters.set(state.id, { state, writeId })
         if (creation === undefined) continue
         const { createId, quizIds, idempotency } = creation
