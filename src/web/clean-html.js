@@ -14,6 +14,8 @@ export function cleanHtml(html) {
     ALLOWED_TAGS: RENDERED_TAGS,
     ALLOWED_ATTR: RENDERED_ATTR,
     ALLOWED_URI_REGEXP: ABSOLUTE_LINK,
+    // DOMPurify takes every attribute for an address otherwise, and drops what is none.
+    ADD_URI_SAFE_ATTR: RENDERED_ATTR.filter((name) => name !== 'href'),
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,

@@ -73,8 +73,13 @@ function factsOf(job, state, requestId) {
     facts.push([words('fact_elapsed'), words(key, { time: formatLeft(ms) })])
   } else {
     const last = job.history.at(-1)
-    if (last?.started_at && last.ended_at)
-      facts.push([words('fact_elapsed'), formatLeft(Date.parse(last.ended_at) - Date.parse(last.started_at))])
+    if (last?.ended_at) {
+      const from = last.started_at ?? job.requested_at
+      facts.push([
+        words('fact_elapsed'),
+        formatLeft(Math.max(0, Date.parse(last.ended_at) - Date.parse(from))),
+      ])
+    }
   }
   facts.push([words('fact_attempt'), words('attempt', { n: job.attempt, max: job.max_attempts })])
   if (job.revision > 1) facts.push([words('fact_revision'), String(job.revision)])

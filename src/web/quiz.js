@@ -3,6 +3,7 @@
  * browser. Where a token shows no answers, choices are kept and nothing is judged.
  */
 import { createElement, icon, setText } from './dom.js'
+import { splitFormulas } from './formulas.js'
 import { words } from './strings.js'
 import { renderLine, renderText } from './text.js'
 
@@ -164,10 +165,22 @@ function choices(name, lang, options, choose) {
         button.setAttribute('aria-disabled', String(isOver || (isChosen && isJudged)))
         const said = option.right ? 'option_right' : 'option_wrong'
         const hidden = createElement('span', { class: 'visually-hidden' }, words(said))
+        nameFormula(button, option.text, isMarked ? words(said) : null)
         mark.replaceChildren(...(isMarked ? [icon(option.right ? 'check' : 'cross'), hidden] : []))
       }
     },
   }
+}
+
+/**
+ * A button that holds nothing but a formula has no name for screen readers.
+ * @param {HTMLElement} button @param {string} text @param {string | null} mark
+ */
+function nameFormula(button, text, mark) {
+  const parts = splitFormulas(text)
+  if (parts.every((part) => typeof part === 'string')) return
+  const name = parts.map((part) => (typeof part === 'string' ? part : part.tex)).join(' ')
+  button.setAttribute('aria-label', mark === null ? name : `${name}, ${mark}`)
 }
 
 /**

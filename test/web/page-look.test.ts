@@ -11,15 +11,15 @@ await withBrowser(t, async (browser) => {
 
   await t.test('the page speaks the reader’s language, and the chapter its own', async (t) => {
     const id = await create(url, '변수와 자료형', 'Python 기초', 'ko')
-    const page = await openPage(t, browser, `${url}/?chapter=${id}`, { locale: 'ko-KR' })
-    await waitForText(page, '#chapter-status', '만드는 중')
+    const page = await openPage(t, browser, `${url}/?chapter=${id}&view=details`, { locale: 'ko-KR' })
+    await waitForText(page, '#chapter-status', '생성 대기 중')
     t.equal(await page.locator('html').getAttribute('lang'), 'ko')
     await page.locator('#timeline li').nth(3).waitFor()
     await page.locator('#chapter-title[lang="ko"]').waitFor()
     const said = await page.locator('#timeline .said').first().textContent()
 
     await page.getByRole('button', { name: 'English' }).click()
-    await waitForText(page, '#chapter-status', 'Being written')
+    await waitForText(page, '#chapter-status', 'Waiting for a writer')
     t.equal(await page.locator('html').getAttribute('lang'), 'en')
     t.equal(await page.locator('#timeline .said').first().textContent(), said, 'what the server said stays')
     t.equal(await page.locator('#timeline .said').first().getAttribute('lang'), 'ko')
@@ -76,7 +76,7 @@ await withBrowser(t, async (browser) => {
       await page.locator('#recent li').first().waitFor()
       await page.locator('#more summary').click()
       await page.locator('#create-button').click()
-      await page.locator('#create-problem li').first().waitFor()
+      await page.locator('#title-error').waitFor()
       t.same(await tooFaint(page), [])
       await page.goto(`${url}/?chapter=${done}`)
       // A wrong one and then the right one, wherever they stand.
@@ -84,7 +84,7 @@ await withBrowser(t, async (browser) => {
         await page.locator('.option').filter({ hasText }).click()
       for (const summary of await page.locator('#content summary').all()) await summary.click()
       t.same(await tooFaint(page), [])
-      await page.goto(`${url}/?chapter=${failed}`)
+      await page.goto(`${url}/?chapter=${failed}&view=details`)
       await waitForText(page, '#job-quiz .status', 'Failed')
       t.same(await tooFaint(page), [])
     })
