@@ -43,7 +43,7 @@ export function openPartFacts(root, kind) {
       ...(seen.history.length === 0
         ? []
         : [
-            createElement('h3', {}, words('history')),
+            createElement('p', { class: 'heading' }, words('history')),
             createElement('ol', {}, ...seen.history.map(describeAttempt)),
           ]),
     )

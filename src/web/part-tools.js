@@ -102,9 +102,8 @@ export function openPartTools(root, kind, act) {
   }
 
   return {
-    /** @param {Chapter} chapter @param {boolean} isOffered */
-    show(chapter, isOffered) {
-      root.hidden = !isOffered
+    /** @param {Chapter} chapter */
+    show(chapter) {
       if (chapter.id !== chapterId) {
         chapterId = chapter.id
         details.open = false
@@ -116,6 +115,7 @@ export function openPartTools(root, kind, act) {
       retry.hidden = !canRetry(chapter, kind)
       hint.hidden = retry.hidden || failed < 2
       details.hidden = !canRegenerate(chapter)
+      root.hidden = retry.hidden && details.hidden
       readNow = JSON.stringify([chapter.id, chapter.jobs[kind].contentRevision])
       if (readNow !== readFor) void readRevisions()
       setText(retry, words('retry_part'))

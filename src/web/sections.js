@@ -20,38 +20,44 @@ import { plainText } from './text.js'
 /** @typedef {import('chaptercast-client').JobKind} JobKind */
 /** @typedef {import('chaptercast-client').LearningView} LearningView */
 
-/** @param {HTMLElement} root @param {import('./part-tools.js').Act} act */
-export function openSections(root, act) {
+/** @param {HTMLElement} parent @param {import('./part-tools.js').Act} act */
+export function openSections(parent, act) {
   const sections = JOB_KINDS.map((kind) => {
     const heading = createElement('h2', { id: `content-${kind}` }, icon(kind), createElement('span'))
     const note = createElement('p', { class: 'note', hidden: true })
     const body = createElement('div', { class: 'body' })
-    const toolBox = createElement('div', { class: 'tools', hidden: true })
+    const toolBox = createElement('div', { class: 'tools' })
     const factBox = createElement('div', { class: 'operator', hidden: true })
-    root.append(
-      createElement(
-        'section',
-        { class: `card part ${kind}`, 'aria-labelledby': `content-${kind}` },
-        ...[heading, note, body, toolBox, factBox],
-      ),
+    const root = createElement(
+      'section',
+      { class: `card part ${kind}`, 'aria-labelledby': `content-${kind}` },
+      ...[heading, note, body],
     )
+    parent.append(root)
     const tools = openPartTools(toolBox, kind, act)
     const facts = openPartFacts(factBox, kind)
-    return { kind, heading, note, body, tools, facts, factBox, shown: '' }
+    return { kind, root, heading, note, body, tools, toolBox, facts, factBox, shown: '' }
   })
 
   return {
     /** @param {ChapterWatch} watch @param {View} view */
     show(watch, view) {
       for (const section of sections) {
-        const { kind, heading, note, tools, facts, factBox } = section
+        const { kind, root, heading, note, tools, toolBox, facts, factBox } = section
         const job = watch.chapter.jobs[kind]
         setText(/** @type {Element} */ (heading.lastElementChild), words(kind))
         const isAgain = job.contentRevision !== null && isOpen(job.state)
         note.hidden = !isAgain
         setText(note, words(job.state === 'started' ? 'written_again' : 'to_be_written_again'))
         showBody(section, watch)
-        tools.show(watch.chapter, view !== 'learner')
+        // For learners they are not even there.
+        if (view === 'learner') {
+          toolBox.remove()
+          factBox.remove()
+          continue
+        }
+        if (toolBox.parentElement === null) root.append(toolBox, factBox)
+        tools.show(watch.chapter)
         if (view === 'details') facts.show(watch.chapter, lastRequestId())
         else factBox.hidden = true
       }

@@ -52,7 +52,7 @@ await withBrowser(t, async (browser) => {
       await page.locator('.concept', { hasText: 'The end of it.' }).waitFor()
       await page.locator('.quiz .option').filter({ hasText: 'tracker.invalid/17.png' }).click()
       await page.locator('.quiz').getByRole('button', { name: 'Show the answer' }).click()
-      for (const summary of await page.locator('#content summary').all()) await summary.click()
+      for (const summary of await page.locator('#content .answer summary').all()) await summary.click()
       await page.locator('.verdict.right').waitFor()
       await page.getByRole('link', { name: 'New chapter' }).click()
       await page.locator(`#recent a[data-chapter="${id}"]`).click()
