@@ -83,11 +83,11 @@ function cleanElements(html, title = null) {
   if (title !== null && first?.matches('h1, h2') && first.textContent?.trim() === title.trim()) first.remove()
   lowerHeadings(fragment)
   for (const link of fragment.querySelectorAll('a')) makeLinkSafe(link)
-  for (const block of fragment.querySelectorAll(
-    'p, ul, ol, li, h1, h2, h3, h4, h5, h6, blockquote, table, th, td, dt, dd',
-  )) {
+  for (const block of fragment.querySelectorAll('p, li, h1, h2, h3, h4, h5, h6, th, td, dt, dd'))
     block.setAttribute('dir', 'auto')
-  }
+  // `auto` does not look into elements that have it themselves.
+  for (const frame of fragment.querySelectorAll('ul, ol, blockquote, table'))
+    frame.setAttribute('dir', directionOf(frame.textContent ?? ''))
   // What scrolls sideways can be reached and scrolled with the keyboard.
   for (const pre of fragment.querySelectorAll('pre')) {
     for (const [name, value] of Object.entries(scrollable('code'))) pre.setAttribute(name, value)
@@ -111,6 +111,12 @@ function either(render, text) {
   } catch {
     return plainText(text)
   }
+}
+
+/** Of its first letter, as browsers decide it. @param {string} text */
+function directionOf(text) {
+  const first = /\p{L}/u.exec(text)?.[0] ?? ''
+  return /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(first) ? 'rtl' : 'ltr'
 }
 
 /** The shallowest heading of the content comes under the content’s title. @param {DocumentFragment} fragment */

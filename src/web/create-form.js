@@ -75,7 +75,9 @@ export function openCreateForm(created, isAboutToken) {
       if (isAboutToken(error)) return
       refused = error
       const field = showProblem(box, describeError(error, 'create'), form)
-      if (field?.closest('details')) byId('more', HTMLDetailsElement).open = true
+      // What is wrong there is not to be looked for.
+      const more = byId('more', HTMLDetailsElement)
+      if (more.querySelector('[aria-invalid]') !== null) more.open = true
       field?.focus()
     } finally {
       setSending(false)

@@ -150,9 +150,8 @@ export function openListForm(created, isAboutToken) {
       byId('list-course-field', HTMLElement).hidden = courseId !== null
       hideProblem(box, form)
     },
-    /** @param {boolean} isOpen */
-    open(isOpen) {
-      byId('list', HTMLDetailsElement).open = isOpen
+    close() {
+      byId('list', HTMLDetailsElement).open = false
     },
     /** The page speaks another language now. */
     translated() {

@@ -42,8 +42,8 @@ const course = openCoursePage({ changed: showCourse, say, refused: tokenForm.tak
 const recent = openRecent(tokenForm.take)
 const createForm = openCreateForm((id) => navigate({ chapter: id, view: 'teacher' }), refusedForToken)
 const listForm = openListForm((id) => {
-  if (course.id === id) listForm.open(false)
-  else navigate({ course: id })
+  listForm.close()
+  navigate({ course: id })
 }, refusedForToken)
 
 speak()

@@ -82,7 +82,7 @@ await withBrowser(t, async (browser) => {
       // A wrong one and then the right one, wherever they stand.
       for (const hasText of ['"42"', /^[^"]*42[^"]*$/])
         await page.locator('.option').filter({ hasText }).click()
-      for (const summary of await page.locator('#content summary').all()) await summary.click()
+      for (const summary of await page.locator('#content .answer summary').all()) await summary.click()
       t.same(await tooFaint(page), [])
       await page.goto(`${url}/?chapter=${failed}&view=details`)
       await waitForText(page, '#job-quiz .status', 'Failed')

@@ -81,8 +81,8 @@ await withBrowser(t, async (browser) => {
       const text = await page.locator('main').innerText()
       t.notMatch(text, /being written|생성 중|생성하고 있/i)
       await page.goto(`${url}/`)
-      await page.locator(`#recent a[data-chapter="${id}"]`).waitFor()
-      t.notMatch(await page.locator('#recent').innerText(), /being written|생성 중/i)
+      const row = page.locator(`#recent a[data-chapter="${id}"]`)
+      t.notMatch(await row.innerText(), /being written|생성 중/i)
     }
     const page = await openPage(t, browser, `${url}/?chapter=${id}&view=details`)
     await waitForText(page, 'section.concept .details', 'none has begun yet')

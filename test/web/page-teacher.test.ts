@@ -193,7 +193,7 @@ await withBrowser(t, async (browser) => {
       await page.locator('.tools summary').first().click()
       await look()
       await page.goto(`${url}/?chapter=${two}&view=details`)
-      await page.locator('.tools .retry').waitFor()
+      await page.locator('.concept .tools .retry').waitFor()
       await look()
       await page.emulateMedia({ forcedColors: 'active' })
       t.same(await accessibilityFindings(page), [])
