@@ -26,6 +26,8 @@ const SERVED = ['.css', '.js', '.svg']
 const VENDOR = {
   '/web/vendor/marked.js': 'marked',
   '/web/vendor/purify.js': 'dompurify',
+  '/web/vendor/katex.js': 'katex',
+  '/web/vendor/highlight.js': '@highlightjs/cdn-assets/es/highlight.min.js',
 } as const
 
 /**

@@ -29,6 +29,8 @@ import { JOB_KINDS } from 'chaptercast-client'
  *   retryAt: string | null,
  *   waitingBefore: number | null,
  *   tries: [attempt: number, Try][],
+ *   contentRevision: number | null,
+ *   seen: import('chaptercast-client').ChapterView['jobs'][number] | null,
  * }} Job
  */
 
@@ -75,23 +77,38 @@ export function describeChapter({ snapshot, view, notes }) {
   const ahead = view !== null && view.last_seq > snapshot.last_seq ? view : null
   /** @param {JobKind} kind */
   const jobOf = (kind) => describeJob(kind, { snapshot, view, ahead }, notes[kind])
+  const jobs = { concept: jobOf('concept'), exercise: jobOf('exercise'), quiz: jobOf('quiz') }
+  const sum = JOB_KINDS.reduce((total, kind) => total + jobs[kind].progress, 0)
   return {
     id: snapshot.chapter_id,
     exists: view === null ? snapshot.exists : true,
     title: view?.title ?? snapshot.title,
     status: (ahead ?? snapshot).status,
-    progress: (ahead ?? snapshot).progress,
+    /** Of what is shown beside it: a worker may report more for the chapter than for its parts. */
+    progress: Math.floor(sum / JOB_KINDS.length),
     message: snapshot.message,
     locale: view?.locale ?? null,
     isExpired: snapshot.expired,
-    jobs: { concept: jobOf('concept'), exercise: jobOf('exercise'), quiz: jobOf('quiz') },
+    lastSeq: (ahead ?? snapshot).last_seq,
+    jobs,
   }
 }
 
+/** The word for where it stands. Nothing is being written before a worker has begun. @param {Chapter} chapter */
+export function standingOf({ status, exists, jobs }) {
+  if (status === null) return exists === false ? 'waiting' : 'loading'
+  if (status !== 'processing') return status
+  return JOB_KINDS.some((kind) => jobs[kind].state === 'started') ? 'processing' : 'queued'
+}
+
+/** @param {Chapter} chapter @param {JobKind} kind */
+export function canRetry({ status, jobs }, kind) {
+  return (status === 'processing' || status === 'failed') && jobs[kind].state === 'failed'
+}
+
 /** @param {Chapter} chapter */
-export function canRetry({ status, jobs }) {
-  const isOpen = status === 'processing' || status === 'failed'
-  return isOpen && JOB_KINDS.some((kind) => jobs[kind].state === 'failed')
+export function canRegenerate({ status }) {
+  return status === 'completed' || status === 'failed'
 }
 
 /** @param {Chapter} chapter */
@@ -124,9 +141,10 @@ function describeJob(kind, { snapshot, view, ahead }, notes) {
   const status = isHandedOver ? 'published' : (job.status ?? 'waiting')
   const isOpen = status === 'queued' || status === 'published'
   const progress = isOpen ? Math.max(fromView?.progress ?? 0, fromEvents?.progress ?? 0) : job.progress
-  const isStarted = status === 'published' && (fromEvents?.started || progress > 0)
-  const waitingBefore = status === 'queued' ? (fromView?.waiting_before ?? null) : null
-  const isRetrying = status === 'queued' && waitingBefore === null
+  const isHeard = fromEvents?.started || fromView?.started_at != null || progress > 0
+  const isStarted = isOpen && (snapshot.partial[kind] !== null || (status === 'published' && isHeard))
+  const waitingBefore = status === 'queued' && !isStarted ? (fromView?.waiting_before ?? null) : null
+  const isRetrying = status === 'queued' && !isStarted && waitingBefore === null
   const retryAt = isRetrying ? (fromEvents?.retry_at ?? null) : null
   const tries = new Map(notes.tries)
   if (fromView?.error) {
@@ -140,9 +158,11 @@ function describeJob(kind, { snapshot, view, ahead }, notes) {
     attempt: job.attempt,
     maxAttempts: seen?.max_attempts ?? told.max_attempts,
     progress,
-    deadlineAt: status === 'published' ? (fromView?.deadline_at ?? null) : null,
+    deadlineAt: isOpen ? (fromView?.deadline_at ?? null) : null,
     retryAt,
     waitingBefore,
     tries: [...tries].sort(([one], [other]) => one - other),
+    contentRevision: Math.max(told.content_revision ?? 0, seen?.content_revision ?? 0) || null,
+    seen: seen ?? null,
   }
 }

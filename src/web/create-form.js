@@ -27,6 +27,8 @@ export function openCreateForm(created, isAboutToken) {
   let sending = false
   let key = newKey()
   let keyOf = ''
+  /** What the last answer refused; null when it did not. @type {unknown} */
+  let refused = null
 
   for (const name of REMEMBERED) {
     const value = recall(name)
@@ -57,6 +59,7 @@ export function openCreateForm(created, isAboutToken) {
     if (written !== keyOf) key = newKey()
     keyOf = written
     setSending(true)
+    refused = null
     hideProblem(box, form)
     try {
       const chapter = await chapters.create(/** @type {ChapterCreate} */ (/** @type {unknown} */ (body)), {
@@ -70,8 +73,11 @@ export function openCreateForm(created, isAboutToken) {
       created(chapter.chapter_id)
     } catch (error) {
       if (isAboutToken(error)) return
-      const field = showProblem(box, describeError(error), form)
-      if (field?.closest('details')) byId('more', HTMLDetailsElement).open = true
+      refused = error
+      const field = showProblem(box, describeError(error, 'create'), form)
+      // What is wrong there is not to be looked for.
+      const more = byId('more', HTMLDetailsElement)
+      if (more.querySelector('[aria-invalid]') !== null) more.open = true
       field?.focus()
     } finally {
       setSending(false)
@@ -94,6 +100,7 @@ export function openCreateForm(created, isAboutToken) {
     /** The page speaks another language now. */
     translated() {
       if (!localeChosen) locale.value = language()
+      if (!box.hidden && refused !== null) showProblem(box, describeError(refused, 'create'), form)
       showCommand()
     },
   }
@@ -105,19 +112,22 @@ export function openCreateForm(created, isAboutToken) {
  * @param {HTMLFormElement} form
  */
 function read(form) {
-  /** @type {Record<string, string | number>} */
+  /** @type {Record<string, string | number | null>} */
   const body = {}
   for (const [name, value] of new FormData(form)) {
     const text = String(value)
-    const number = /** @type {HTMLInputElement | null} */ (form.elements.namedItem(name))?.type === 'number'
-    if (name === 'title') body[name] = text
+    const field = /** @type {HTMLInputElement | null} */ (form.elements.namedItem(name))
+    const number = field?.type === 'number'
+    // What is no number reads as empty: the server is to say so rather than to take its default.
+    if (number && field.validity.badInput) body[name] = null
+    else if (name === 'title') body[name] = text
     else if (text.trim() !== '') body[name] = number ? Number(text) : text
   }
   return body
 }
 
 /** `crypto.randomUUID` is missing on plain http from another computer. */
-function newKey() {
+export function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))]
     .map((byte) => byte.toString(16).padStart(2, '0'))
     .join('')
@@ -134,7 +144,7 @@ async function copyText(text) {
 }
 
 /** @param {string} name */
-function recall(name) {
+export function recall(name) {
   try {
     return localStorage.getItem(`chaptercast.${name}`) || null
   } catch {
@@ -143,7 +153,7 @@ function recall(name) {
 }
 
 /** @param {string} name @param {string} value */
-function remember(name, value) {
+export function remember(name, value) {
   try {
     localStorage.setItem(`chaptercast.${name}`, value)
   } catch {

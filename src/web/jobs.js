@@ -7,6 +7,9 @@ import { serverNow } from './server.js'
 import { words, wordsOr } from './strings.js'
 import { formatLeft, formatTime } from './time.js'
 
+/** A deadline that is further away says nothing yet. */
+const NEAR_MS = 120_000
+
 /** @typedef {import('./chapter.js').Chapter} Chapter */
 /** @typedef {import('./chapter.js').Job} Job */
 
@@ -87,9 +90,8 @@ function factsOf({ state, attempt, maxAttempts, retryAt, deadlineAt }, percent) 
   if (deadlineAt !== null) {
     const left = Date.parse(deadlineAt) - serverNow()
     const time = formatTime(deadlineAt)
-    facts.push(
-      left > 0 ? words('deadline', { time, left: formatLeft(left) }) : words('deadline_over', { time }),
-    )
+    if (left <= 0) facts.push(words('deadline_over', { time }))
+    else if (left <= NEAR_MS) facts.push(words('deadline', { time, left: formatLeft(left) }))
   }
   return facts.join(' · ')
 }

@@ -1,16 +1,23 @@
 /**
  * Markdown to HTML in a thread of its own: some texts take the parser seconds, or all of its stack, and then only this
- * thread. The page ends it when it takes too long (`markdown.js`).
+ * thread. The page ends it when it takes too long (`markdown.js`). Formulas and code of other texts are set here too.
  *
  * HTML in the text is kept only as far as it is plain: an allowed tag with allowed attributes. So every `<` that comes
  * out of here begins a tag, and the page can count them. DOMPurify cleans the rest there.
  */
+import { formulaAt, formulaBlockAt, nextFormula } from './formulas.js'
 import { plainHtml } from './plain-html.js'
+import { prepareFor, typesetCode, typesetFormula } from './typeset.js'
 import { Marked } from './vendor/marked.js'
+
+/** @typedef {{ tex: string, isDisplay: boolean } | { code: string, language: string }} Piece */
 
 const markdown = new Marked({
   gfm: true,
   renderer: {
+    code({ text, lang }) {
+      return `<pre><code>${typesetCode(text, lang ?? '') ?? escapeHtml(text)}</code></pre>\n`
+    },
     image({ href, text }) {
       return `<a href="${escapeHtml(href)}">${escapeHtml(text || href)}</a>`
     },
@@ -26,17 +33,50 @@ const markdown = new Marked({
       return checked ? '☑ ' : '☐ '
     },
   },
+  extensions: [
+    {
+      name: 'formulaBlock',
+      level: 'block',
+      tokenizer(text) {
+        const found = formulaBlockAt(text)
+        return found && { type: 'formulaBlock', ...found }
+      },
+      renderer: ({ raw, tex }) => typesetFormula(tex, true) ?? `<p>${escapeHtml(raw)}</p>`,
+    },
+    {
+      name: 'formula',
+      level: 'inline',
+      start: nextFormula,
+      tokenizer(text) {
+        const found = formulaAt(text)
+        return found && { type: 'formula', ...found }
+      },
+      renderer: ({ raw, tex, isDisplay }) => typesetFormula(tex, isDisplay) ?? escapeHtml(raw),
+    },
+  ],
 })
 
-addEventListener('message', ({ data }) => {
-  /** @type {{ id: number, source: string }} */
-  const { id, source } = data
+addEventListener('message', async ({ data }) => {
+  /** @type {{ id: number, source?: string, pieces?: Piece[] }} */
+  const { id, source = '', pieces } = data
+  const needs =
+    pieces === undefined
+      ? { math: nextFormula(source) !== undefined, code: /(?:```|~~~)[^\S\n]*\w/.test(source) }
+      : { math: pieces.some((piece) => 'tex' in piece), code: pieces.some((piece) => 'code' in piece) }
+  await prepareFor(needs, () => postMessage({ id, isLoading: true }))
+  postMessage({ id, isLoading: false })
   try {
-    postMessage({ id, html: markdown.parse(source, { async: false }) })
+    const html = pieces === undefined ? markdown.parse(source, { async: false }) : pieces.map(setPiece)
+    postMessage({ id, html })
   } catch {
     postMessage({ id, html: null })
   }
 })
+
+/** @param {Piece} piece */
+function setPiece(piece) {
+  return 'tex' in piece ? typesetFormula(piece.tex, piece.isDisplay) : typesetCode(piece.code, piece.language)
+}
 
 /** References such as `&amp;` stay. @param {string} text */
 function escapeText(text) {

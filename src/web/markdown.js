@@ -7,7 +7,7 @@ import { isBounded } from './plain-html.js'
 
 /** From when the worker begins with a text. */
 const TIME_MS = 2000
-/** Loading the worker and its parser the first time. */
+/** Loading the worker, or a library that it needs, the first time. */
 const START_MS = 10_000
 const MAX_SOURCE = 300_000
 
@@ -27,26 +27,42 @@ let lastId = 0
  * @param {string} source Markdown
  * @returns {Promise<string | null>} null when it cannot be rendered within the bounds; never rejects
  */
-export function markdownToHtml(source) {
-  const html = last.then(() => ask(source)).catch(() => null)
+export async function markdownToHtml(source) {
+  if (source.length > MAX_SOURCE) return null
+  const html = await inTurn({ source })
+  return typeof html === 'string' && isBounded(html) ? html : null
+}
+
+/**
+ * Formulas and code that stand in other texts.
+ * @param {import('./markdown-worker.js').Piece[]} pieces
+ * @returns {Promise<(string | null)[]>} null for what stays text; never rejects
+ */
+export async function typesetPieces(pieces) {
+  const html = await inTurn({ pieces })
+  return Array.isArray(html) && isBounded(html.join('')) ? html : pieces.map(() => null)
+}
+
+/** @param {object} question @returns {Promise<unknown>} */
+function inTurn(question) {
+  const html = last.then(() => ask(question)).catch(() => null)
   last = html
   return html
 }
 
-/** @param {string} source @returns {Promise<string | null>} */
-function ask(source) {
-  if (source.length > MAX_SOURCE) return Promise.resolve(null)
+/** @param {object} question @returns {Promise<unknown>} */
+function ask(question) {
   const asked = worker ?? startWorker()
   worker = asked
   lastId += 1
   const id = lastId
   return new Promise((resolve) => {
-    /** @param {string | null} html */
+    /** @param {unknown} html */
     const answer = (html) => {
       clearTimeout(timer)
       asked.removeEventListener('message', onMessage)
       asked.removeEventListener('error', giveUp)
-      resolve(html !== null && isBounded(html) ? html : null)
+      resolve(html)
     }
     const giveUp = () => {
       asked.terminate()
@@ -58,12 +74,15 @@ function ask(source) {
     const onMessage = ({ data }) => {
       if (data.id !== id) return
       isStarted = true
-      answer(data.html)
+      if ('html' in data) return answer(data.html)
+      // It begins now, or what it needs is being loaded first.
+      clearTimeout(timer)
+      timer = setTimeout(giveUp, data.isLoading ? START_MS : TIME_MS)
     }
-    const timer = setTimeout(giveUp, isStarted ? TIME_MS : START_MS)
+    let timer = setTimeout(giveUp, isStarted ? TIME_MS : START_MS)
     asked.addEventListener('message', onMessage)
     asked.addEventListener('error', giveUp)
-    asked.postMessage({ id, source })
+    asked.postMessage({ id, ...question })
   })
 }
 

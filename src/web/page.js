@@ -1,172 +1,199 @@
 /**
- * The live page: create a chapter or pick one, and watch it being written.
- * The address is the state (`/?chapter=12`); everything else follows from it.
+ * The live page, for three people: learners read a chapter as it is written, teachers follow a course and see to it,
+ * operators look at the details. The address is the state (`address.js`); everything else follows from it.
  */
-import { canCancel, canRetry, splitName } from './chapter.js'
+import { addressOf, currentPlace, readId } from './address.js'
+import { canCancel, splitName, standingOf } from './chapter.js'
+import { openChapterActions } from './chapter-actions.js'
 import { openChapterPage } from './chapter-page.js'
+import { openCoursePage } from './course-page.js'
 import { openCreateForm } from './create-form.js'
-import { byId, setText } from './dom.js'
+import { byId, setAttribute, setText } from './dom.js'
+import { openListForm } from './list-form.js'
 import { openRecent } from './recent.js'
+import { rights } from './rights.js'
 import { chapters } from './server.js'
 import { language, setLanguage, translate, words } from './strings.js'
 import { openTokenForm } from './token-form.js'
 import { watchChapter } from './watch.js'
 
+/** @typedef {import('./address.js').Place} Place */
+/** @typedef {import('./address.js').View} View */
+
 const home = byId('home', HTMLElement)
-const chapterPage = byId('chapter', HTMLElement)
+const chapterArticle = byId('chapter', HTMLElement)
+const courseArticle = byId('course', HTMLElement)
 const announcer = byId('announcer', HTMLElement)
 const dialog = byId('cancel-dialog', HTMLDialogElement)
-const joinForm = byId('join', HTMLFormElement)
-const joinId = byId('join-id', HTMLInputElement)
-const joinError = byId('join-error', HTMLElement)
 
-/** Of the chapter that is watched; null on the start page. @type {import('chaptercast-client').ChapterConnection | null} */
+/** Of what is watched; null on the start page. @type {import('chaptercast-client').ChapterConnection | null} */
 let connection = null
 /** @type {import('./watch.js').ChapterWatch | null} */
 let watch = null
-/** What the last retry or cancel was refused with; null when it was not. @type {unknown} */
-let actionError = null
-let acting = false
+/** That the address asks for. @type {View} */
+let asked = 'learner'
 /** @type {string[]} */
 let toSay = []
 
-const page = openChapterPage()
 const tokenForm = openTokenForm(() => say(words('token_heading'), language()), reopen)
+const actions = openChapterActions({ watch: () => watch, isAboutToken: refusedForToken, changed: show })
+const page = openChapterPage(actions.act)
+const course = openCoursePage({ changed: showCourse, say, refused: tokenForm.take })
 const recent = openRecent(tokenForm.take)
-const createForm = openCreateForm((id) => navigate(id), refusedForToken)
+const createForm = openCreateForm((id) => navigate({ chapter: id, view: 'teacher' }), refusedForToken)
+const listForm = openListForm((id) => {
+  listForm.close()
+  navigate({ course: id })
+}, refusedForToken)
 
 speak()
-open(chapterInAddress())
+open(currentPlace())
 
 // Where the page is.
 
-/** @returns {number | null | undefined} undefined when the address names one that cannot be */
-function chapterInAddress() {
-  const text = new URL(location.href).searchParams.get('chapter')
-  return text === null ? null : readId(text)
-}
-
-/** @param {string} text @returns {number | undefined} */
-function readId(text) {
-  const id = /^\s*#?\d{1,16}\s*$/.test(text) ? Number(text.replace('#', '')) : 0
-  return id >= 1 && Number.isSafeInteger(id) ? id : undefined
-}
-
-/** Goes there and moves the focus, since the person asked for it. @param {number | null} id */
-function navigate(id) {
-  const address = id === null ? location.pathname : `${location.pathname}?chapter=${id}`
+/** Goes there and moves the focus, since the person asked for it. @param {Place} place */
+function navigate(place) {
+  const address = addressOf(place)
   if (address !== location.pathname + location.search) history.pushState(null, '', address)
-  open(id)
-  byId(id === null ? 'home-heading' : 'chapter-title', HTMLElement).focus({
-    preventScroll: true,
-  })
+  open(place)
+  focusHeading()
   scrollTo(0, 0)
 }
 
-/** @param {number | null | undefined} id */
-function open(id) {
-  if (typeof id === 'number' && watch?.id === id) return
-  watch?.close()
-  watch = null
-  actionError = null
-  toSay = []
-  if (dialog.open) dialog.close()
-  home.hidden = typeof id === 'number'
-  chapterPage.hidden = !home.hidden
-  joinError.hidden = id !== undefined
-  if (typeof id === 'number') {
-    const own = watchChapter(id, {
-      changed: () => watch === own && showSoon(),
-      news({ name, payload }) {
-        if (watch === own && isImportant(name)) say(payload.message, own.chapter.locale)
-      },
-    })
-    watch = own
-    show()
-  } else {
-    if (id === undefined) setText(joinError, words('open_invalid'))
+function focusHeading() {
+  const shown = watch !== null ? 'chapter-title' : course.id !== null ? 'course-title' : 'home-heading'
+  byId(shown, HTMLElement).focus({ preventScroll: true })
+}
+
+/** @param {Place} place */
+function open(place) {
+  const chapter = place !== null && 'chapter' in place ? place.chapter : null
+  const courseId = place !== null && 'course' in place ? place.course : null
+  const wrong = place !== null && 'wrong' in place ? place.wrong : null
+  if (chapter === null || watch?.id !== chapter) {
+    watch?.close()
+    watch = null
+    actions.forget()
+    page.forget()
+    toSay = []
+    if (dialog.open) dialog.close()
+  }
+  home.hidden = chapter !== null || courseId !== null
+  chapterArticle.hidden = chapter === null
+  courseArticle.hidden = courseId === null
+  for (const name of /** @type {const} */ (['chapter', 'course'])) {
+    const error = byId(`join-${name}-error`, HTMLElement)
+    error.hidden = wrong !== name
+    setText(error, wrong === name ? words(`open_${name}_invalid`) : '')
+  }
+  if (courseId === null) course.close()
+  else if (course.id !== courseId) course.watch(courseId)
+  if (chapter === null) listForm.place(courseId)
+  if (place !== null && 'chapter' in place) openChapter(place)
+  else if (courseId !== null) showCourse()
+  else {
     document.title = `chaptercast · ${words('tagline')}`
     void recent.refresh()
     showConnection()
   }
 }
 
+/** @param {{ chapter: number, view: View }} place */
+function openChapter({ chapter, view }) {
+  asked = view
+  if (watch === null) {
+    const own = watchChapter(chapter, {
+      changed: () => watch === own && showSoon(),
+      news({ name, payload }) {
+        if (watch === own && isImportant(name)) say(payload.message, own.chapter.locale)
+      },
+    })
+    watch = own
+  }
+  show()
+}
+
+/** Who may only read sees what learners see, whatever the address says. @returns {View} */
+function viewNow() {
+  return rights().mayChange ? asked : 'learner'
+}
+
 /** With what is known now: another token. */
 function reopen() {
   watch?.close()
   watch = null
-  open(chapterInAddress())
-  byId(watch === null ? 'home-heading' : 'chapter-title', HTMLElement).focus({ preventScroll: true })
+  course.close()
+  open(currentPlace())
+  focusHeading()
 }
 
 addEventListener('popstate', () => {
-  open(chapterInAddress())
-  const heading = byId(watch === null ? 'home-heading' : 'chapter-title', HTMLElement)
-  heading.focus({ preventScroll: true })
+  open(currentPlace())
+  focusHeading()
 })
 
-// Links of the page that lead to another chapter or home, without loading the page again.
+// Links of the page that lead to another place of it, without loading it again.
 document.addEventListener('click', (event) => {
   const link = event.target instanceof Element ? event.target.closest('a') : null
   if (link === null || event.defaultPrevented || event.button !== 0) return
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
-  if (link.dataset.chapter !== undefined) {
-    event.preventDefault()
-    navigate(Number(link.dataset.chapter))
-  } else if (link.id === 'brand' || link.id === 'back') {
-    event.preventDefault()
-    navigate(null)
-  }
-})
-
-joinForm.addEventListener('submit', (event) => {
+  const { chapter, course: courseId, view } = link.dataset
+  /** @type {Place | undefined} */
+  let place
+  if (chapter !== undefined)
+    place = { chapter: Number(chapter), view: /** @type {View} */ (view ?? 'learner') }
+  else if (courseId !== undefined) place = { course: Number(courseId) }
+  else if (link.id === 'brand' || link.matches('.back')) place = null
+  if (place === undefined) return
   event.preventDefault()
-  const id = readId(joinId.value)
-  joinError.hidden = id !== undefined
-  if (id === undefined) {
-    setText(joinError, words('open_invalid'))
-    joinId.setAttribute('aria-invalid', 'true')
-    joinId.focus()
-    return
-  }
-  joinId.removeAttribute('aria-invalid')
-  joinId.value = ''
-  navigate(id)
+  navigate(place)
 })
 
-// What can be asked of a chapter.
+for (const name of /** @type {const} */ (['chapter', 'course'])) {
+  const input = byId(`join-${name}-id`, HTMLInputElement)
+  const error = byId(`join-${name}-error`, HTMLElement)
+  byId(`join-${name}`, HTMLFormElement).addEventListener('submit', (event) => {
+    event.preventDefault()
+    const id = readId(input.value)
+    error.hidden = id !== undefined
+    setText(error, id === undefined ? words(`open_${name}_invalid`) : '')
+    setAttribute(input, 'aria-invalid', id === undefined ? 'true' : null)
+    if (id === undefined) {
+      input.focus()
+      return
+    }
+    input.value = ''
+    navigate(name === 'chapter' ? { chapter: id, view: 'learner' } : { course: id })
+  })
+  input.addEventListener('input', () => {
+    if (readId(input.value) === undefined) return
+    error.hidden = true
+    input.removeAttribute('aria-invalid')
+  })
+}
 
-byId('retry', HTMLElement).addEventListener('click', () => {
-  if (watch !== null && canRetry(watch.chapter)) void act('retry')
-})
+// What can be asked of a whole chapter; `part-tools.js` has what can be asked of a part.
+
 byId('cancel', HTMLElement).addEventListener('click', () => {
   if (watch !== null && canCancel(watch.chapter)) dialog.showModal()
 })
 byId('cancel-no', HTMLElement).addEventListener('click', () => dialog.close())
 byId('cancel-yes', HTMLElement).addEventListener('click', () => {
   dialog.close()
-  void act('cancel')
+  void actions.act('cancel', (id) => chapters.cancel(id))
 })
-
-/** @param {'retry' | 'cancel'} what */
-async function act(what) {
-  const own = watch
-  if (own === null || acting) return
-  acting = true
-  actionError = null
-  try {
-    await chapters[what](own.id)
-  } catch (error) {
-    if (watch === own && !refusedForToken(error)) actionError = error
-  } finally {
-    acting = false
-    // Its event says the same, if it comes; this does not need the connection.
-    if (watch === own) {
-      own.refresh()
-      show()
-    }
-  }
-}
+byId('same-again', HTMLElement).addEventListener('click', async () => {
+  const view = watch?.view
+  if (!view) return
+  const { course_id, owner_id, title, description, locale, quiz_count, metadata } = view
+  /** @type {number | undefined} */
+  let made
+  await actions.act('create', async () => {
+    const same = { course_id, owner_id, title, description, locale, quiz_count, metadata }
+    made = (await chapters.create(same)).chapter_id
+  })
+  if (made !== undefined) navigate({ chapter: made, view: asked })
+})
 
 // What is shown.
 
@@ -185,26 +212,36 @@ function showSoon() {
 function show() {
   if (watch === null) return
   showConnection()
-  page.show(watch, tokenForm.take(watch.error) ? null : (actionError ?? watch.error))
-  const { title, status, progress, id } = watch.chapter
+  const error = tokenForm.take(watch.error) ? null : watch.error
+  page.show(watch, viewNow(), actions.failureOf(watch) ?? (error === null ? null : { error }))
+  const { title, progress, id } = watch.chapter
   const sign = {
-    processing: `${Math.floor(progress)}%`,
-    completed: '✓',
-    failed: '✗',
-    cancelled: '–',
+    processing: `${progress}% `,
+    queued: '… ',
+    completed: '✓ ',
+    failed: '✗ ',
+    cancelled: '– ',
+    waiting: '',
+    loading: '',
   }
-  const prefix = status === null ? '' : `${sign[status]} `
-  document.title = `${prefix}${title ?? words('chapter_n', { n: id })} · chaptercast`
+  const standing = standingOf(watch.chapter)
+  document.title = `${sign[standing]}${title ?? words('chapter_n', { n: id })} · chaptercast`
+}
+
+function showCourse() {
+  if (course.id === null) return
+  showConnection()
+  document.title = `${course.name} · chaptercast`
 }
 
 setInterval(() => {
-  if (watch !== null && document.visibilityState === 'visible') page.tick(watch.chapter)
+  if (watch !== null && document.visibilityState === 'visible') page.tick(watch, viewNow())
 }, 1000)
 
 /** The start page has no connection: what it shows is asked for. */
 function showConnection() {
   const before = connection
-  connection = watch?.connection ?? null
+  connection = watch?.connection ?? course.connection
   if (before === 'live' && connection === 'reconnecting') say(words('connection_lost'), language())
   if (before === 'reconnecting' && connection === 'live') say(words('connection_back'), language())
   const isLost = connection === 'reconnecting'
@@ -221,7 +258,7 @@ function showConnection() {
 /** Whoever comes back sees what is. */
 function lookAgain() {
   if (watch !== null) watch.refresh()
-  else void recent.refresh()
+  else if (course.id === null) void recent.refresh()
 }
 
 document.addEventListener('visibilitychange', () => {
@@ -279,12 +316,19 @@ function speak() {
   for (const button of document.querySelectorAll('[data-language]')) {
     button.setAttribute('aria-pressed', String(button.getAttribute('data-language') === language()))
   }
-  for (const id of ['brand', 'back']) byId(id, HTMLAnchorElement).href = location.pathname
+  for (const link of document.querySelectorAll('#brand, .back')) setAttribute(link, 'href', location.pathname)
+  for (const name of /** @type {const} */ (['chapter', 'course'])) {
+    const error = byId(`join-${name}-error`, HTMLElement)
+    if (!error.hidden) setText(error, words(`open_${name}_invalid`))
+  }
   createForm.translated()
+  listForm.translated()
   recent.translated()
   tokenForm.translated()
   page.translated()
+  course.translated()
   showConnection()
-  if (watch === null) document.title = `chaptercast · ${words('tagline')}`
-  else show()
+  if (watch !== null) show()
+  else if (course.id !== null) showCourse()
+  else document.title = `chaptercast · ${words('tagline')}`
 }

@@ -1,24 +1,44 @@
 /**
- * Shows what was refused: in one box with every violation, and beside the fields it is about.
+ * Shows what was refused: beside the fields it is about, in the order of the form, and in one box what is about none.
+ * What stands beside a field goes when the field is right, and the box when nothing is left.
  */
 import { RefusedError, UnreachableError } from 'chaptercast-client'
 import { createElement, setAttribute } from './dom.js'
-import { words, wordsOr } from './strings.js'
+import { language, words, wordsOr } from './strings.js'
+import { describeViolation, isMended } from './violation.js'
 
+/** @typedef {import('chaptercast-client').Violation} Violation */
+/** @typedef {'create' | 'create_many' | 'retry' | 'cancel' | 'regenerate' | 'restore' | 'revisions'} Action */
 /**
- * @typedef {{ title: string, detail: string, requestId?: string | undefined,
- *   errors: readonly import('chaptercast-client').Violation[] }} Problem
+ * @typedef {{ title: string, detail: { text: string, lang: string } | null, requestId?: string | undefined,
+ *   errors: readonly Violation[] }} Problem
  */
 
-/** An error of the client in words. Others are mistakes of ours, and thrown. @param {unknown} error @returns {Problem} */
-export function describeError(error) {
+/**
+ * An error of the client in words. Others are mistakes of ours, and thrown.
+ * @param {unknown} error @param {Action} [action] that failed
+ * @returns {Problem}
+ */
+export function describeError(error, action) {
+  const problem = describe(error)
+  if (action === undefined) return problem
+  return { ...problem, title: words('action_failed', { action: words(`do_${action}`), why: problem.title }) }
+}
+
+/** @param {unknown} error @returns {Problem} */
+function describe(error) {
   if (error instanceof UnreachableError) {
-    return { title: words('unreachable'), detail: words('unreachable_detail'), errors: [] }
+    const detail = { text: words('unreachable_detail'), lang: language() }
+    return { title: words('unreachable'), detail, errors: [] }
   }
   if (!(error instanceof RefusedError)) throw error
   const { code, message, errors, requestId } = error
-  const title = code === 'bad_answer' ? words('bad_answer') : wordsOr(`problem_${code}`, words('refused'))
-  return { title, detail: message, errors, requestId }
+  if (code === 'bad_answer')
+    return { title: words('bad_answer'), detail: { text: message, lang: 'en' }, errors }
+  const title = wordsOr(`problem_${code}`, '')
+  // The server’s own words, which are English, where there are no others.
+  const detail = title === '' || language() === 'en' ? { text: message, lang: 'en' } : null
+  return { title: title || words('refused'), detail, errors, requestId }
 }
 
 /**
@@ -27,31 +47,42 @@ export function describeError(error) {
  * @returns {HTMLElement | null}
  */
 export function showProblem(box, problem, form) {
-  const violations = problem.errors
-  box.replaceChildren()
-  box.append(
-    createElement('strong', {}, problem.title),
-    // Without violations the detail says more than the title; with them it repeats the first.
-    violations.length === 0
-      ? createElement('p', {}, problem.detail)
-      : createElement('ul', {}, ...violations.map(describeViolation)),
-    problem.requestId ? createElement('p', { class: 'request-id' }, problem.requestId) : '',
-  )
-  box.hidden = false
-  if (form === undefined) return null
+  hideProblem(box, form)
   /** @type {HTMLElement | null} */
   let first = null
-  for (const field of fieldsOf(form)) {
-    const own = violations.filter((violation) => violation.path.split('/')[2] === field.name)
-    const error = document.getElementById(`${field.id}-error`)
-    setAttribute(field, 'aria-invalid', own.length > 0 ? 'true' : null)
-    if (error !== null) {
-      error.textContent = own.map((violation) => violation.message).join('; ')
-      error.lang = 'en'
-      error.hidden = own.length === 0
-    }
-    if (own.length > 0) first ??= field
+  let rest = [...problem.errors]
+  /** @type {Set<HTMLElement>} */
+  const wrong = new Set()
+  for (const field of form === undefined ? [] : fieldsOf(form)) {
+    const own = rest.filter((violation) => violation.path.split('/')[2] === field.name)
+    if (own.length === 0) continue
+    rest = rest.filter((violation) => !own.includes(violation))
+    first ??= field
+    wrong.add(field)
+    showBeside(field, own)
+    field.addEventListener('input', function look() {
+      const left = field.hasAttribute('aria-invalid')
+        ? own.filter((violation) => !isMended(field.value, violation))
+        : []
+      showBeside(field, left)
+      if (left.length > 0) return
+      field.removeEventListener('input', look)
+      wrong.delete(field)
+      if (wrong.size === 0 && rest.length === 0) box.hidden = true
+    })
   }
+  const list = rest.map((violation) => {
+    const { text, lang } = describeViolation(violation)
+    return createElement('li', { lang }, createElement('code', {}, violation.path), ` ${text}`)
+  })
+  const { detail } = problem
+  box.append(createElement('strong', {}, problem.title))
+  if (list.length > 0) box.append(createElement('ul', {}, ...list))
+  else if (first !== null) box.append(createElement('p', {}, words('see_fields')))
+  else if (detail !== null) box.append(createElement('p', { lang: detail.lang }, detail.text))
+  if (problem.requestId && first === null)
+    box.append(createElement('p', { class: 'request-id' }, problem.requestId))
+  box.hidden = false
   return first
 }
 
@@ -59,17 +90,17 @@ export function showProblem(box, problem, form) {
 export function hideProblem(box, form) {
   box.hidden = true
   box.replaceChildren()
-  for (const field of form === undefined ? [] : fieldsOf(form)) {
-    field.removeAttribute('aria-invalid')
-    const error = document.getElementById(`${field.id}-error`)
-    if (error !== null) error.hidden = true
-  }
+  for (const field of form === undefined ? [] : fieldsOf(form)) showBeside(field, [])
 }
 
-/** @param {import('chaptercast-client').Violation} violation */
-function describeViolation({ path, message }) {
-  // The server’s own words, which are English.
-  return createElement('li', { lang: 'en' }, createElement('code', {}, path), ` ${message}`)
+/** @param {HTMLInputElement} field @param {readonly Violation[]} violations */
+function showBeside(field, violations) {
+  setAttribute(field, 'aria-invalid', violations.length > 0 ? 'true' : null)
+  const error = document.getElementById(`${field.id}-error`)
+  if (error === null) return
+  const said = violations.map(describeViolation)
+  error.replaceChildren(...said.map(({ text, lang }) => createElement('span', { lang }, text)))
+  error.hidden = said.length === 0
 }
 
 /** @param {HTMLFormElement} form */

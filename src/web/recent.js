@@ -1,7 +1,9 @@
 /**
  * The list of recent chapters on the start page, read again now and then while something is written.
  */
+import { addressOf } from './address.js'
 import { byId, createElement } from './dom.js'
+import { rights } from './rights.js'
 import { chapters, serverNow } from './server.js'
 import { language, words } from './strings.js'
 
@@ -59,24 +61,41 @@ export function openRecent(isAboutToken) {
 
 /** @param {ChapterList['items'][number]} item */
 function describeItem(item) {
-  const progress = item.status === 'processing' ? ` ${Math.floor(item.progress)}%` : ''
+  const isBegun = item.status === 'processing' && item.progress > 0
+  const standing = item.status === 'processing' && !isBegun ? 'queued' : item.status
+  const progress = isBegun ? ` ${Math.floor(item.progress)}%` : ''
+  const view = rights().mayChange ? 'teacher' : 'learner'
   return createElement(
     'li',
     {},
     createElement(
       'a',
-      { href: `?chapter=${item.chapter_id}`, 'data-chapter': item.chapter_id },
+      {
+        href: addressOf({ chapter: item.chapter_id, view }),
+        'data-chapter': item.chapter_id,
+        'data-view': view,
+      },
       createElement('span', { class: 'name', dir: 'auto', lang: item.locale }, item.title),
       createElement(
         'span',
         { class: 'facts' },
         createElement(
           'span',
-          { class: 'pill', 'data-status': item.status },
-          `${words(`status_${item.status}`)}${progress}`,
+          { class: 'pill', 'data-status': standing === 'queued' ? 'waiting' : standing },
+          `${words(`status_${standing}`)}${progress}`,
         ),
         createElement('span', { class: 'muted' }, `#${item.chapter_id} · ${ago(item.created_at)}`),
       ),
+    ),
+    createElement(
+      'a',
+      {
+        class: 'course-link',
+        href: addressOf({ course: item.course_id }),
+        'data-course': item.course_id,
+        'aria-label': `${words('course_n', { n: item.course_id })}: ${item.title}`,
+      },
+      words('course_n', { n: item.course_id }),
     ),
   )
 }

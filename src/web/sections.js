@@ -1,73 +1,98 @@
 /**
- * The content per kind, or what is there instead. A part is put together again only when it differs: open
- * answers and given ones stay.
+ * The three parts: what is written of each, what is there instead, and in it what can be asked of it. A part is put
+ * together again only when it differs, so that text that is read stays where it is; answers are kept elsewhere.
  */
 import { JOB_KINDS } from 'chaptercast-client'
-import { plainText, renderConcept, renderExercise, renderQuizzes } from './content.js'
+import { openAnswers } from './answers.js'
+import { renderConcept, renderExercise } from './content.js'
 import { createElement, icon, setText } from './dom.js'
+import { openPartFacts } from './part-facts.js'
+import { openPartTools } from './part-tools.js'
+import { renderQuizzes } from './quiz.js'
+import { lastRequestId } from './server.js'
 import { showSoFar } from './so-far.js'
 import { language, words } from './strings.js'
+import { plainText } from './text.js'
 
 /** @typedef {import('./watch.js').ChapterWatch} ChapterWatch */
+/** @typedef {import('./address.js').View} View */
+/** @typedef {import('./chapter.js').Job} Job */
 /** @typedef {import('chaptercast-client').JobKind} JobKind */
 /** @typedef {import('chaptercast-client').LearningView} LearningView */
 
-/** @param {HTMLElement} root */
-export function openSections(root) {
+/** @param {HTMLElement} parent @param {import('./part-tools.js').Act} act */
+export function openSections(parent, act) {
   const sections = JOB_KINDS.map((kind) => {
     const heading = createElement('h2', { id: `content-${kind}` }, icon(kind), createElement('span'))
+    const note = createElement('p', { class: 'note', hidden: true })
     const body = createElement('div', { class: 'body' })
-    root.append(
-      createElement(
-        'section',
-        { class: `card part ${kind}`, 'aria-labelledby': `content-${kind}` },
-        heading,
-        body,
-      ),
+    const toolBox = createElement('div', { class: 'tools' })
+    const factBox = createElement('div', { class: 'operator', hidden: true })
+    const root = createElement(
+      'section',
+      { class: `card part ${kind}`, 'aria-labelledby': `content-${kind}` },
+      ...[heading, note, body],
     )
-    return { kind, heading, body, shown: '' }
+    parent.append(root)
+    const tools = openPartTools(toolBox, kind, act)
+    const facts = openPartFacts(factBox, kind)
+    return { kind, root, heading, note, body, tools, toolBox, facts, factBox, shown: '' }
   })
 
   return {
-    /** @param {ChapterWatch} watch */
-    show({ learning, chapter, partial }) {
+    /** @param {ChapterWatch} watch @param {View} view */
+    show(watch, view) {
       for (const section of sections) {
-        const { kind, heading, body } = section
+        const { kind, root, heading, note, tools, toolBox, facts, factBox } = section
+        const job = watch.chapter.jobs[kind]
         setText(/** @type {Element} */ (heading.lastElementChild), words(kind))
-        const data = learning && dataOf(learning, kind)
-        const { state } = chapter.jobs[kind]
-        const soFar = partial[kind]
-        if (data === null && soFar !== null && isBeingWritten(state)) {
-          section.shown = `so far ${chapter.id}`
-          showSoFar(body, soFar, chapter.locale ?? '')
+        const isAgain = job.contentRevision !== null && isOpen(job.state)
+        note.hidden = !isAgain
+        setText(note, words(job.state === 'started' ? 'written_again' : 'to_be_written_again'))
+        showBody(section, watch)
+        // For learners they are not even there.
+        if (view === 'learner') {
+          toolBox.remove()
+          factBox.remove()
           continue
         }
-        // Its result is being read: what was read along stays until then.
-        if (data === null && state === 'completed' && section.shown === `so far ${chapter.id}`) continue
-        const ended = state === 'failed' || state === 'cancelled'
-        const wanted = JSON.stringify([
-          language(),
-          chapter.id,
-          chapter.locale,
-          data ?? (ended ? 'ended' : 'open'),
-        ])
-        if (section.shown === wanted) continue
-        section.shown = wanted
-        body.replaceChildren(
-          learning === null || data === null
-            ? placeholder(ended)
-            : renderPart(kind, learning, chapter.locale ?? ''),
-        )
+        if (toolBox.parentElement === null) root.append(toolBox, factBox)
+        tools.show(watch.chapter)
+        if (view === 'details') facts.show(watch.chapter, lastRequestId())
+        else factBox.hidden = true
       }
     },
-    forget() {
-      for (const section of sections) section.shown = ''
+    translated() {
+      for (const { tools } of sections) tools.translated()
     },
   }
 }
 
-/** @param {import('./chapter.js').Job['state']} state */
-function isBeingWritten(state) {
+/** @param {{ kind: JobKind, body: HTMLElement, shown: string }} section @param {ChapterWatch} watch */
+function showBody(section, { learning, chapter, partial }) {
+  const { kind, body } = section
+  const data = learning && dataOf(learning, kind)
+  const { state } = chapter.jobs[kind]
+  const soFar = partial[kind]
+  if (data === null && soFar !== null && isOpen(state)) {
+    section.shown = `so far ${chapter.id}`
+    showSoFar(body, kind, soFar, chapter.locale ?? '')
+    return
+  }
+  // Its result is being read: what was read along stays until then.
+  if (data === null && state === 'completed' && section.shown === `so far ${chapter.id}`) return
+  const wanted = JSON.stringify([language(), chapter.id, chapter.locale, data ?? state])
+  if (section.shown === wanted) return
+  section.shown = wanted
+  body.replaceChildren(
+    learning === null || data === null
+      ? placeholder(state)
+      : renderPart(kind, learning, chapter.locale ?? '', openAnswers(chapter.id)),
+  )
+}
+
+/** @param {Job['state']} state */
+function isOpen(state) {
   return state !== 'completed' && state !== 'failed' && state !== 'cancelled'
 }
 
@@ -79,13 +104,13 @@ function dataOf({ concept, exercise, quizzes }, kind) {
   return written.length === 0 ? null : written
 }
 
-/** @param {JobKind} kind @param {LearningView} learning @param {string} lang */
-function renderPart(kind, { concept, exercise, quizzes }, lang) {
+/** @param {JobKind} kind @param {LearningView} learning @param {string} lang @param {import('./answers.js').Answers} answers */
+function renderPart(kind, { concept, exercise, quizzes }, lang, answers) {
   const complete = quizzes.filter((quiz) => quiz.is_complete)
   try {
     if (kind === 'concept') return renderConcept(concept, lang)
-    if (kind === 'exercise') return renderExercise(exercise, lang)
-    return renderQuizzes(complete, lang)
+    if (kind === 'exercise') return renderExercise(exercise, lang, answers)
+    return renderQuizzes(complete, lang, answers)
   } catch (error) {
     // Each part by itself: what is wrong with one must not hide the others.
     console.warn(`The ${kind} could not be rendered`, error)
@@ -100,11 +125,22 @@ function renderPart(kind, { concept, exercise, quizzes }, lang) {
   }
 }
 
-/** @param {boolean} ended */
-function placeholder(ended) {
+/** @param {Job['state']} state */
+function placeholder(state) {
   const fragment = document.createDocumentFragment()
-  fragment.append(createElement('p', { class: 'muted' }, words(ended ? 'not_written' : 'writing')))
-  if (!ended) {
+  const isOver = !isOpen(state) && state !== 'completed'
+  const key =
+    state === 'failed'
+      ? 'part_failed'
+      : isOver
+        ? 'not_written'
+        : state === 'completed'
+          ? 'loading'
+          : state === 'started'
+            ? 'writing'
+            : 'not_begun'
+  fragment.append(createElement('p', { class: 'muted' }, words(key)))
+  if (state === 'started') {
     const lines = createElement('div', { class: 'skeleton', 'aria-hidden': 'true' })
     for (let line = 0; line < 3; line += 1) lines.append(createElement('span'))
     fragment.append(lines)

@@ -9,6 +9,8 @@ const CLOCK_TOLERANCE_MS = 3000
 const TOKEN_STORED_AS = 'chaptercast.token'
 
 let clockOffsetMs = 0
+/** @type {string | null} */
+let requestId = null
 let token = storedToken()
 
 export const chapters = connectChapters(undefined, { token: currentToken, fetch: fetchAndNoteClock })
@@ -16,6 +18,11 @@ export const chapters = connectChapters(undefined, { token: currentToken, fetch:
 /** Now by the server’s clock, in milliseconds: deadlines are counted down to it. */
 export function serverNow() {
   return Date.now() + clockOffsetMs
+}
+
+/** The id under which the server logged the last request about a chapter; null when it gives none. */
+export function lastRequestId() {
+  return requestId
 }
 
 export function currentToken() {
@@ -46,5 +53,6 @@ async function fetchAndNoteClock(input, init) {
   const response = await fetch(input, init)
   const offset = Date.parse(response.headers.get('date') ?? '') - Date.now()
   if (!Number.isNaN(offset)) clockOffsetMs = Math.abs(offset) > CLOCK_TOLERANCE_MS ? offset : 0
+  if (String(input).includes('/v1/chapter/')) requestId = response.headers.get('x-request-id')
   return response
 }

@@ -5,6 +5,7 @@
  */
 import { RefusedError, UnreachableError } from 'chaptercast-client'
 import { describeChapter, newNotes, takeNote } from './chapter.js'
+import { rights } from './rights.js'
 import { chapters, serverNow } from './server.js'
 
 /** @typedef {import('chaptercast-client').ChapterEvent} ChapterEvent */
@@ -176,6 +177,7 @@ export function watchChapter(id, tell) {
 
   /** With the answers, where they may be seen. @param {AbortSignal} signal */
   async function readContent(signal) {
+    if (!rights().mayAnswer) return await chapters.learning(id, { signal })
     try {
       return await chapters.learning(id, { answers: true, signal })
     } catch (error) {

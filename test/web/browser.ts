@@ -1,9 +1,13 @@
 /**
  * A real browser for the page’s tests, and what a person does with it.
  */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { get } from './worker.js'
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 /**
  * A page in a context of its own. Whatever goes wrong inside fails the test.
@@ -40,17 +44,17 @@ export function chapterOf(page: Page): number {
   return Number(new URL(page.url()).searchParams.get('chapter'))
 }
 
-/** Waits until the timeline is the whole log, and checks that it has each event once, newest first. */
+/** Waits until the folded log of the details view is whole, and checks that it has each event once. */
 export async function waitForSeqs(t: Test, page: Page, url: string, id: number) {
   const { last_seq: last } = await get<{ last_seq: number }>(`${url}/v1/chapter/${id}`)
-  await page.locator(`#timeline li[data-seq="${last}"]`).waitFor()
+  await page.locator(`#timeline li[data-seq="${last}"]`).waitFor({ state: 'attached' })
   const seqs = await page
     .locator('#timeline li')
     .evaluateAll((all) => all.map((li) => Number(li.getAttribute('data-seq'))))
   t.same(
-    seqs,
-    Array.from({ length: last }, (_, index) => last - index),
-    'every event once, in order',
+    seqs.sort((one, other) => one - other),
+    Array.from({ length: last }, (_, index) => index + 1),
+    'every event once',
   )
 }
 
@@ -126,4 +130,27 @@ export function tooFaint(page: Page): Promise<string[]> {
     }
     return faint
   })
+}
+
+/** What axe finds against WCAG 2.2 AA and good practice, each with its first place. */
+export async function accessibilityFindings(page: Page): Promise<string[]> {
+  await page.evaluate(AXE)
+  return await page.evaluate(async () => {
+    interface Found {
+      violations: { id: string; nodes: { target: string[] }[] }[]
+    }
+    const { axe } = globalThis as unknown as { axe: { run(root: Document): Promise<Found> } }
+    const { violations } = await axe.run(document)
+    return violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.target.join(' ')}`)
+  })
+}
+
+/** What can be pressed and is less than 44 pixels high; links within text are as high as it. */
+export function smallTargets(page: Page): Promise<string[]> {
+  return page.evaluate(() =>
+    [...document.querySelectorAll('button, a, summary, input, select, textarea')]
+      .filter((node) => node.checkVisibility() && node.closest('.written') === null)
+      .filter((node) => node.getBoundingClientRect().height < 43.5)
+      .map((node) => `${node.tagName} ${node.id} ${node.textContent}`),
+  )
 }

@@ -28,6 +28,12 @@ const TEXTS: Record<string, string> = {
   'a wide table': `${'|a'.repeat(3000)}|\n${'|-'.repeat(3000)}|\n${`${'|b'.repeat(3000)}|\n`.repeat(10)}`,
   'marks that nothing ends, behind ends that fit nothing': hidden((n) => `<b title="${n}"></x>`),
   'addresses that are made links': 'www.a.b/(((((((( '.repeat(8000),
+  'dollar signs without an end': '$a '.repeat(8000),
+  'formulas without an end': '\\['.repeat(8000),
+  'many formulas': '$x^2$ '.repeat(8000),
+  'a formula that is nested': `$${'\\frac{1}{'.repeat(300)}x${'}'.repeat(300)}$`,
+  'a formula that writes itself': '$\\def\\a{\\a\\a}\\a$',
+  'code of many words': `\`\`\`js\n${'const x = 1\n'.repeat(8000)}\`\`\``,
   'a letter with marks without end': `a${'\u0301'.repeat(100_000)}`,
 }
 const FENCES = '```x\n'.repeat(60_000)

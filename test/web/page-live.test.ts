@@ -24,7 +24,7 @@ await withBrowser(t, async (browser) => {
       if (held === 1) await overtaken
       await route.fulfill({ response })
     })
-    await page.goto(`${url}/?chapter=${id}`)
+    await page.goto(`${url}/?chapter=${id}&view=details`)
     await page.locator('#timeline li').nth(3).waitFor()
     for (const kind of KINDS) await finish(url, id, kind)
     await waitForText(page, '#chapter-status', 'Complete')
@@ -60,7 +60,7 @@ await withBrowser(t, async (browser) => {
     })
     for (const id of [slow, quick, slow, quick, slow, quick]) {
       await page.evaluate((next) => {
-        history.pushState(null, '', `?chapter=${next}`)
+        history.pushState(null, '', `?chapter=${next}&view=details`)
         dispatchEvent(new PopStateEvent('popstate'))
       }, id)
     }
@@ -70,7 +70,7 @@ await withBrowser(t, async (browser) => {
     await finish(url, quick, 'exercise')
     await waitForText(page, '#job-exercise .status', 'Done')
     await page.locator('.exercise', { hasText: 'Swap a and' }).waitFor()
-    t.equal(await page.locator('#chapter-status').textContent(), 'Being written')
+    t.equal(await page.locator('#chapter-status').textContent(), 'Waiting for a writer')
     t.equal(await page.locator('.concept h3').count(), 0, 'nothing of the other one is here')
     await waitForSeqs(t, page, url, quick)
   })
@@ -79,7 +79,7 @@ await withBrowser(t, async (browser) => {
     'a page whose server restarts says so, and catches up without a gap or a double',
     async (t) => {
       const id = await create(url, 'Through the storm')
-      const page = await openPage(t, browser, `${url}/?chapter=${id}`)
+      const page = await openPage(t, browser, `${url}/?chapter=${id}&view=details`)
       await start(url, id, 'concept')
       await page.locator('#timeline li[data-seq="5"]').waitFor()
       await page.evaluate('window.sameDocument = true')
@@ -113,7 +113,7 @@ await withBrowser(t, async (browser) => {
       const look = () => seen.add(document.querySelector('#chapter-status')?.textContent ?? null)
       new MutationObserver(look).observe(document, { childList: true, characterData: true, subtree: true })
     })
-    await page.goto(`${url}/?chapter=${id}`)
+    await page.goto(`${url}/?chapter=${id}&view=details`)
     await waitForText(page, '#chapter-status', 'Complete')
     await waitForSeqs(t, page, url, id)
     const seen = (await page.evaluate('[...window.seen]')) as (string | null)[]
@@ -124,27 +124,28 @@ await withBrowser(t, async (browser) => {
   })
 
   await t.test('a clock that is wrong counts down all the same', async (t) => {
+    const { url } = await startServer(t, { GENERATION_TIMEOUT_MS: '115000' })
     const id = await create(url, 'Early')
     await start(url, id, 'quiz')
     const page = await openPage(t, browser, `${url}/`)
     await page.clock.install({ time: Date.now() - 3_600_000 })
-    await page.goto(`${url}/?chapter=${id}`)
-    await page.locator('#job-quiz .facts', { hasText: /\((10:00|9:5\d) left\)/ }).waitFor()
+    await page.goto(`${url}/?chapter=${id}&view=details`)
+    await page.locator('#job-quiz .facts', { hasText: /\(1:[45]\d left\)/ }).waitFor()
   })
 
   await t.test('a chapter with another life is shown as it is now', async (t) => {
     const server = await startServer(t)
     const id = await create(server.url, 'The first life')
     for (const kind of KINDS) await finish(server.url, id, kind)
-    const page = await openPage(t, browser, `${server.url}/?chapter=${id}`)
+    const page = await openPage(t, browser, `${server.url}/?chapter=${id}&view=details`)
     await page.getByRole('heading', { level: 3, name: 'What a variable is' }).waitFor()
     await waitForSeqs(t, page, server.url, id)
 
     await server.restart(() => page.locator('#offline').waitFor(), { DATABASE_URL: await postgresUrl(t) })
-    await page.getByText(`Chapter ${id} does not exist yet`).waitFor()
+    await page.getByText(`There is no chapter ${id}.`).waitFor()
     t.equal(await create(server.url, 'The second life'), id)
     await page.getByRole('heading', { level: 1, name: 'The second life' }).waitFor()
-    await waitForText(page, '#chapter-status', 'Being written')
+    await waitForText(page, '#chapter-status', 'Waiting for a writer')
     await waitForSeqs(t, page, server.url, id)
     t.equal(await page.locator('.concept h3').count(), 0, 'nothing of the first is left')
     await finish(server.url, id, 'concept')
@@ -165,7 +166,7 @@ await withBrowser(t, async (browser) => {
     await waitFor('the log is deleted', async () => {
       return (await get<{ expired?: true }>(`${server.url}/v1/chapter/${id}/events`)).expired
     })
-    const page = await openPage(t, browser, `${server.url}/?chapter=${id}`)
+    const page = await openPage(t, browser, `${server.url}/?chapter=${id}&view=details`)
     await page.getByText('The log of this chapter was deleted').waitFor()
     await waitForText(page, '#chapter-status', 'Complete')
     await waitForText(page, '#job-quiz .status', 'Done')

@@ -28,7 +28,7 @@ await withBrowser(t, async (browser) => {
     'a chapter is watched with the token that was asked for, and it stays in this tab',
     async (t) => {
       const id = await create()
-      const page = await openPage(t, browser, `${url}/?chapter=${id}`)
+      const page = await openPage(t, browser, `${url}/?chapter=${id}&view=details`)
       await form(page).waitFor()
       await page.locator('#announcer', { hasText: 'asks for a token' }).waitFor({ state: 'attached' })
       t.notOk(await page.locator('#token-error').isVisible(), 'nothing was wrong yet')
@@ -102,7 +102,7 @@ await withBrowser(t, async (browser) => {
 
   await t.test('somebody else’s chapter is not shown, and the page says why', async (t) => {
     const id = await create()
-    const page = await openPage(t, browser, `${url}/?chapter=${id}`)
+    const page = await openPage(t, browser, `${url}/?chapter=${id}&view=details`)
     await give(page, await signToken({ sub: '2' }))
     await waitForText(page, '#chapter-problem', 'Your token does not allow this')
     t.notOk(await form(page).isVisible())
@@ -113,7 +113,7 @@ await withBrowser(t, async (browser) => {
     'a token that ends while a chapter is watched is asked for again, and nothing is missed',
     async (t) => {
       const id = await create()
-      const page = await openPage(t, browser, `${url}/?chapter=${id}`)
+      const page = await openPage(t, browser, `${url}/?chapter=${id}&view=details`)
       // A token is good for five seconds after its end, since clocks differ.
       await give(page, await signToken({ sub: '1' }, { expiresInS: 1 }))
       await page.locator('#timeline li[data-seq="4"]').waitFor()
