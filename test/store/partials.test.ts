@@ -51,7 +51,11 @@ for (const [name, open] of Object.entries(DATABASES))
     await store.write([write({ heartbeat: { at, deadlineAt: at + 1000 } })])
     await store.write([write({ heartbeat: { at: at + 1, deadlineAt: 1 } })])
     const after = await node.chapters.readChapter(id)
-    t.match(after?.jobs.concept, { deadlineAt: at + 1000, lastHeardAt: at + 1 }, 'a deadline never moves back')
+    t.match(
+      after?.jobs.concept,
+      { deadlineAt: at + 1000, lastHeardAt: at + 1 },
+      'a deadline never moves back',
+    )
     t.equal(after?.version, before?.version, 'it is no write of the chapter')
 
     await node.submit(finishOf(id, 'concept'))
