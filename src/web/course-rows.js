@@ -45,10 +45,12 @@ export function openCourseRows(list) {
 /** @param {number} id */
 function makeRow(id) {
   const view = rights().mayChange ? 'teacher' : 'learner'
-  const title = createElement('a', {
-    ...{ class: 'name', dir: 'auto', href: addressOf({ chapter: id, view }) },
-    ...{ 'data-chapter': id, 'data-view': view },
-  })
+  const name = createElement('span', { class: 'name', dir: 'auto' })
+  const title = createElement(
+    'a',
+    { href: addressOf({ chapter: id, view }), 'data-chapter': id, 'data-view': view },
+    name,
+  )
   const pill = createElement('span', { class: 'pill' })
   const number = createElement('span', { class: 'muted' }, `#${id}`)
   const note = createElement('span', { class: 'muted' })
@@ -64,13 +66,13 @@ function makeRow(id) {
     createElement('p', { class: 'facts' }, pill, number, note),
     createElement('ul', { class: 'kinds' }, ...kinds.map((kind) => kind.root)),
   )
-  return { root, title, pill, note, kinds }
+  return { root, title, name, pill, note, kinds }
 }
 
 /** @param {Shown} shown @param {Row} row */
-function paint({ root, title, pill, note, kinds }, { chapter, standing, silentMs }) {
+function paint({ root, title, name: titleText, pill, note, kinds }, { chapter, standing, silentMs }) {
   setAttribute(root, 'data-standing', standing)
-  setText(title, chapter.title)
+  setText(titleText, chapter.title)
   setAttribute(title, 'title', chapter.title)
   setText(pill, words(`status_${standing}`))
   setAttribute(pill, 'data-status', standing === 'queued' ? 'waiting' : standing)

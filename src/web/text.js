@@ -56,7 +56,7 @@ export function legible(text) {
 
 /** @param {'code' | 'table'} key @returns {Record<string, string>} */
 export function scrollable(key) {
-  return { tabindex: '0', role: 'region', 'aria-label': words(key) }
+  return { tabindex: '0', role: 'group', 'aria-label': words(key) }
 }
 
 /** @param {string} block */

@@ -173,6 +173,7 @@ await withBrowser(t, async (browser) => {
       await refuse(two)
       const page = await openPage(t, browser, `${url}/?course=${course}`, {
         locale,
+        reducedMotion: 'reduce',
         viewport: { width: 320, height: 700 },
       })
       const look = async () => {
