@@ -15,7 +15,8 @@ import * as revision from '../contract/revision.js'
 import * as socket from '../contract/socket.js'
 import * as watchToken from '../contract/watch-token.js'
 
-const SHAPES: Record<string, TSchema> = {
+/** Every shape of a client, by its name. */
+export const SHAPES: Record<string, TSchema> = {
   ChapterCreate: chapter.ChapterCreate,
   ChapterCreated: chapter.ChapterCreated,
   ChapterAccepted: chapter.ChapterAccepted,

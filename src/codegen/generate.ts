@@ -1,6 +1,6 @@
 /**
  * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `.env.example`, the client’s
- * `contract.ts`, the n8n workflows, the prompts of the n8n node, and the tables of `docs/` and the READMEs. `npm run
+ * `contract.ts`, the Python client’s `contract.py`, the n8n workflows, the prompts of the n8n node, and the tables of `docs/` and the READMEs. `npm run
  * generate`; the gate fails when it changes anything.
  */
 import { execFileSync } from 'node:child_process'
@@ -15,6 +15,7 @@ import { exampleWorkflow } from '../n8n/example.js'
 import { generatedForNode } from '../n8n/node-package.js'
 import { SOURCES, workflowOf } from '../n8n/workflow.js'
 import { clientContract } from './client-contract.js'
+import { pythonContract } from './python-contract.js'
 
 const root = new URL('../../', import.meta.url)
 const pathOf = (name: string) => new URL(name, root)
@@ -57,6 +58,7 @@ writeFileSync(pathOf('src/contract/openapi.json'), `${JSON.stringify(app.swagger
 await app.close()
 
 writeFileSync(pathOf('src/client/contract.ts'), await clientContract())
+writeFileSync(pathOf('deploy/clients/python/src/chaptercast/contract.py'), pythonContract())
 for (const source of SOURCES)
   writeFileSync(
     pathOf(`deploy/n8n/workflows/${source}.json`),
