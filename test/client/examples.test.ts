@@ -1,6 +1,6 @@
 /**
  * The React pages of deploy/examples, each once in a browser: a part that fails is shown, retried, and its Markdown
- * read. Skipped only where there is no Chromium.
+ * read. `SCREENSHOTS` names a folder for pictures of them. Skipped only where there is no Chromium.
  */
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
@@ -41,6 +41,7 @@ await withBrowser(t, async (browser) => {
       const failure = { error: '모델이 거절함', reason: 'refused', retryable: false }
       await post(`${url}/v1/chapter/${id}/quiz-fail`, { ...(await workOf(url, id, 'quiz')), ...failure })
       await page.getByText(/^퀴즈: 실패/).waitFor()
+      await page.getByText(/모델이 거절함/).waitFor()
       await page.getByRole('heading', { name: '변수란' }).waitFor()
       t.equal(await page.locator('.markdown strong').first().textContent(), '값')
       t.equal(await page.locator('[onerror]').count(), 0, 'what a model wrote is cleaned')

@@ -32,7 +32,8 @@ function ChapterPage() {
   const [hasFailed, setHasFailed] = useState(false)
 
   const addLog = (name, data) => {
-    setLogs((previous) => [...previous, { name, message: data.message }])
+    const message = data.error ? `${data.message} (${data.error})` : data.message
+    setLogs((previous) => [...previous, { name, message }])
   }
 
   const setStatus = (kind, status) => {
