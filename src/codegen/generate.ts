@@ -1,6 +1,7 @@
 /**
- * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `asyncapi.json`, `.env.example`, the client’s
- * `contract.ts`, the n8n workflows, the prompts of the n8n node, and the tables of `docs/` and the READMEs. `npm run
+ * Writes what is generated from the code: migrations in `drizzle/`, `openapi.json`, `asyncapi.json`, `.env.example`, the
+ * clients’ `contract.ts` and `contract.py`, the n8n workflows, the prompts of the n8n node, and the tables of `docs/`
+ * and the READMEs. `npm run
  * generate`; the gate fails when it changes anything.
  */
 import { execFileSync } from 'node:child_process'
@@ -13,6 +14,7 @@ import { generatedForNode } from '../n8n/node-package.js'
 import { SOURCES, workflowOf } from '../n8n/workflow.js'
 import { asyncApi } from './asyncapi.js'
 import { clientContract } from './client-contract.js'
+import { pythonContract } from './python-contract.js'
 import { settingsTable, wireTables } from './wire-tables.js'
 
 const root = new URL('../../', import.meta.url)
@@ -58,6 +60,7 @@ await app.close()
 writeFileSync(pathOf('src/contract/asyncapi.json'), `${JSON.stringify(asyncApi(), null, 2)}\n`)
 
 writeFileSync(pathOf('src/client/contract.ts'), await clientContract())
+writeFileSync(pathOf('deploy/clients/python/src/chaptercast/contract.py'), pythonContract())
 for (const source of SOURCES)
   writeFileSync(
     pathOf(`deploy/n8n/workflows/${source}.json`),

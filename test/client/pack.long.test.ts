@@ -128,6 +128,10 @@ await t.test(
       'dist/index.d.ts',
       'dist/react.js',
       'dist/react.d.ts',
+      'dist/vue.js',
+      'dist/vue.d.ts',
+      'dist/svelte.js',
+      'dist/svelte.d.ts',
     ])
       t.ok(names.includes(name), name)
     const isMapped = async (name: string) =>

@@ -2,12 +2,19 @@
 import { useEffect, useRef, useState } from 'react'
 import { createRoot } from 'react-dom/client'
 import { io } from 'socket.io-client'
-import { Learning } from './learning.jsx'
+import { Learning } from './learning.tsx'
 
 const SERVER_URL = 'http://localhost:8000'
 
 const KIND_NAMES = { concept: '개념 설명', exercise: '연습 문제', quiz: '퀴즈' }
-const STATUS_NAMES = { waiting: '대기 중', processing: '생성 중', completed: '완료' }
+const STATUS_NAMES = {
+  waiting: '대기 중',
+  processing: '생성 중',
+  completed: '완료',
+  retrying: '다시 시도를 기다리는 중',
+  failed: '실패',
+  cancelled: '취소됨',
+}
 const WAITING = { concept: 'waiting', exercise: 'waiting', quiz: 'waiting' }
 
 function ChapterPage() {
@@ -22,9 +29,11 @@ function ChapterPage() {
   const [message, setMessage] = useState('')
   const [logs, setLogs] = useState([])
   const [learning, setLearning] = useState(null)
+  const [hasFailed, setHasFailed] = useState(false)
 
   const addLog = (name, data) => {
-    setLogs((previous) => [...previous, { name, message: data.message }])
+    const message = data.error ? `${data.message} (${data.error})` : data.message
+    setLogs((previous) => [...previous, { name, message }])
   }
 
   const setStatus = (kind, status) => {
@@ -73,7 +82,45 @@ function ChapterPage() {
         setStatus(kind, 'completed')
         setMessage(data.message)
       })
+      socket.on(`${kind}_started`, (data) => {
+        addLog(`${kind}_started`, data)
+        setStatus(kind, 'processing')
+      })
+      socket.on(`${kind}_timeout`, (data) => {
+        addLog(`${kind}_timeout`, data)
+      })
+      socket.on(`${kind}_retrying`, (data) => {
+        addLog(`${kind}_retrying`, data)
+        setStatus(kind, 'retrying')
+      })
+      socket.on(`${kind}_failed`, (data) => {
+        addLog(`${kind}_failed`, data)
+        setStatus(kind, 'failed')
+        setMessage(data.message)
+      })
     }
+    socket.on('chapter_failed', (data) => {
+      addLog('chapter_failed', data)
+      setHasFailed(true)
+      setMessage(data.message)
+      fetchLearning(data.chapter_id)
+    })
+    socket.on('chapter_retrying', (data) => {
+      addLog('chapter_retrying', data)
+      setHasFailed(false)
+      setMessage(data.message)
+      for (const kind of ['concept', 'exercise', 'quiz'])
+        setStatuses((previous) =>
+          previous[kind] === 'failed' ? { ...previous, [kind]: 'processing' } : previous,
+        )
+    })
+    socket.on('chapter_cancelled', (data) => {
+      addLog('chapter_cancelled', data)
+      setMessage(data.message)
+    })
+    socket.on('join_failed', (data) => {
+      setError(`챕터 방에 들어가지 못했습니다: ${data.message}`)
+    })
     socket.on('progress_update', (data) => {
       setProgress(data.progress)
       setMessage(data.message)
@@ -81,6 +128,7 @@ function ChapterPage() {
     socket.on('all_completed', (data) => {
       addLog('all_completed', data)
       setProgress(100)
+      setHasFailed(false)
       setMessage(data.message)
       fetchLearning(data.chapter_id)
     })
@@ -106,11 +154,22 @@ function ChapterPage() {
       setProgress(0)
       setLogs([])
       setLearning(null)
+      setHasFailed(false)
       socketRef.current.emit('join_chapter', { chapter_id: data.chapter_id })
     } catch (failure) {
       setError(`챕터를 만들지 못했습니다: ${failure.message}`)
     } finally {
       setIsCreating(false)
+    }
+  }
+
+  const retryChapter = async () => {
+    setError(null)
+    try {
+      const response = await fetch(`${SERVER_URL}/v1/chapter/${chapterId}/retry`, { method: 'POST' })
+      if (!response.ok) throw new Error(`HTTP ${response.status}`)
+    } catch (failure) {
+      setError(`다시 시도하지 못했습니다: ${failure.message}`)
     }
   }
 
@@ -128,7 +187,7 @@ function ChapterPage() {
           <h2>
             챕터 {chapterId}: {message}
           </h2>
-          <progress value={progress} max="100" /> {Math.round(progress)}%
+          <progress aria-label="진행률" value={progress} max="100" /> {Math.round(progress)}%
           <ul className="kinds">
             {Object.entries(KIND_NAMES).map(([kind, name]) => (
               <li key={kind}>
@@ -136,6 +195,14 @@ function ChapterPage() {
               </li>
             ))}
           </ul>
+          {hasFailed && (
+            <p role="alert">
+              생성하지 못한 부분이 있습니다.{' '}
+              <button type="button" onClick={retryChapter}>
+                다시 시도
+              </button>
+            </p>
+          )}
           <ol className="log">
             {logs.map((log, index) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: 뒤에 더해지기만 하는 목록입니다
