@@ -219,11 +219,17 @@ const channels: Record<string, object> = {
   ),
 }
 
-function operation(action: 'send' | 'receive', place: string, summary: string, names: string[], more = {}) {
+function operation(
+  action: 'send' | 'receive',
+  place: string,
+  description: string,
+  names: string[],
+  more = {},
+) {
   return {
     action,
     channel: ref(`#/channels/${place}`),
-    summary,
+    description,
     messages: names.map((name) => ref(`#/channels/${place}/messages/${name}`)),
     ...more,
   }
@@ -282,6 +288,11 @@ export function asyncApi(): object {
         'is a room, a message is an event with its one argument, and a reply is the acknowledgement. HTTP is in ' +
         '`/openapi.json`.',
       contact: { name: 'The chaptercast authors' },
+      tags: [
+        { name: 'sockets', description: 'Socket.IO: rooms of chapters and courses' },
+        { name: 'workers', description: 'Work out, by Kafka or HTTP, and dead letters' },
+        { name: 'notices', description: 'Ends of runs, by HTTP' },
+      ],
       license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
     },
     defaultContentType: 'application/json',
