@@ -15,6 +15,7 @@ import {
   type SASL_MECHANISMS,
   SETTINGS,
   type Share,
+  type SOCKET_TRANSPORTS,
   type Whole,
 } from './settings.js'
 
@@ -124,6 +125,7 @@ export interface Config {
   readonly webhookSecrets: readonly string[]
   /** undefined: clients need no token. */
   readonly jwt: JwtConfig | undefined
+  readonly socketTransports: (typeof SOCKET_TRANSPORTS)[number]
   readonly sessionTtlMs: number
   /** 0: no limit. */
   readonly rateLimit: { readonly createPerMinute: number; readonly joinPerMinute: number }
@@ -347,6 +349,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, en
             issuer: text('JWT_ISSUER'),
             audience: text('JWT_AUDIENCE'),
           }),
+    socketTransports: choice('SOCKET_TRANSPORTS') as Config['socketTransports'],
     sessionTtlMs: whole('SESSION_TTL_MS'),
     rateLimit: Object.freeze({
       createPerMinute: whole('RATE_LIMIT_CREATE_PER_MINUTE'),
