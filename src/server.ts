@@ -3,14 +3,17 @@
  */
 import { buildApp } from './app.js'
 import { readConfig } from './config/config.js'
+import { readEnvFile } from './config/env-file.js'
 import { ConfigError, DataDirLockedError, MigrationError } from './errors.js'
 
 /** npm passes a Ctrl-C on to a process that the terminal told of it already. */
 const SAME_SIGNAL_MS = 300
 
 async function main(): Promise<void> {
-  const config = readConfig(process.env)
+  const envFile = readEnvFile()
+  const config = readConfig(process.env, envFile)
   const app = await buildApp(config)
+  if (envFile !== undefined) app.log.info(envFile, 'settings were read from .env')
   let leavingSince: number | undefined
 
   const leave = (why: string, exitCode: number): void => {

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { ConfigError } from '../errors.js'
+import type { EnvFile } from './env-file.js'
 import {
   type Choice,
   type DATABASE_SSL_MODES,
@@ -14,6 +15,7 @@ import {
   type SASL_MECHANISMS,
   SETTINGS,
   type Share,
+  type SOCKET_TRANSPORTS,
   type Whole,
 } from './settings.js'
 
@@ -123,6 +125,7 @@ export interface Config {
   readonly webhookSecrets: readonly string[]
   /** undefined: clients need no token. */
   readonly jwt: JwtConfig | undefined
+  readonly socketTransports: (typeof SOCKET_TRANSPORTS)[number]
   readonly sessionTtlMs: number
   /** 0: no limit. */
   readonly rateLimit: { readonly createPerMinute: number; readonly joinPerMinute: number }
@@ -140,9 +143,10 @@ export interface Config {
 
 /**
  * @param env e.g. `process.env`; an empty value counts as unset
+ * @param envFile which some of it came from, to be named with the problems
  * @throws {ConfigError} listing every problem
  */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+export function readConfig(env: Readonly<Record<string, string | undefined>>, envFile?: EnvFile): Config {
   const { problems, text, integer: whole, share, choice } = reader(env)
 
   const origins = (): Config['corsOrigin'] => {
@@ -345,6 +349,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
             issuer: text('JWT_ISSUER'),
             audience: text('JWT_AUDIENCE'),
           }),
+    socketTransports: choice('SOCKET_TRANSPORTS') as Config['socketTransports'],
     sessionTtlMs: whole('SESSION_TTL_MS'),
     rateLimit: Object.freeze({
       createPerMinute: whole('RATE_LIMIT_CREATE_PER_MINUTE'),
@@ -360,6 +365,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     defaultLocale: choice('DEFAULT_LOCALE') as Locale,
     logLevel: choice('LOG_LEVEL') as LogLevel,
   }
+  if (problems.length > 0 && envFile !== undefined)
+    problems.push(`${envFile.file} was read; it sets ${envFile.settings.join(', ') || 'nothing'}`)
   if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(config)
 }

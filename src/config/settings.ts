@@ -8,6 +8,7 @@ export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', '
 export type LogLevel = (typeof LOG_LEVELS)[number]
 export const GENERATORS = ['sample', 'openai', 'off'] as const
 export const SASL_MECHANISMS = ['plain', 'scram-sha-256', 'scram-sha-512'] as const
+export const SOCKET_TRANSPORTS = ['all', 'websocket'] as const
 export const DISPATCHES = ['kafka', 'http', 'local'] as const
 export const DATABASE_SSL_MODES = ['off', 'require', 'verify-full'] as const
 
@@ -277,6 +278,13 @@ export const SETTINGS = {
   JWT_JWKS_URL: { type: 'text', default: undefined, about: 'Public keys of clients’ tokens' },
   JWT_ISSUER: { type: 'text', default: undefined, about: 'What `iss` must be, if set' },
   JWT_AUDIENCE: { type: 'text', default: undefined, about: 'What `aud` must hold, if set' },
+  SOCKET_TRANSPORTS: {
+    type: 'choice',
+    default: 'all',
+    values: SOCKET_TRANSPORTS,
+    about:
+      'How Socket.IO clients may connect: `all`, or `websocket` alone, for several nodes behind a load balancer that cannot keep a session at its node',
+  },
   SESSION_TTL_MS: integer(
     120_000,
     1000,

@@ -7,6 +7,7 @@
  */
 import fastify, { LogController } from 'fastify'
 import { readConfig } from '../config/config.js'
+import { readEnvFile } from '../config/env-file.js'
 import { ConfigError } from '../errors.js'
 import { createGeneratorConsumer } from './consumer.js'
 import { chooseModel } from './models.js'
@@ -16,7 +17,8 @@ import { createWorker } from './worker.js'
 const LEAVE_MS = 2500
 
 async function main(): Promise<void> {
-  const config = readConfig(process.env)
+  const envFile = readEnvFile()
+  const config = readConfig(process.env, envFile)
   const { kafka } = config
   if (kafka === undefined)
     throw new ConfigError([
@@ -29,6 +31,7 @@ async function main(): Promise<void> {
     logController: new LogController({ disableRequestLogging: true }),
   })
   const { log } = server
+  if (envFile !== undefined) log.info(envFile, 'settings were read from .env')
   const { name, model } = chooseModel(config, log)
   const consumer = createGeneratorConsumer({
     kafka,

@@ -28,7 +28,7 @@ import { type SlowReaders, watchSlowConsumers } from './slow-consumers.js'
 const MAX_LOGGED_ROOMS = 5
 
 export interface SocketIoOptions {
-  config: Pick<Config, 'corsOrigin'>
+  config: Pick<Config, 'corsOrigin' | 'socketTransports'>
   /** Whether new sessions are refused. */
   isDraining: () => boolean
   /** How long sockets may take to close, ms. */
@@ -42,6 +42,7 @@ export const socketIo = fp<SocketIoOptions>(
       cors: { origin: config.corsOrigin === '*' ? '*' : [...config.corsOrigin] },
       // A refused handshake is tried again by clients; a refusing middleware would turn them away for good.
       allowRequest: (_request, callback) => callback(null, !isDraining()),
+      ...(config.socketTransports === 'websocket' ? { transports: ['websocket' as const] } : {}),
       perMessageDeflate: false,
       httpCompression: false,
       maxHttpBufferSize: 16_000,

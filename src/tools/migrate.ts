@@ -3,14 +3,17 @@
  */
 import fastify from 'fastify'
 import { readConfig } from '../config/config.js'
+import { readEnvFile } from '../config/env-file.js'
 import { ConfigError } from '../errors.js'
 import { migratePostgres } from '../store/postgres.js'
 
 try {
-  const { postgres, logLevel } = readConfig({ ...process.env, NODE_ENV: undefined })
+  const envFile = readEnvFile()
+  const { postgres, logLevel } = readConfig({ ...process.env, NODE_ENV: undefined }, envFile)
   if (postgres === undefined)
     throw new ConfigError(['DATABASE_URL is not set; the embedded database migrates itself at start'])
   const { log } = fastify({ logger: { level: logLevel } })
+  if (envFile !== undefined) log.info(envFile, 'settings were read from .env')
   await migratePostgres(postgres, log)
   log.info('the database is up to date')
 } catch (error) {

@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import fastify from 'fastify'
 import { type Config, readConfig } from '../../config/config.js'
+import { readEnvFile } from '../../config/env-file.js'
 import { ChapterView, DEFAULT_QUIZ_COUNT } from '../../contract/chapter.js'
 import { TOPICS } from '../../contract/generation.js'
 import { JOB_KINDS, MAX_QUIZZES } from '../../contract/job.js'
@@ -56,7 +57,9 @@ async function main(args: string[]): Promise<number> {
   }
   const { chapter, host, port, timeoutMs } = options
   // This command is no server: what a production server needs is not asked for.
-  const config = readConfig({ ...process.env, NODE_ENV: undefined })
+  const envFile = readEnvFile()
+  const config = readConfig({ ...process.env, NODE_ENV: undefined }, envFile)
+  if (envFile !== undefined) print('settings', `read from ${envFile.file}`)
   const { kafka } = config
   if (kafka === undefined)
     throw new JobCommandError(

@@ -1,0 +1,60 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { createChapter, post, request } from '../support/client.js'
+import { spawnServer, startServer, workFolder, workFolderWithData } from '../support/server-process.js'
+
+t.test('a server takes settings from .env of its folder, and says which', async (t) => {
+  const folder = await workFolderWithData(t)
+  await writeFile(
+    join(folder, '.env'),
+    '# mine\nWEBHOOK_SECRET="a word"\nGENERATOR=off\nGENERATION_MAX_ATTEMPTS=7\n',
+  )
+  const server = await startServer(t, folder)
+  const line = server
+    .output()
+    .split('\n')
+    .find((each) => each.includes('settings were read from .env'))
+  t.match(JSON.parse(line ?? '{}'), {
+    settings: ['GENERATION_MAX_ATTEMPTS', 'GENERATOR', 'WEBHOOK_SECRET'],
+  })
+  t.notMatch(server.output(), 'a word', 'values are not shown')
+
+  const chapterId = await createChapter(server.url)
+  const view = await request(`${server.url}/v1/chapter/${chapterId}`)
+  t.equal(view.body.jobs[0].max_attempts, 7)
+  const refused = await post(`${server.url}/v1/chapter/${chapterId}/concept-start`)
+  t.equal(refused.status, 401)
+})
+
+t.test('what the environment sets wins over .env', async (t) => {
+  const folder = await workFolderWithData(t)
+  // The test gives the port by the environment.
+  await writeFile(join(folder, '.env'), 'PORT=1\nGENERATION_MAX_ATTEMPTS=7\n')
+  const server = await startServer(t, folder, { GENERATION_MAX_ATTEMPTS: '2' })
+  const chapterId = await createChapter(server.url)
+  const view = await request(`${server.url}/v1/chapter/${chapterId}`)
+  t.equal(view.body.jobs[0].max_attempts, 2)
+})
+
+t.test('without .env nothing is said of it', async (t) => {
+  const server = await startServer(t, await workFolderWithData(t))
+  t.notMatch(server.output(), '.env')
+})
+
+t.test('a start that .env makes impossible names the file and what it sets', async (t) => {
+  const folder = await workFolder(t)
+  await writeFile(join(folder, '.env'), 'GENERATION_MAX_ATTEMPTS=none\nLOG_LEVEL=warn\n')
+  const server = await spawnServer(t, folder)
+  t.same(await server.ended, { code: 1, signal: null })
+  t.match(server.output(), 'GENERATION_MAX_ATTEMPTS=none must be a whole number')
+  t.match(server.output(), /\.env was read; it sets GENERATION_MAX_ATTEMPTS, LOG_LEVEL/)
+})
+
+t.test('a .env that cannot be read stops the start, and the message names it', async (t) => {
+  const folder = await workFolder(t)
+  await mkdir(join(folder, '.env'))
+  const server = await spawnServer(t, folder)
+  t.same(await server.ended, { code: 1, signal: null })
+  t.match(server.output(), /The configuration cannot be used:\n {2}- .*\.env cannot be read/)
+})
