@@ -4,6 +4,8 @@ import { buildTestApp } from '../support/app.js'
 import { connectSocket, createChapter, finish, post } from '../support/client.js'
 
 const BOARD = new URL('../../deploy/grafana/chaptercast.json', import.meta.url)
+const ALERTS = new URL('../../deploy/alerts.yml', import.meta.url)
+const RUNBOOKS = new URL('../../docs/operating.md', import.meta.url)
 
 /** Prometheus’ own. */
 const ELSEWHERE = ['up']
@@ -44,4 +46,11 @@ t.test('metrics tell how many chapters were made, how runs ended and how late ev
   ])
     t.ok(told.includes(`${line}\n`), line)
   t.match(told, /chaptercast_delivery_seconds_count [1-9]/)
+})
+
+t.test('every alert has a runbook under its name', async (t) => {
+  const runbooks = readFileSync(RUNBOOKS, 'utf8')
+  const alerts = [...readFileSync(ALERTS, 'utf8').matchAll(/- alert: (\w+)/g)].map(([, name = '']) => name)
+  t.ok(alerts.length > 10)
+  for (const name of alerts) t.ok(runbooks.includes(`\n### ${name}\n`), name)
 })
