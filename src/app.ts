@@ -40,7 +40,7 @@ import { chapterRoutes } from './http/chapters.js'
 import { trackConnections } from './http/connections.js'
 import { courseRoutes } from './http/courses.js'
 import { eventRoutes } from './http/events.js'
-import { healthRoutes } from './http/health.js'
+import { healthRoutes, stateOf } from './http/health.js'
 import { createLifecycle, type Lifecycle } from './http/lifecycle.js'
 import { boundLoad } from './http/load.js'
 import { measureRequests, metricsRoute } from './http/metrics.js'
@@ -120,7 +120,10 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     createFeed({
       events,
       bus,
-      toRoom: (chapterId, name, payload) => app.io.local.to(roomOf(chapterId)).emit(name, payload as never),
+      toRoom(chapterId, name, payload) {
+        app.io.local.to(roomOf(chapterId)).emit(name, payload as never)
+        if ('seq' in payload && 'at' in payload) metrics.eventSent(String(payload.at))
+      },
       emptyRoom: (chapterId, message) => rooms.leaveDeleted(socketsIn(app.io, chapterId), chapterId, message),
       deletedMessage: deletedMessage(config.defaultLocale),
       onError: (error) => log.warn({ err: error }, 'the log could not be read for rooms; it is read again'),
@@ -176,6 +179,12 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   const consumer = whileListening(app, () => openConsumer(config, lifecycle, log))
 
+  const probes: Record<string, () => Promise<void>> = {
+    database: () => database.ping(),
+    ...(bus === undefined ? {} : { redis: hearingProbe(bus) }),
+    ...(queue.probe === undefined ? {} : { kafka: queue.probe }),
+  }
+
   // Commands in, committed events out.
   const metrics = createMetrics({
     countJobs: () => jobs.count({ now: now(), isWindowed: places !== undefined }),
@@ -186,6 +195,13 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     courses: () => courseFeed.courses,
     feedRepairs: () => feed.repaired + courseFeed.repaired,
     passedOver: () => consumer()?.passedOver ?? 0,
+    dependencies: () =>
+      Promise.all(
+        Object.entries(probes).map(async ([name, probe]) => ({
+          name,
+          isUp: (await stateOf(probe)) === 'ok',
+        })),
+      ),
     isRedisHearing: () => bus?.isHearing,
     isDispatchAway: queue.trouble && (() => queue.trouble?.() !== undefined),
   })
@@ -353,11 +369,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   })
   await app.register(healthRoutes, {
     isDraining: lifecycle.isDraining,
-    probes: {
-      database: () => database.ping(),
-      ...(bus === undefined ? {} : { redis: hearingProbe(bus) }),
-      ...(queue.probe === undefined ? {} : { kafka: queue.probe }),
-    },
+    probes,
     ...(queue.trouble === undefined ? {} : { troubles: { dispatch: queue.trouble } }),
   })
   await app.register(metricsRoute, { metrics })

@@ -5,6 +5,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Mend } from './answers/mend.js'
 import type { Committed } from './chapters/commit-group.js'
+import type { EventName } from './contract/event.js'
 import { FAILURE_REASONS, JOB_KINDS, type JobKind } from './contract/job.js'
 import type { WindowName } from './domain/window.js'
 import type { JobCounts } from './store/jobs.js'
@@ -21,6 +22,8 @@ export interface MetricSources {
   feedRepairs: () => number
   /** By the generator of this process, if it has one that reads from Kafka. */
   passedOver: () => number
+  /** What `/readyz` asks, and whether it answers. */
+  dependencies: () => Promise<{ name: string; isUp: boolean }[]>
   /** undefined on a single node. */
   isRedisHearing: () => boolean | undefined
   /** Only with DISPATCH=http. */
@@ -32,6 +35,8 @@ export interface Metrics {
   scrape(): Promise<{ text: string; type: string }>
   groupWritten(commands: number, ms: number): void
   committed(committed: Committed[]): void
+  /** A committed event went out to a room on this node. @param at when it was committed */
+  eventSent(at: string): void
   callbackAnswered(kind: string, callback: string, answer: string): void
   /** An answer was stored that had to be mended, in these ways. */
   answerMended(kind: JobKind, how: readonly Mend[]): void
@@ -42,6 +47,12 @@ export interface Metrics {
 }
 
 const COUNTS_MAX_AGE_MS = 2000
+
+const OUTCOMES: Partial<Record<EventName, 'completed' | 'failed' | 'cancelled'>> = {
+  all_completed: 'completed',
+  chapter_failed: 'failed',
+  chapter_cancelled: 'cancelled',
+}
 
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry()
@@ -173,6 +184,36 @@ export function createMetrics(sources: MetricSources): Metrics {
       deadLetters.inc({ kind, reason }, 0)
       failures.inc({ kind, reason }, 0)
     }
+  const chapters = new Counter({
+    name: `${prefix}chapters_total`,
+    help: 'Chapters by what became of them: made, a run that ended (completed, failed, cancelled), deleted',
+    labelNames: ['what'],
+    registers,
+  })
+  for (const what of ['created', 'completed', 'failed', 'cancelled', 'deleted']) chapters.inc({ what }, 0)
+  const runSeconds = new Histogram({
+    name: `${prefix}run_seconds`,
+    help: 'Time of a run: from when its chapter, retry or regeneration was asked for to its end',
+    labelNames: ['outcome'],
+    buckets: [1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600],
+    registers,
+  })
+  const delivery = new Histogram({
+    name: `${prefix}delivery_seconds`,
+    help: 'From the commit of an event until this node sends it to its room, by the clocks of the two nodes',
+    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  })
+  const dependencies = cached(sources.dependencies, COUNTS_MAX_AGE_MS)
+  new Gauge({
+    name: `${prefix}dependency_up`,
+    help: '1 while a dependency answers this node, as in /readyz',
+    labelNames: ['dependency'],
+    registers,
+    async collect() {
+      for (const { name, isUp } of (await dependencies()) ?? []) this.set({ dependency: name }, isUp ? 1 : 0)
+    },
+  })
   new Counter({
     name: `${prefix}feed_repairs_total`,
     help: 'Events, progress and statuses of chapters that did not come by themselves and were read from the database',
@@ -250,14 +291,25 @@ export function createMetrics(sources: MetricSources): Metrics {
       groupSeconds.observe(ms / 1000)
     },
     committed(all) {
-      for (const { events, deadLetters: letters } of all) {
+      for (const { before, state, isDeleted, events, deadLetters: letters } of all) {
+        if (before === null) chapters.inc({ what: 'created' })
+        if (isDeleted) chapters.inc({ what: 'deleted' })
         for (const { kind, reason } of letters) deadLetters.inc({ kind, reason })
         for (const { name, payload } of events) {
+          const outcome = OUTCOMES[name]
+          if (outcome !== undefined) {
+            chapters.inc({ what: outcome })
+            const since = Math.max(...JOB_KINDS.map((kind) => state.jobs[kind].requestedAt))
+            runSeconds.observe({ outcome }, Math.max(0, Date.parse(payload.at) - since) / 1000)
+          }
           if (!('reason' in payload)) continue
           const kind = JOB_KINDS.find((known) => name.startsWith(known))
           if (kind !== undefined) failures.inc({ kind, reason: payload.reason })
         }
       }
+    },
+    eventSent(at) {
+      delivery.observe(Math.max(0, now() - Date.parse(at)) / 1000)
     },
     callbackAnswered(kind, callback, answer) {
       lastCallbackAt = now()

@@ -70,7 +70,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
   )
 }
 
-async function stateOf(probe: () => Promise<void>): Promise<DependencyState> {
+export async function stateOf(probe: () => Promise<void>): Promise<DependencyState> {
   return within(PROBE_TIMEOUT_MS, probe(), 'the dependency').then(
     () => 'ok',
     () => 'degraded',
