@@ -64,6 +64,8 @@ export function createNotices(options: NoticesOptions): Notices {
   const poster = createPoster()
   const running = new Set<Promise<void>>()
   const leaving = new AbortController()
+  /** Runs that end before the first look are told, too. */
+  const startedAt = now()
   let since: number | undefined
   let lookedAt = 0
   let lookedFarAt = Number.NEGATIVE_INFINITY
@@ -75,7 +77,10 @@ export function createNotices(options: NoticesOptions): Notices {
     async () => {
       const at = now()
       const isFar = since === undefined || at - lookedFarAt >= FAR_LOOK_EVERY_MS
-      const start = isFar || since === undefined ? await deliveries.tick(at, PATIENCE_MS) : since
+      const start =
+        isFar || since === undefined
+          ? await deliveries.tick(since === undefined ? startedAt : at, PATIENCE_MS)
+          : since
       // The first look on this node: nobody knows what the others saw.
       const backMs = since === undefined ? PATIENCE_MS : isFar ? FAR_LOOK_BACK_MS : LOOK_BACK_MS
       const earliest = Math.max(start, at - PATIENCE_MS)

@@ -159,7 +159,7 @@ const limit = sql`${sql.placeholder('limit')}::int`
 const TICK = sql`
 insert into notice_clock as clock (id, since, seen_at) values (1, ${at('now')}, ${at('now')})
 on conflict (id) do update set
-  since = case when clock.seen_at < ${at('pausedSince')} then excluded.since else clock.since end,
+  since = case when clock.seen_at < ${at('pausedSince')} then excluded.since else least(clock.since, excluded.since) end,
   seen_at = greatest(clock.seen_at, excluded.seen_at)
 returning (date_part('epoch', since) * 1000)::bigint as since`
 

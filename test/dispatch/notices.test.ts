@@ -220,6 +220,15 @@ t.test('old ones are deleted, two days after their end at the earliest; pending 
   t.equal(await store.deleteEndedBefore(clock.now() + DAY_MS, 10), 0)
 })
 
+t.test('a run that ends right after the start is told of', async (t) => {
+  const pollMs = 1000
+  const { url, receiver } = await notifying(t, {}, { pollMs })
+  // Before the first look for ended runs, as a rule.
+  const ids = await Promise.all([1, 2, 3].map(() => createChapter(url)))
+  await Promise.all(ids.flatMap((id) => JOB_KINDS.map((kind) => finish(url, id, kind))))
+  await waitFor('all are told', () => ids.every((id) => receiver.of(id).length === 1))
+})
+
 t.test('a node is killed over its notices: another one tells of every run', async (t) => {
   const receiver = await noticeReceiver(t)
   // The first ones are never answered: whoever sends them dies over them.
