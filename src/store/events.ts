@@ -8,7 +8,7 @@ import type { JobKind } from '../contract/job.js'
 import { toInstant } from '../contract/wire.js'
 import type { PartialRow } from './partials.js'
 import { type Db, jsonParameter, prepare } from './prepared.js'
-import { recordFields, recordset } from './records.js'
+import { hasStatus, recordFields, recordset } from './records.js'
 import * as table from './schema.js'
 import type { RememberedRoom } from './sessions.js'
 
@@ -144,7 +144,7 @@ const PARTIAL_KEYS = ['kind', 'jobId', 'attempt', 'stamp', 'length', 'content'] 
 /** Of an attempt that goes on, and later than what the reader has. */
 const CURRENT_PARTIALS = sql`
     from partial p join job j on j.chapter_id = p.chapter_id and j.kind = p.kind
-    where p.chapter_id = c.id and j.status = 'published' and j.job_id = p.job_id and j.attempt = p.attempt
+    where p.chapter_id = c.id and ${hasStatus('j', 'published')} and j.job_id = p.job_id and j.attempt = p.attempt
       and p.stamp > coalesce((wanted.partials ->> p.kind)::bigint, 0)`
 
 const readPages = (condition: ReturnType<typeof sql>, join = sql`join`) => sql`

@@ -11,7 +11,7 @@ import { camelCase, type RecordOf, toInstant } from '../contract/wire.js'
 import type { OwedDeadLetter } from '../domain/command.js'
 import { contentOf } from './content.js'
 import { type Db, prepare } from './prepared.js'
-import { keysOf, recordFields, recordset } from './records.js'
+import { keysOf, namedJob, recordFields, recordset } from './records.js'
 import * as table from './schema.js'
 
 /** A job with all that its message says, and the trace that the message continues. */
@@ -196,22 +196,21 @@ with free as materialized (
 select ${messageOf('x', 'c')} as due
 from x join chapter c on c.id = x.chapter_id order by x.due_at`
 
-const claimPublished = (condition: ReturnType<typeof sql>, leased: ReturnType<typeof sql>) => sql`
+/** In the order of `due`, oldest first: so PostgreSQL takes the index on it even while the tables are new. */
+const claimPublished = (due: SQL, condition: SQL, leased: SQL) => sql`
 with free as materialized (
   select chapter_id, kind from job
-  where status = 'published' and ${condition}
-  limit ${limit} for update skip locked
+  where status = 'published' and ${due} <= ${now} and ${condition}
+  order by ${due} limit ${limit} for update skip locked
 )
 update job set ${leased} from free
 where job.chapter_id = free.chapter_id and job.kind = free.kind
 returning ${ATTEMPT} as attempt`
 
-const CLAIM_OVERDUE = claimPublished(
-  sql`deadline_at <= ${now} and ${isFree}`,
-  sql`leased_until = ${leasedUntil}`,
-)
+const CLAIM_OVERDUE = claimPublished(sql`deadline_at`, isFree, sql`leased_until = ${leasedUntil}`)
 const CLAIM_EXPIRED_HOLDS = claimPublished(
-  sql`held_until is not null and held_until <= ${now}`,
+  sql`held_until`,
+  sql`held_until is not null`,
   sql`held_until = ${leasedUntil}`,
 )
 
@@ -234,10 +233,8 @@ delete from dead_letter where job_id = any(string_to_array(${sql.placeholder('jo
 const MARK_PUBLISHED = sql`
 with sent as materialized (
   select job.chapter_id, job.kind, x."deadlineAt"
-  from ${recordset(table.job, 'attempts', ['chapterId', 'kind', 'jobId', 'attempt', 'deadlineAt'])}
-    join job on job.chapter_id = x."chapterId" and job.kind = x.kind
-  where job.status = 'queued' and job.job_id = x."jobId" and job.attempt = x.attempt
-  for no key update of job skip locked
+  from ${recordset(table.job, 'attempts', ['chapterId', 'kind', 'jobId', 'attempt', 'deadlineAt'])},
+    ${namedJob('queued')}
 )
 update job set status = 'published', deadline_at = to_timestamp(sent."deadlineAt" / 1000), leased_until = null,
   placed_at = null

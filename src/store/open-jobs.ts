@@ -10,7 +10,7 @@ import { sql } from 'drizzle-orm'
 import { toInstant } from '../contract/wire.js'
 import type { AttemptRef, PublishedAttempt } from './jobs.js'
 import { type Db, prepare } from './prepared.js'
-import { recordset } from './records.js'
+import { namedJob, recordset } from './records.js'
 import * as table from './schema.js'
 
 export interface OpenJobStore {
@@ -74,16 +74,12 @@ export function createOpenJobStore(db: Db): OpenJobStore {
 
 const attempts = (...more: string[]) =>
   recordset(table.job, 'attempts', ['chapterId', 'kind', 'jobId', 'attempt', ...more])
-const isNamed = sql`job.job_id = x."jobId" and job.attempt = x.attempt`
-const ofJob = sql`job on job.chapter_id = x."chapterId" and job.kind = x.kind`
 const until = sql`${sql.placeholder('until')}::timestamptz`
 
 const TAKE = sql`
 with free as materialized (
   select job.chapter_id, job.kind, x."deadlineAt"
-  from ${attempts('deadlineAt')} join ${ofJob}
-  where job.status = 'queued' and ${isNamed}
-  for no key update of job skip locked
+  from ${attempts('deadlineAt')}, ${namedJob('queued')}
 )
 update job set status = 'published', deadline_at = to_timestamp(free."deadlineAt" / 1000), leased_until = null,
   held_until = ${until}
@@ -93,9 +89,7 @@ returning job.job_id as "jobId"`
 const LEAVE = sql`
 with free as materialized (
   select job.chapter_id, job.kind
-  from ${attempts()} join ${ofJob}
-  where job.status = 'queued' and ${isNamed}
-  for no key update of job skip locked
+  from ${attempts()}, ${namedJob('queued')}
 )
 update job set leased_until = ${until}
 from free where job.chapter_id = free.chapter_id and job.kind = free.kind`
@@ -105,23 +99,25 @@ with named as materialized (
   select x.* from ${attempts()}
 ), held as materialized (
   select job.chapter_id, job.kind
-  from named x join ${ofJob}
   -- One that was let go while this statement was on its way stays free.
-  where job.status = 'published' and job.held_until is not null and ${isNamed}
-  for no key update of job skip locked
+  from named x, ${namedJob('published', { and: sql`held_until is not null` })}
 ), renewed as (
   update job set held_until = ${until} from held
   where job.chapter_id = held.chapter_id and job.kind = held.kind
 )
-select x."jobId", x.attempt from named x left join ${ofJob}
-where (${isNamed} and job.status in ('queued', 'published')) is not true`
+select x."jobId", x.attempt from named x
+where not exists (
+  select from job
+  where job.chapter_id = x."chapterId" and job.kind = x.kind and job.job_id = x."jobId" and job.attempt = x.attempt
+    and job.status in ('queued', 'published')
+  offset 0)`
 
 const heardSince = sql`${sql.placeholder('heardSince')}::timestamptz`
+const isHeard = sql`(${heardSince} is null or last_sign_at >= ${heardSince})`
 const LET_GO = sql`
 with named as materialized (
   select job.chapter_id, job.kind
-  from ${attempts()} join ${ofJob}
-  where job.status = 'published' and ${isNamed} and (${heardSince} is null or job.last_sign_at >= ${heardSince})
+  from ${attempts()}, ${namedJob('published', { and: isHeard, lock: false })}
 ), free as materialized (
   select job.chapter_id, job.kind from named join job using (chapter_id, kind)
   for no key update of job skip locked

@@ -9,7 +9,7 @@
 import { sql } from 'drizzle-orm'
 import type { JobKind } from '../contract/job.js'
 import { type Db, prepare } from './prepared.js'
-import { recordset, recordValues } from './records.js'
+import { hasStatus, namedJob, recordset, recordValues } from './records.js'
 import * as table from './schema.js'
 
 export interface PartialRow {
@@ -85,13 +85,9 @@ with x as materialized (
     deadlineAt: 'float8',
   })}
 ), current as materialized (
-  select x.place from x join job on job.chapter_id = x."chapterId" and job.kind = x.kind
-  where job.job_id = x."jobId" and job.attempt = x.attempt and job.status = 'published'
+  select x.place from x, ${namedJob('published', { lock: false })}
 ), held as materialized (
-  select x.* from x join current using (place) join job on job.chapter_id = x."chapterId" and job.kind = x.kind
-  where job.job_id = x."jobId" and job.attempt = x.attempt and job.status = 'published'
-  order by job.chapter_id, job.kind
-  for no key update of job skip locked
+  select x.* from x join current using (place), ${namedJob('published')}
 ), heard as (
   update job set last_sign_at = to_timestamp(x.at / 1000),
     deadline_at = greatest(job.deadline_at, to_timestamp(x."deadlineAt" / 1000))
@@ -113,7 +109,8 @@ with ended as (
   where not exists (
     select from job j
     where j.chapter_id = p.chapter_id and j.kind = p.kind and j.job_id = p.job_id and j.attempt = p.attempt
-      and j.status = 'published')
+      and ${hasStatus('j', 'published')}
+    offset 0)
   returning 1
 )
 select (select count(*) from partial) - (select count(*) from ended) as left`

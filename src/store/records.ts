@@ -5,6 +5,7 @@
  */
 import { getTableColumns, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { JobStatus } from '../contract/job.js'
 import { jsonParameter } from './prepared.js'
 
 /** Names of a table's fields; all of them unless some are given. */
@@ -49,6 +50,25 @@ export function assignments(table: PgTable, keys?: Keys): SQL {
 /** `question = excluded.question, …`: an insert's own values, in its `on conflict`. */
 export function excludedAssignments(table: PgTable, keys?: Keys): SQL {
   return list(table, keys, (_key, column) => `"${column.name}" = excluded."${column.name}"`)
+}
+
+/**
+ * The named work of each record `x`, if it has that status, as the row `job`: found by its key, one record after the
+ * other, whatever the planner thinks of new tables. It would take the small index of all jobs with that status, or read
+ * the table whole; so the status is hidden from it, and each record has a query of its own.
+ * @param lock rows that a write has locked are skipped: so this can never deadlock with one
+ */
+export function namedJob(status: JobStatus, { and = sql`true`, lock = true } = {}): SQL {
+  return sql`lateral (
+    select chapter_id, kind from job
+    where chapter_id = x."chapterId" and kind = x.kind and job_id = x."jobId" and attempt = x.attempt
+      and ${hasStatus('job', status)} and ${and}
+    ${lock ? sql`for no key update skip locked` : sql`offset 0`}) job`
+}
+
+/** For a row that is found by its key: PostgreSQL cannot use an index of all rows with that status for it. */
+export function hasStatus(job: string, status: JobStatus): SQL {
+  return sql.raw(`${job}.status = (select '${status}'::text)`)
 }
 
 /** The record's fields of these names. */
