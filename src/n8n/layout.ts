@@ -2,9 +2,30 @@
  * Where the nodes of the n8n workflows stand, as n8n’s own “Tidy up” places them, and a note behind each section.
  * After a change of the nodes: import the file, tidy up, and copy the places from what n8n exports.
  */
-import type { Source } from './workflow.js'
+
+/** How jobs come. The name of a workflow’s file, too. */
+export const SOURCES = ['kafka', 'http'] as const
+export type Source = (typeof SOURCES)[number]
 
 type Place = readonly [x: number, y: number]
+
+/** From the answer to `-start` on both workflows are the same. */
+const AFTER_START: Record<string, Place> = {
+  'Not allowed': [1568, 320],
+  'Not wanted': [1568, 512],
+  'Report progress': [1568, 128],
+  'Ask the model': [1792, 128],
+  'Simpler?': [2016, 128],
+  'Ask without schema': [2240, 48],
+  Answer: [2464, 128],
+  Deliver: [2688, 128],
+  'Settled?': [2912, 48],
+  Wait: [3136, 224],
+  Outcome: [3136, 0],
+  'Note the outcome': [3360, 0],
+  'Failed?': [3584, 0],
+  Failed: [3808, 0],
+}
 
 export const POSITIONS: Record<Source, Record<string, Place>> = {
   kafka: {
@@ -18,20 +39,7 @@ export const POSITIONS: Record<Source, Record<string, Place>> = {
     'Note the job': [896, 224],
     'May it run?': [1120, 224],
     'Its answer': [1344, 208],
-    'Not allowed': [1568, 320],
-    'Not wanted': [1568, 512],
-    'Report progress': [1568, 128],
-    'Ask the model': [1792, 128],
-    'Simpler?': [2016, 128],
-    'Ask without schema': [2240, 48],
-    Answer: [2464, 128],
-    Deliver: [2688, 128],
-    'Settled?': [2912, 48],
-    Wait: [3136, 224],
-    Outcome: [3136, 0],
-    'Note the outcome': [3360, 0],
-    'Failed?': [3584, 0],
-    Failed: [3808, 0],
+    ...AFTER_START,
   },
   http: {
     Jobs: [0, 416],
@@ -42,20 +50,7 @@ export const POSITIONS: Record<Source, Record<string, Place>> = {
     'Note the job': [896, 320],
     'May it run?': [1120, 320],
     'Its answer': [1344, 304],
-    'Not allowed': [1568, 320],
-    'Not wanted': [1568, 512],
-    'Report progress': [1568, 128],
-    'Ask the model': [1792, 128],
-    'Simpler?': [2016, 128],
-    'Ask without schema': [2240, 48],
-    Answer: [2464, 128],
-    Deliver: [2688, 128],
-    'Settled?': [2912, 48],
-    Wait: [3136, 224],
-    Outcome: [3136, 0],
-    'Note the outcome': [3360, 0],
-    'Failed?': [3584, 0],
-    Failed: [3808, 0],
+    ...AFTER_START,
   },
 }
 

@@ -22,7 +22,7 @@ import { LOCALES, type Locale } from '../contract/scalar.js'
 import { TEXTS } from '../generator/openai.js'
 import { MISTAKE_TEXTS, promptTexts, REVISION_TEXTS } from '../generator/prompt.js'
 import { STRICT_SCHEMAS } from '../generator/result-schema.js'
-import { notesOf, POSITIONS } from './layout.js'
+import { notesOf, POSITIONS, type Source } from './layout.js'
 
 interface Node {
   id: string
@@ -48,10 +48,6 @@ export interface Workflow {
   settings: Record<string, unknown>
   active: false
 }
-
-/** How jobs come. The name of the file, too. */
-export const SOURCES = ['kafka', 'http'] as const
-export type Source = (typeof SOURCES)[number]
 
 /** Of the credentials. Without an id, n8n’s editor takes the one of that name when it imports. */
 export const CREDENTIALS = {

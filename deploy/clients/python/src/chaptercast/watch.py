@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, AsyncGenerator, cast
+from typing import TYPE_CHECKING, Any, AsyncGenerator, Protocol, cast
 
-from .contract import ChapterEvent, ChapterUpdate, CourseCounts, CourseEvent, LearningView, TextPartial
+from .contract import ChapterEvent, ChapterUpdate, ChapterView, CourseCounts, CourseEvent, LearningView, TextPartial
 from .errors import ChapterCancelledError, ChapterFailedError, RefusedError
 from .event import Event, LiveEvent
 
 if TYPE_CHECKING:
-    from .client import Chaptercast
     from .http import Http
 
 #: Nothing of a run follows these, unless the log goes on: a retry, a late result, a regeneration.
 END_EVENTS = ("all_completed", "chapter_failed", "chapter_cancelled")
 
 
+class Chapters(Protocol):
+    """What a watch asks of the client."""
+
+    async def get(self, chapter_id: int) -> ChapterView: ...
+
+    async def learning(self, chapter_id: int, *, answers: bool = False) -> LearningView: ...
+
+
 class ChapterWatch:
     """Made by ``Chaptercast.watch``. Nothing is asked of the server until it is iterated."""
 
     def __init__(
-        self, client: Chaptercast, http: Http, chapter_id: int, after: int, patience: float | None
+        self, client: Chapters, http: Http, chapter_id: int, after: int, patience: float | None
     ) -> None:
         self._client = client
         self._http = http
