@@ -1,11 +1,10 @@
 /**
- * Sockets in course rooms. Joins and leaves of one course on one connection take effect in the order they came; a
- * course counts as one room beside those of chapters. A connection that ends gives all of its shares back.
+ * Sockets in course rooms. A course counts as one room beside those of chapters; the order of joins and leaves is kept by
+ * `memberships.ts`.
  *
  * With client authentication on an owner is in a room of their own chapters in the course, whoever may read the whole
  * course in the room of all.
  */
-import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { type Access, readableCourse } from '../auth/access.js'
 import { courseRoomOf } from '../contract/course.js'
@@ -13,17 +12,12 @@ import { AppError, UnavailableError } from '../errors.js'
 import type { CourseFeed, CourseShare } from '../feed/course-feed.js'
 import type { CourseScope } from '../store/courses.js'
 import type { ChapterSocket } from './chapter-io.js'
+import { createMemberships, type Membership, type Memberships } from './memberships.js'
 import { patiently, refusalOf } from './rooms.js'
 import type { Sessions } from './sessions.js'
 
-/** Joins and leaves that one connection may have waiting. */
-const MAX_WAITING = 1000
-/** How long those that are under way may hold a node that closes, ms. */
-const CLOSE_MS = 2000
-
 export interface CourseRooms {
-  /** Rooms that the socket is in, or on its way to. */
-  count(socket: ChapterSocket): number
+  count: Memberships<Inside>['count']
   /** @throws {AppError} */
   join(socket: ChapterSocket, courseId: number): Promise<void>
   /** As `join`, for a session that comes back: it does not count against the limit of joins. */
@@ -34,20 +28,13 @@ export interface CourseRooms {
    * of what it allows now.
    */
   refresh(socket: ChapterSocket): void
-  /** Of this node: the socket’s shares in rooms. */
-  leaveAll(socket: ChapterSocket): void
-  /** Resolves when the joins and leaves that came so far are done, for a session remembers them; or soon. */
-  close(): Promise<void>
+  leaveAll: Memberships<Inside>['leaveAll']
+  close: Memberships<Inside>['close']
 }
 
-/** One connection’s membership in one course, or its way there. */
-interface Membership {
-  inside: { share: CourseShare; scope: CourseScope } | undefined
-  /** Whether what was asked last is to be in. */
-  isWanted: boolean
-  waiting: number
-  /** What was asked last; the next waits for it. */
-  tail: Promise<unknown>
+interface Inside {
+  share: CourseShare
+  scope: CourseScope
 }
 
 export function createCourseRooms(options: {
@@ -63,48 +50,13 @@ export function createCourseRooms(options: {
   log: FastifyBaseLogger
 }): CourseRooms {
   const { feed, maxRooms, otherRooms, accessOf, limitJoin, sessions, log } = options
-  const connections = new WeakMap<ChapterSocket, Map<number, Membership>>()
-  const underWay = new Set<Promise<unknown>>()
+  const memberships = createMemberships<Inside>()
 
-  const membershipsOf = (socket: ChapterSocket): Map<number, Membership> => {
-    const known = connections.get(socket) ?? new Map<number, Membership>()
-    connections.set(socket, known)
-    return known
-  }
-
-  /** Runs after whatever was asked before about this course on this connection. */
-  async function inOrder(
+  async function enter(
     socket: ChapterSocket,
     courseId: number,
-    isWanted: boolean,
-    task: (membership: Membership) => Promise<void>,
+    membership: Membership<Inside>,
   ): Promise<void> {
-    const memberships = membershipsOf(socket)
-    if (waitingOf(memberships) >= MAX_WAITING)
-      throw new AppError('too_many_requests', `${MAX_WAITING} joins and leaves are waiting; ask more slowly`)
-    const membership: Membership = memberships.get(courseId) ?? {
-      inside: undefined,
-      isWanted,
-      waiting: 0,
-      tail: Promise.resolve(),
-    }
-    memberships.set(courseId, membership)
-    membership.isWanted = isWanted
-    membership.waiting += 1
-    const done = membership.tail.then(() => task(membership))
-    const tail = done.catch(() => {})
-    membership.tail = tail
-    underWay.add(tail)
-    try {
-      await done
-    } finally {
-      underWay.delete(tail)
-      membership.waiting -= 1
-      if (membership.inside === undefined && membership.waiting === 0) memberships.delete(courseId)
-    }
-  }
-
-  async function enter(socket: ChapterSocket, courseId: number, membership: Membership): Promise<void> {
     const scope = scopeFor(socket, courseId)
     const { ownerId } = scope
     const remember = sessions.rememberCourse(socket, courseId)
@@ -158,78 +110,54 @@ export function createCourseRooms(options: {
     }
   }
 
-  function exit(socket: ChapterSocket, membership: Membership): void {
-    if (membership.inside === undefined) return
-    const { share, scope } = membership.inside
-    void socket.leave(courseRoomOf(scope.courseId, scope.ownerId))
-    share.close()
-    membership.inside = undefined
+  function exit(socket: ChapterSocket, courseId: number): void {
+    const scope = memberships.of(socket).get(courseId)?.inside?.scope
+    if (scope !== undefined) void socket.leave(courseRoomOf(courseId, scope.ownerId))
+    memberships.exit(socket, courseId)
   }
 
   async function join(socket: ChapterSocket, courseId: number, limit: () => Promise<void>): Promise<void> {
-    const memberships = membershipsOf(socket)
-    const isFull = wantedOf(memberships) + otherRooms(socket) >= maxRooms
-    if (memberships.get(courseId)?.isWanted !== true && isFull)
+    const isFull = memberships.count(socket) + otherRooms(socket) >= maxRooms
+    if (memberships.of(socket).get(courseId)?.isWanted !== true && isFull)
       throw new AppError(
         'too_many_rooms',
         `One connection may be in ${maxRooms} chapters and courses; leave one first`,
       )
-    await inOrder(socket, courseId, true, async (membership) => {
+    await memberships.inOrder(socket, courseId, true, async (membership) => {
       await limit()
       await enter(socket, courseId, membership)
     })
   }
 
   return {
-    count: (socket) => wantedOf(membershipsOf(socket)),
+    count: memberships.count,
     join: (socket, courseId) => join(socket, courseId, () => limitJoin(socket)),
     rejoin: (socket, courseId) => join(socket, courseId, async () => {}),
 
     async leave(socket, courseId) {
-      if (!membershipsOf(socket).has(courseId)) return
-      await inOrder(socket, courseId, false, async (membership) => {
+      if (!memberships.of(socket).has(courseId)) return
+      await memberships.inOrder(socket, courseId, false, async () => {
         sessions.leaveCourse(socket, courseId)
-        exit(socket, membership)
+        exit(socket, courseId)
       })
     },
 
     refresh(socket) {
-      for (const [courseId, membership] of membershipsOf(socket)) {
+      for (const [courseId, membership] of memberships.of(socket)) {
         const { inside, isWanted } = membership
         if (inside === undefined || isScopeOf(socket, inside.scope)) continue
-        exit(socket, membership)
-        const enterAgain = async (again: Membership) => {
+        exit(socket, courseId)
+        const enterAgain = async (again: Membership<Inside>) => {
           if (again.isWanted && again.inside === undefined) await enter(socket, courseId, again)
         }
-        inOrder(socket, courseId, isWanted, enterAgain).catch((error: unknown) => {
+        memberships.inOrder(socket, courseId, isWanted, enterAgain).catch((error: unknown) => {
           sessions.leaveCourse(socket, courseId)
           socket.emit('join_failed', { chapter_id: null, course_id: courseId, ...refusalOf(error) })
         })
       }
     },
 
-    leaveAll(socket) {
-      for (const membership of connections.get(socket)?.values() ?? []) {
-        membership.inside?.share.close()
-        membership.inside = undefined
-      }
-      connections.delete(socket)
-    },
-
-    async close() {
-      await Promise.race([Promise.all(underWay), delay(CLOSE_MS, undefined, { ref: false })])
-    },
+    leaveAll: memberships.leaveAll,
+    close: memberships.close,
   }
-}
-
-function wantedOf(memberships: Map<number, Membership>): number {
-  let wanted = 0
-  for (const { isWanted } of memberships.values()) if (isWanted) wanted += 1
-  return wanted
-}
-
-function waitingOf(memberships: Map<number, Membership>): number {
-  let waiting = 0
-  for (const membership of memberships.values()) waiting += membership.waiting
-  return waiting
 }

@@ -1,7 +1,6 @@
 /**
- * Sockets in chapter rooms. Joins and leaves of one chapter on one connection take effect in the order they
- * came; the number of rooms, and of requests that wait, is bounded. A connection that ends gives all of its
- * shares back.
+ * Sockets in chapter rooms. The number of rooms of a connection is bounded; the order of its joins and leaves is kept by
+ * `memberships.ts`.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
@@ -14,18 +13,14 @@ import type { Feed, Room } from '../feed/feed.js'
 import type { LogPage } from '../store/events.js'
 import { failureKindOf } from '../store/failure.js'
 import type { ChapterSocket } from './chapter-io.js'
+import { createMemberships, type Membership, type Memberships } from './memberships.js'
 import type { Sessions } from './sessions.js'
 
-/** Joins and leaves that one connection may have waiting. */
-const MAX_WAITING = 1000
-/** How long those that are under way may hold a node that closes, ms. */
-const CLOSE_MS = 2000
 /** Pauses before a read is tried again while the database is away, ms: a minute. Most clients join only once. */
 const READ_RETRIES_MS = [200, 500, 1000, 2000, ...Array<number>(14).fill(4000)]
 
 export interface ChapterRooms {
-  /** Rooms that the socket is in, or on its way to. */
-  count(socket: ChapterSocket): number
+  count: Memberships<Inside>['count']
   /** @throws {AppError} */
   join(socket: ChapterSocket, chapterId: number, after: number): Promise<JoinedChapter>
   /** As `join`, for a session that comes back: it does not count against the limit of joins. */
@@ -35,25 +30,14 @@ export interface ChapterRooms {
   leaveForbidden(socket: ChapterSocket): void
   /** The chapter is gone: these sockets are told and leave its room, which is forgotten. */
   leaveDeleted(sockets: Iterable<ChapterSocket>, chapterId: number, message: string): void
-  /** Gives back all of a socket’s shares in rooms. */
-  leaveAll(socket: ChapterSocket): void
-  /**
-   * Resolves when the joins and leaves so far are done, because sessions remember them; or soon, while the database
-   * is away.
-   */
-  close(): Promise<void>
+  leaveAll: Memberships<Inside>['leaveAll']
+  close: Memberships<Inside>['close']
 }
 
-/** One connection’s membership in one chapter, or its way there. */
-interface Membership {
-  room: Room | undefined
+interface Inside {
+  share: Room
   /** What permission depends on; undefined while the chapter does not exist. */
-  chapter?: ChapterOwnership | undefined
-  /** True if the last request was a join. A leave that waits counts as done. */
-  isWanted: boolean
-  waiting: number
-  /** What was asked last; the next waits for it. */
-  tail: Promise<unknown>
+  chapter: ChapterOwnership | undefined
 }
 
 export function createChapterRooms(options: {
@@ -70,56 +54,19 @@ export function createChapterRooms(options: {
   log: FastifyBaseLogger
 }): ChapterRooms {
   const { feed, maxRooms, accessOf, limitJoin, sessions, log } = options
-  const connections = new WeakMap<ChapterSocket, Map<number, Membership>>()
-  const underWay = new Set<Promise<unknown>>()
-
-  const membershipsOf = (socket: ChapterSocket): Map<number, Membership> => {
-    const known = connections.get(socket) ?? new Map<number, Membership>()
-    connections.set(socket, known)
-    return known
-  }
-
-  /** Runs after whatever was asked before about this chapter on this connection. */
-  async function inOrder<T>(
-    socket: ChapterSocket,
-    chapterId: number,
-    isWanted: boolean,
-    task: (membership: Membership) => Promise<T>,
-  ): Promise<T> {
-    const memberships = membershipsOf(socket)
-    const membership: Membership = memberships.get(chapterId) ?? {
-      room: undefined,
-      isWanted,
-      waiting: 0,
-      tail: Promise.resolve(),
-    }
-    memberships.set(chapterId, membership)
-    membership.isWanted = isWanted
-    membership.waiting += 1
-    const done = membership.tail.then(() => task(membership))
-    const tail = done.catch(() => {})
-    membership.tail = tail
-    underWay.add(tail)
-    try {
-      return await done
-    } finally {
-      underWay.delete(tail)
-      membership.waiting -= 1
-      if (membership.room === undefined && membership.waiting === 0) memberships.delete(chapterId)
-    }
-  }
+  const memberships = createMemberships<Inside>()
 
   async function enter(
     socket: ChapterSocket,
     chapterId: number,
     after: number,
-    membership: Membership,
+    membership: Membership<Inside>,
   ): Promise<JoinedChapter> {
     const remember = sessions.remember(socket, chapterId, after)
     const isWanted = () => socket.connected
     const readPage = patient(options.readPage, isWanted, log)
-    if (membership.room !== undefined) {
-      const page = await readPage(chapterId, membership.room.position ?? 0, remember)
+    if (membership.inside !== undefined) {
+      const page = await readPage(chapterId, membership.inside.share.position ?? 0, remember)
       const joined = joinedChapter(chapterId, page)
       socket.emit('joined_chapter', joined)
       return joined
@@ -139,9 +86,9 @@ export function createChapterRooms(options: {
           sessions.leaveRoom(socket, chapterId)
           throw refusal
         }
-        membership.room = room
         // Not the page itself, which holds the log.
-        membership.chapter = page && { chapterId, ownerId: page.ownerId, courseId: page.courseId }
+        const chapter = page && { chapterId, ownerId: page.ownerId, courseId: page.courseId }
+        membership.inside = { share: room, chapter }
         void socket.join(roomOf(chapterId))
         joined = joinedChapter(chapterId, page, isReset)
         socket.emit('joined_chapter', joined)
@@ -158,56 +105,42 @@ export function createChapterRooms(options: {
     return joined
   }
 
+  function exit(socket: ChapterSocket, chapterId: number): void {
+    void socket.leave(roomOf(chapterId))
+    sessions.leaveRoom(socket, chapterId)
+    memberships.exit(socket, chapterId)
+  }
+
   async function join(
     socket: ChapterSocket,
     chapterId: number,
     after: number,
     limit: () => Promise<void>,
   ): Promise<JoinedChapter> {
-    const memberships = membershipsOf(socket)
-    if (
-      memberships.get(chapterId)?.isWanted !== true &&
-      wantedOf(memberships) + options.otherRooms(socket) >= maxRooms
-    )
+    const isFull = memberships.count(socket) + options.otherRooms(socket) >= maxRooms
+    if (memberships.of(socket).get(chapterId)?.isWanted !== true && isFull)
       throw new AppError('too_many_rooms', `One connection may be in ${maxRooms} chapters; leave one first`)
-    if (waitingOf(memberships) >= MAX_WAITING)
-      throw new AppError('too_many_requests', `${MAX_WAITING} joins and leaves are waiting; ask more slowly`)
-    return await inOrder(socket, chapterId, true, async (membership) => {
+    return await memberships.inOrder(socket, chapterId, true, async (membership) => {
       await limit()
       return await enter(socket, chapterId, after, membership)
     })
   }
 
   return {
-    count: (socket) => wantedOf(membershipsOf(socket)),
+    count: memberships.count,
     join: (socket, chapterId, after) => join(socket, chapterId, after, () => limitJoin(socket)),
     rejoin: (socket, chapterId, after) => join(socket, chapterId, after, async () => {}),
 
     async leave(socket, chapterId) {
-      if (!membershipsOf(socket).has(chapterId)) return
-      if (waitingOf(membershipsOf(socket)) >= MAX_WAITING)
-        throw new AppError(
-          'too_many_requests',
-          `${MAX_WAITING} joins and leaves are waiting; ask more slowly`,
-        )
-      await inOrder(socket, chapterId, false, async (membership) => {
-        void socket.leave(roomOf(chapterId))
-        sessions.leaveRoom(socket, chapterId)
-        membership.room?.close()
-        membership.room = undefined
-      })
+      if (!memberships.of(socket).has(chapterId)) return
+      await memberships.inOrder(socket, chapterId, false, async () => exit(socket, chapterId))
     },
 
     leaveForbidden(socket) {
       const access = accessOf(socket)
-      for (const [chapterId, membership] of connections.get(socket) ?? []) {
-        const { room, chapter } = membership
-        if (room === undefined || chapter === undefined || mayRead(access, chapter)) continue
-        void socket.leave(roomOf(chapterId))
-        sessions.leaveRoom(socket, chapterId)
-        room.close()
-        membership.room = undefined
-        if (membership.waiting === 0) connections.get(socket)?.delete(chapterId)
+      for (const [chapterId, { inside }] of memberships.of(socket)) {
+        if (inside?.chapter === undefined || mayRead(access, inside.chapter)) continue
+        exit(socket, chapterId)
         socket.emit('join_failed', { chapter_id: chapterId, ...refusalOf(notAllowed(chapterId)) })
       }
     },
@@ -215,28 +148,12 @@ export function createChapterRooms(options: {
     leaveDeleted(sockets, chapterId, message) {
       for (const socket of sockets) {
         socket.emit('chapter_deleted', { chapter_id: chapterId, message })
-        void socket.leave(roomOf(chapterId))
-        sessions.leaveRoom(socket, chapterId)
-        const memberships = connections.get(socket)
-        const membership = memberships?.get(chapterId)
-        if (membership === undefined) continue
-        membership.room?.close()
-        membership.room = undefined
-        if (membership.waiting === 0) memberships?.delete(chapterId)
+        exit(socket, chapterId)
       }
     },
 
-    leaveAll(socket) {
-      for (const membership of connections.get(socket)?.values() ?? []) {
-        membership.room?.close()
-        membership.room = undefined
-      }
-      connections.delete(socket)
-    },
-
-    async close() {
-      await Promise.race([Promise.all(underWay), delay(CLOSE_MS, undefined, { ref: false })])
-    },
+    leaveAll: memberships.leaveAll,
+    close: memberships.close,
   }
 }
 
@@ -270,18 +187,6 @@ function joinedChapter(chapterId: number, page: LogPage | undefined, isReset = f
 /** Names and payloads belong together in `ChapterEvent`, which TypeScript forgets when they are taken apart. */
 function emitTo(socket: ChapterSocket, name: string, payload: object): void {
   ;(socket.emit as (name: string, payload: object) => boolean).call(socket, name, payload)
-}
-
-function wantedOf(memberships: Map<number, Membership>): number {
-  let wanted = 0
-  for (const { isWanted } of memberships.values()) if (isWanted) wanted += 1
-  return wanted
-}
-
-function waitingOf(memberships: Map<number, Membership>): number {
-  let waiting = 0
-  for (const membership of memberships.values()) waiting += membership.waiting
-  return waiting
 }
 
 function patient(readPage: PageReader, isWanted: () => boolean, log: FastifyBaseLogger): PageReader {
