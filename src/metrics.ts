@@ -225,7 +225,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   })
   new Counter({
     name: `${prefix}messages_passed_over_total`,
-    help: 'Messages from Kafka that nobody can work on: malformed, or with a deadline or a callback that is none',
+    help: 'Messages from Kafka that were skipped: malformed, or with an invalid deadline or callback',
     registers,
     collect() {
       this.reset()

@@ -1,6 +1,6 @@
 /**
  * The JSON in what a model wrote: alone, in a code fence, between sentences, after thoughts; mended where it is
- * nearly JSON. What was cut off is not mended: nobody knows how it would have gone on.
+ * nearly JSON. Text that was cut off is not mended, because its end is unknown.
  *
  * Time is bounded for any text: strings are walked by hand, and repairing has a budget.
  */
@@ -11,7 +11,7 @@ import type { Mend } from './mend.js'
 export interface FoundJson {
   value: unknown
   mended: Mend[]
-  /** Quotes or names were guessed at by a library; a field that nobody knows is then a sign of a wrong guess. */
+  /** Quotes or names were guessed at by a library; an unknown field is then a sign of a wrong guess. */
   isRebuilt: boolean
 }
 

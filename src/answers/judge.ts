@@ -185,7 +185,7 @@ function verdictOn(kind: JobKind, reading: Reading): Verdict {
     : { answer: { kind, result: result as ExerciseResult }, mended: [...mended] }
 }
 
-/** A field that nobody asked for, in JSON with broken quotes, may be a piece of a text. */
+/** In JSON with broken quotes, an unknown field may be a piece of a text. */
 function hasStrangers(kind: JobKind, value: unknown): boolean {
   if (kind === 'quiz' || !isRecord(value)) return false
   const known = [...SHAPES[kind], 'difficulty']

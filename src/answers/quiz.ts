@@ -247,7 +247,7 @@ function textOfKey(given: unknown, options: readonly Option[] | null | undefined
     note('truth')
     return String(given)
   }
-  // A bare number counts from 0 or from 1, nobody knows: it is only taken as the text of an option.
+  // A bare number may count from 0 or from 1, so it is taken only as the text of an option.
   if (typeof given === 'number' && options?.some(({ text }) => text === String(given))) {
     note('key')
     return String(given)

@@ -20,7 +20,7 @@ const NOTHING = new Set(['undefined', 'null', 'NaN', '[object Object]', 'TBD', '
 /** Longest text that is looked at for such a word. */
 const MAX_NOTHING = 200
 
-/** Only spaces, or characters that nobody sees. */
+/** Only spaces, or invisible characters. */
 export function isBlank(text: string): boolean {
   return /^[\s\p{Cf}\p{Cc}\u115f\u1160\u3164\uffa0\u2800\ufffd]*$/u.test(text)
 }

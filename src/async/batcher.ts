@@ -9,7 +9,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 
 export type Batcher<Item, Reply> = (item: Item) => Promise<Reply>
 
-/** Some milliseconds of work, for one statement and for whoever is answered. */
+/** Some milliseconds of work for one statement and its answers. */
 const MAX_BATCH = 50
 
 /** How long a flood is collected at most, ms; a batch has to be worth its statement. */

@@ -194,7 +194,7 @@ export interface JobView {
    */
   revision: number
   /**
-   * The one that can be read now; null while there is none
+   * The revision that can be read now; null before the first result
    */
   content_revision: number | null
   /**
@@ -525,7 +525,7 @@ export interface Violation {
   path: string
   message: string
   /**
-   * `required`: it is missing; `unknown_field`: there is no such field; `wrong_type`: it is of another type; `not_a_number`: it is not a number, or not a whole one where one is needed; `not_one_of`: it is none of the values in `limit`; `too_short`: the text has fewer characters than `limit`; `too_long`: the text has more characters, or the JSON more bytes, than `limit`; `too_small`: the number is less than `limit`; `too_large`: the number is more than `limit`; `too_few`: the list has fewer items than `limit`; `too_many`: the list has more items than `limit`; `too_deep`: it is nested deeper than `limit` levels; `pattern`: the text is not of the shape that is needed; `not_storable`: it holds something that cannot be stored; `not_json`: it is not JSON that can be read; `says_nothing`: the text says nothing; `invalid`: anything else; the message says what
+   * `required`: it is missing; `unknown_field`: there is no such field; `wrong_type`: it is of another type; `not_a_number`: it is not a number, or not a whole one where one is needed; `not_one_of`: it is not one of the values in `limit`; `too_short`: the text has fewer characters than `limit`; `too_long`: the text has more characters, or the JSON more bytes, than `limit`; `too_small`: the number is less than `limit`; `too_large`: the number is more than `limit`; `too_few`: the list has fewer items than `limit`; `too_many`: the list has more items than `limit`; `too_deep`: it is nested deeper than `limit` levels; `pattern`: the text is not of the shape that is needed; `not_storable`: it holds something that cannot be stored; `not_json`: it is not JSON that can be read; `says_nothing`: the text says nothing; `invalid`: anything else; the message says what
    */
   code:
     | 'required'
@@ -650,7 +650,7 @@ export interface CourseView {
   course_id: number
   counts: CourseCounts
   /**
-   * Mean over its chapters; 0 while there is none
+   * Mean progress of its chapters, in whole percent; 0 without chapters
    */
   progress: number
   /**
@@ -681,7 +681,7 @@ export interface JoinedCourse {
   course_id: number
   counts: CourseCounts
   /**
-   * Mean over its chapters; 0 while there is none
+   * Mean progress of its chapters, in whole percent; 0 without chapters
    */
   progress: number
   chapters: CourseChapter[]

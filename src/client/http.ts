@@ -1,5 +1,5 @@
 /**
- * Requests to the server. What may succeed later is asked again, a bounded number of times, with full-jitter
+ * Requests to the server. Requests that may succeed later are repeated, a bounded number of times, with full-jitter
  * waits and not before the server wants it; every other failure is a typed error at once.
  */
 import type { Problem } from './contract.js'

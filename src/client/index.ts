@@ -73,7 +73,7 @@ export interface RegenerateOptions extends CallOptions {
 export type WatchTokenOptions = CallOptions & WatchTokenRequest
 
 /**
- * A server’s chapters. Requests throw `RefusedError` or `UnreachableError`; what may pass (nobody answers, 429,
+ * A server’s chapters. Requests throw `RefusedError` or `UnreachableError`; temporary failures (no answer, 429,
  * 503) is asked again first, for a few seconds.
  */
 export interface Chapters {
@@ -114,7 +114,7 @@ export interface Chapters {
     revision: number,
     options?: CallOptions,
   ): Promise<RevisionAccepted>
-  /** Erases the chapter and everything of it. Whoever watches it is told that there is none. */
+  /** Erases the chapter and everything of it. Its watchers are told. */
   remove(chapterId: number, options?: CallOptions): Promise<void>
   /** A short-lived token that may only watch this chapter. */
   watchToken(chapterId: number, options?: WatchTokenOptions): Promise<WatchToken>

@@ -92,7 +92,7 @@ const PASSING: readonly ErrorCode[] = [
 const FULL_TRIES = 4
 
 interface Entry {
-  /** Counts joins: an answer to an older one is none to this. */
+  /** Counts joins, so that an answer to an older join is ignored. */
   joins: number
   failures: number
   again: ReturnType<typeof setTimeout> | undefined

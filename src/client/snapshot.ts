@@ -42,7 +42,7 @@ export interface JobSnapshot {
   readonly error: { readonly reason: FailureReason; readonly message: string | null } | null
   /** Which one is being written, or was last. */
   readonly revision: number
-  /** Which one can be read; null while there is none. */
+  /** The revision that can be read; null before the first result. */
   readonly content_revision: number | null
 }
 
@@ -180,7 +180,7 @@ export function takePartial(snapshot: ChapterSnapshot, { name, payload }: Partia
   const { attempt, offset } = payload
   const known = snapshot.partial[kind]
   const before = known?.attempt === attempt ? known : null
-  // Without what lies before it, it would be a text that nobody wrote.
+  // Without what lies before it, it would be text that was never written.
   const length = before === null ? 0 : 'text' in before ? before.text.length : before.quizzes.length
   if (offset > length) return snapshot
   const next =

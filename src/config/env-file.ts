@@ -1,5 +1,5 @@
 /**
- * `.env` of the folder that a command is started in: settings of whoever runs it by hand. What the environment has
+ * `.env` of the folder that a command is started in: settings for running it by hand. What the environment has
  * already wins, as with Node's own `--env-file`.
  */
 import { resolve } from 'node:path'

@@ -111,7 +111,7 @@ export type CourseCounts = Static<typeof CourseCounts>
 const courseProgress = Type.Number({
   minimum: 0,
   maximum: 100,
-  description: 'Mean over its chapters; 0 while there is none',
+  description: 'Mean progress of its chapters, in whole percent; 0 without chapters',
 })
 
 export const CourseView = Type.Object({

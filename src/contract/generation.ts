@@ -66,7 +66,7 @@ const messageFields = {
   callback: Type.Object({
     start_url: url('asked before working, answers `run: true` or why not'),
     finish_url: url('takes the result'),
-    fail_url: url('takes why there is none'),
+    fail_url: url('takes the reason why there is no result'),
     progress_url: url('takes how far it is'),
     partial_url: Type.Optional(url('takes what is written so far')),
   }),

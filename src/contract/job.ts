@@ -115,7 +115,10 @@ export const JobView = Type.Object({
       'The one that is being written or was asked for; of a completed job the one that can be read',
   }),
   content_revision: nullable(
-    Type.Integer({ minimum: 1, description: 'The one that can be read now; null while there is none' }),
+    Type.Integer({
+      minimum: 1,
+      description: 'The revision that can be read now; null before the first result',
+    }),
   ),
   history: Type.Array(AttemptView, {
     description: `Attempts that have ended, oldest first; the latest ${HISTORY_LENGTH}`,

@@ -53,7 +53,7 @@ export const VIOLATION_CODES = {
   unknown_field: 'there is no such field',
   wrong_type: 'it is of another type',
   not_a_number: 'it is not a number, or not a whole one where one is needed',
-  not_one_of: 'it is none of the values in `limit`',
+  not_one_of: 'it is not one of the values in `limit`',
   too_short: 'the text has fewer characters than `limit`',
   too_long: 'the text has more characters, or the JSON more bytes, than `limit`',
   too_small: 'the number is less than `limit`',

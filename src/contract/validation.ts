@@ -80,7 +80,7 @@ function hasMoreParts(value: unknown, limit: number): boolean {
   return false
 }
 
-/** A value of the wrong type is none of an enum’s values either: said once. */
+/** A value of the wrong type also breaks its enum. Only the type is reported. */
 function violationsOf(errors: ErrorObject[], root: string): Violation[] {
   const mistyped = new Set(
     errors.flatMap(({ keyword, instancePath }) => (keyword === 'type' ? [instancePath] : [])),

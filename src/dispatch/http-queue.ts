@@ -67,7 +67,7 @@ const AWAY = { retryBaseMs: 1000, retryMaxMs: 30_000 }
 const SPREAD_MS = 1000
 /** Other nodes may have more luck with an address, so jobs are kept from them no longer than this. */
 const MAX_LEFT_MS = 60_000
-/** Trouble that was not seen again for so long may be over: nobody asked. */
+/** Without a request for so long, earlier trouble may be over. */
 const TROUBLE_MS = 60_000
 /** Waits before an outcome that could not be stored is stored again; some ten minutes in all. */
 const STORE = { retryBaseMs: 250, retryMaxMs: 10_000 }

@@ -19,7 +19,7 @@ export function traceparentOf(jobId: string, parent?: string, spanId?: Buffer): 
   return `00-${traceId ?? jobId.replaceAll('-', '').toLowerCase()}-${spanId?.toString('hex') ?? newSpanId()}-${flags ?? SAMPLED}`
 }
 
-/** Of a trace of our own: whoever takes part may record it. */
+/** Starts a new trace, marked as sampled. */
 const SAMPLED = '01'
 
 /** Sixteen hexadecimal digits, never all zero: the tail of a UUID, for which Node keeps random bytes in store. */

@@ -95,7 +95,7 @@ export function isKept({ status, keptRevision }: JobState): boolean {
   return status === 'completed' && keptRevision !== null
 }
 
-/** The revision of the content that can be read; null while there is none. */
+/** The revision of the content that can be read; null before the first result. */
 export function contentRevisionOf({ status, revision, keptRevision }: JobState): number | null {
   return keptRevision ?? (status === 'completed' ? revision : null)
 }

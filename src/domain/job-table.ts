@@ -50,7 +50,7 @@ export type JobAction =
   | 'fail'
   /** a heartbeat: deadline and progress, → published */
   | 'progress'
-  /** the number only: nobody knows which attempt it is about */
+  /** the number only, because the attempt is unknown */
   | 'note'
   /** if the deadline has passed, as `fail` */
   | 'time_out'
@@ -70,7 +70,7 @@ export type JobAction =
   | 'refuse_completed'
   | 'refuse_cancelled'
   | 'refuse_superseded'
-  /** nothing to do, nobody to tell */
+  /** nothing happens */
   | 'none'
 
 type Cell = JobAction | Record<Match, JobAction>

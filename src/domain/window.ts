@@ -27,7 +27,7 @@ export interface Ends {
 
 /** Workers that ran into the same limit say so one after another: that is one reason to halve, not many. */
 export const HALVE_ONCE_IN_MS = 15_000
-/** A window in which nobody was limited for so long is whole again. */
+/** A window is whole again when no worker reported a rate limit for so long. */
 export const NARROW_FOR_MS = 10 * 60_000
 
 export function isWindowed(limits: WindowLimits): boolean {

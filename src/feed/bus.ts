@@ -98,7 +98,7 @@ const HEARTBEAT_MS = 1000
 const MAX_MISSED = 2
 /** Then a silent node counts as dead. What it wrote last has been read from the log. */
 const FORGET_AFTER_MISSED = 300
-/** More than anybody runs: whoever can publish may name any number of them. */
+/** A bound, because anyone who can publish may invent nodes. */
 const MAX_NODES = 1000
 /** How long a join waits for Redis to confirm a subscription, ms. */
 const CONFIRM_MS = 500
@@ -107,7 +107,7 @@ const LINGER_MS = 5000
 const MAX_CHANNELS = 1000
 /** Courses that a heartbeat names; a node that has more open hears of all. */
 const MAX_NAMED_COURSES = 500
-/** Whoever has a course open has said so within this time, ms. */
+/** Every node announces its open courses within this time, ms. */
 const ALL_HEARD_MS = 2.5 * HEARTBEAT_MS
 
 interface Channel {
@@ -430,7 +430,7 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   }
 }
 
-/** Of all events of ours. Socket.IO throws when it is to send one of its own, such as `disconnect`. */
+/** All our events match it. Socket.IO throws when it is to send one of its own, such as `disconnect`. */
 const EVENT_NAME = '^(?!connect_error$)[a-z]+(_[a-z]+)+$'
 function unknownShape(): Error {
   return new Error('a message of another node has an unknown shape')

@@ -52,7 +52,7 @@ export interface Room {
    * @param since the room's position when the read began; a log that ends before it has lost commits
    */
   absorb(page: LogPage | undefined, since?: number | undefined): void
-  /** The chapter is gone, and so is this room: another one is opened for whoever still wants in. */
+  /** The chapter is gone, and so is this room: a new one is opened for later joins. */
   readonly isDeleted: boolean
   /** A read that began when the room had events found no chapter: it was deleted. */
   gone(): void
@@ -153,7 +153,7 @@ export class ChapterFeed {
 
   deliver({ events, progress }: FeedEntry): void {
     this.noteProgress(progress)
-    // Whoever can publish could name any seq; what is dropped here is read from the log.
+    // Anyone who can publish could send any seq. Dropped events are read from the log.
     if (this.held.size > MAX_HELD) this.held.clear()
     for (const event of events) this.hold(event)
     this.advance()

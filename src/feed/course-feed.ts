@@ -235,7 +235,7 @@ export function createCourseFeed(options: CourseFeedOptions): CourseFeed {
         await delay(ASK_AGAIN_MS, undefined, { ref: false })
         continue
       }
-      // What was known then and runs again has been started since; while messages may be missed nobody can tell.
+      // A chapter that was known then and is running now was started since. While messages may be missed this is not sure.
       const isUntrue = course.processing.some(
         (id) => !ending.known.has(id) || bus?.isCourseComplete === false,
       )

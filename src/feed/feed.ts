@@ -176,7 +176,7 @@ export function createFeed(options: FeedOptions): Feed {
     chapter?.take(message)
   }
 
-  /** Of a chapter that was deleted. Whoever opens it again has another room. */
+  /** Of a chapter that was deleted. Opening it again makes a new room. */
   function forget(
     chapter: ChapterFeed,
     message = options.deletedMessage ?? 'The chapter was deleted.',

@@ -35,7 +35,7 @@ export type CourseSockets = Omit<CourseListener, 'completed'> & {
   completed(completed: CourseCompleted, except: string[]): void
 }
 
-/** Nothing was processing any more at that moment; whoever joins from then on is not told of it. */
+/** A moment at which nothing was processing any more. Later members are not told of it. */
 export interface Ending {
   completed: CourseCompleted
   /** Chapters that were known then. */

@@ -110,7 +110,7 @@ async function after(ms: number): Promise<typeof LINGERED> {
   return LINGERED
 }
 
-/** Of an answer of which nobody said that it is complete: whether its JSON lacks its end. */
+/** For an answer without a finish reason: whether its JSON lacks its end. */
 function isBrokenOff(text: string): boolean {
   return /^\s*[{[]/.test(text) && !/[}\]]\s*$/.test(text)
 }

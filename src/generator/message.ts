@@ -47,7 +47,7 @@ function isInstant(text: string): boolean {
 
 /** `fetch` refuses a URL that holds credentials before it asks anyone. */
 function isCallable(url: unknown): boolean {
-  // Fields that this version does not know are nobody’s callbacks.
+  // Unknown fields are not checked as callbacks.
   if (typeof url !== 'string') return true
   if (!URL.canParse(url)) return false
   const { protocol, username, password } = new URL(url)

@@ -28,7 +28,7 @@ export function createTextReports(
 ): TextReports {
   let isWanted = callback.partial_url !== undefined
   let last: SoFar = kind === 'quiz' ? { quizzes: [] } : { text: '' }
-  /** What the server has; undefined: nobody knows. */
+  /** What the server has; undefined if unknown. */
   let sent: { text: string } | undefined
 
   async function send(soFar: SoFar = last): Promise<boolean> {

@@ -29,7 +29,7 @@ const CODE_BY_STATUS = new Map<number, ErrorCode>([
   [503, 'unavailable'],
 ])
 
-/** Of every answer that is somebody’s: it is what it says, and nobody keeps it. */
+/** Headers of answers with personal data: no type guessing, no caching. */
 export const ANSWER_HEADERS = { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' }
 
 /** Parts of a request in the order they are reported. */
@@ -90,7 +90,7 @@ function patternOf(url: string): RegExp {
 export function sendProblem(error: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const appError = toAppError(error, request)
   const { code } = appError
-  // Busy is not broken, and whoever makes a node busy shall not fill its log with stacks.
+  // Being busy is no fault, and a client that makes a node busy must not fill its log with stacks.
   if (appError instanceof UnavailableError && appError.cause === undefined)
     request.log.warn({ code }, appError.message)
   else if (ERRORS[code].status >= 500) request.log.error({ err: error, code }, appError.message)

@@ -87,7 +87,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     reply.send(isStart ? { run: false, reason: 'superseded' } : ignored)
   })
 
-  // A result that nobody could read is that attempt’s failure: its worker will not come back with a better one.
+  // An unreadable result is that attempt’s failure, because its worker will not send a better one.
   app.setErrorHandler(async (error: FastifyError, request, reply) => {
     const [, kind, callback] = /(\w+)-(finish|fail)$/.exec(request.routeOptions.url ?? '') ?? []
     const known = JOB_KINDS.find((each) => each === kind)

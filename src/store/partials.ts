@@ -40,7 +40,7 @@ export interface PartialStore {
   deleteEnded(): Promise<void>
 }
 
-/** @param isExclusive nobody else uses the database, which then has nobody who tidies up */
+/** @param isExclusive no other process uses the database. PGlite has no autovacuum */
 export function createPartialStore(db: Db, isExclusive: boolean): PartialStore {
   const write = prepare<{ place: number | string; isWritten: boolean }>(db, 'write_partials', WRITE)
   const deleteEnded = prepare<{ left: number | string }>(db, 'delete_partials', DELETE_ENDED)

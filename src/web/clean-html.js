@@ -14,7 +14,7 @@ export function cleanHtml(html) {
     ALLOWED_TAGS: RENDERED_TAGS,
     ALLOWED_ATTR: RENDERED_ATTR,
     ALLOWED_URI_REGEXP: ABSOLUTE_LINK,
-    // DOMPurify takes every attribute for an address otherwise, and drops what is none.
+    // Otherwise DOMPurify takes every attribute for a URL, and drops those that are not.
     ADD_URI_SAFE_ATTR: RENDERED_ATTR.filter((name) => name !== 'href'),
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,

@@ -255,7 +255,7 @@ function showConnection() {
   setText(byId('connection-words', HTMLElement), words(shown))
 }
 
-/** Whoever comes back sees what is. */
+/** Shows the current state when the user comes back. */
 function lookAgain() {
   if (watch !== null) watch.refresh()
   else if (course.id === null) void recent.refresh()

@@ -15,7 +15,7 @@ import { describeViolation, isMended } from './violation.js'
  */
 
 /**
- * An error of the client in words. Others are mistakes of ours, and thrown.
+ * An error of the client in words. Other errors are uncaught exceptions.
  * @param {unknown} error @param {Action} [action] that failed
  * @returns {Problem}
  */

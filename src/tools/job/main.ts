@@ -37,7 +37,7 @@ const HELP = `Publishes one job to Kafka and shows what a worker calls back.
 
 KAFKA_BROKERS names the brokers, PUBLIC_URL the server; see .env.example.`
 
-/** What was asked for cannot be done; its text is for whoever asked. */
+/** The command cannot be done. The message is for the user. */
 class JobCommandError extends Error {
   override readonly name = 'JobCommandError'
 }

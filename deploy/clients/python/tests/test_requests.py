@@ -133,9 +133,9 @@ async def test_a_token_is_asked_for_each_time_and_a_watch_token_only_watches(fol
         return jwt.encode({"sub": "1", "exp": int(time()) + 60}, SECRET, algorithm="HS256")
 
     try:
-        async with Chaptercast(server.url) as nobody:
+        async with Chaptercast(server.url) as without_token:
             with pytest.raises(RefusedError) as refused:
-                await nobody.list()
+                await without_token.list()
             assert refused.value.status == 401
         async with Chaptercast(server.url, token=token) as teacher:
             chapter_id = (await teacher.create(course_id=74, owner_id=1, title="비밀"))["chapter_id"]

@@ -172,7 +172,7 @@ class JobView(TypedDict):
     error: JobViewError | None
     #: The one that is being written or was asked for; of a completed job the one that can be read
     revision: int
-    #: The one that can be read now; null while there is none
+    #: The revision that can be read now; null before the first result
     content_revision: int | None
     #: Attempts that have ended, oldest first; the latest 20
     history: list[AttemptView]
@@ -341,7 +341,7 @@ class Violation(TypedDict):
     #: JSON Pointer from the part of the request, e.g. `/body/title`
     path: str
     message: str
-    #: `required`: it is missing; `unknown_field`: there is no such field; `wrong_type`: it is of another type; `not_a_number`: it is not a number, or not a whole one where one is needed; `not_one_of`: it is none of the values in `limit`; `too_short`: the text has fewer characters than `limit`; `too_long`: the text has more characters, or the JSON more bytes, than `limit`; `too_small`: the number is less than `limit`; `too_large`: the number is more than `limit`; `too_few`: the list has fewer items than `limit`; `too_many`: the list has more items than `limit`; `too_deep`: it is nested deeper than `limit` levels; `pattern`: the text is not of the shape that is needed; `not_storable`: it holds something that cannot be stored; `not_json`: it is not JSON that can be read; `says_nothing`: the text says nothing; `invalid`: anything else; the message says what
+    #: `required`: it is missing; `unknown_field`: there is no such field; `wrong_type`: it is of another type; `not_a_number`: it is not a number, or not a whole one where one is needed; `not_one_of`: it is not one of the values in `limit`; `too_short`: the text has fewer characters than `limit`; `too_long`: the text has more characters, or the JSON more bytes, than `limit`; `too_small`: the number is less than `limit`; `too_large`: the number is more than `limit`; `too_few`: the list has fewer items than `limit`; `too_many`: the list has more items than `limit`; `too_deep`: it is nested deeper than `limit` levels; `pattern`: the text is not of the shape that is needed; `not_storable`: it holds something that cannot be stored; `not_json`: it is not JSON that can be read; `says_nothing`: the text says nothing; `invalid`: anything else; the message says what
     code: Literal["required", "unknown_field", "wrong_type", "not_a_number", "not_one_of", "too_short", "too_long", "too_small", "too_large", "too_few", "too_many", "too_deep", "pattern", "not_storable", "not_json", "says_nothing", "invalid"]
     #: The bound that was not kept; for `not_one_of` the list of what is allowed
     limit: NotRequired[float | list[str]]
@@ -409,7 +409,7 @@ class CourseView(TypedDict):
     #: Positive integer, at most 2^53 − 1
     course_id: int
     counts: CourseCounts
-    #: Mean over its chapters; 0 while there is none
+    #: Mean progress of its chapters, in whole percent; 0 without chapters
     progress: float
     #: In the order of their ids
     chapters: list[CourseChapter]
@@ -420,7 +420,7 @@ class JoinedCourse(TypedDict):
     #: Positive integer, at most 2^53 − 1
     course_id: int
     counts: CourseCounts
-    #: Mean over its chapters; 0 while there is none
+    #: Mean progress of its chapters, in whole percent; 0 without chapters
     progress: float
     chapters: list[CourseChapter]
 

@@ -18,7 +18,7 @@ class ChaptercastError(Exception):
 
 
 class RefusedError(ChaptercastError):
-    """The server said no."""
+    """The server refused the request."""
 
     def __init__(
         self,

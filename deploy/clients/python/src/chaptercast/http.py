@@ -1,6 +1,6 @@
 """Requests and event streams.
 
-What may succeed later (nobody answers, 408, 429, 5xx) is asked again, with full-jitter waits and not before the server
+Requests that may succeed later (no answer, 408, 429, 5xx) are repeated, with full-jitter waits and not before the server
 wants it; every other failure is a typed error at once.
 """
 
