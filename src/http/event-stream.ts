@@ -1,5 +1,5 @@
 /**
- * Server-sent events of something that goes on until its reader leaves: a heartbeat, a bound on what a reader may leave
+ * A stream of server-sent events: a heartbeat, a bound on what a reader may leave
  * unread, the end of its token, and the end of the server.
  */
 import { Readable } from 'node:stream'
@@ -10,9 +10,12 @@ import type { Connections } from './connections.js'
 
 export interface EventStream {
   readonly isOpen: boolean
-  write(event: string, payload: object): void
+  /** @param id a reader that comes back sends the last one as `Last-Event-ID` */
+  write(event: string, payload: object, id?: number): void
   /** From now on a reader that leaves more than a megabyte unread, beside what is written so far, is cut. */
   bound(): void
+  /** Nothing more is written; what was is still sent. */
+  finish(): void
   /** Sends what is written; resolves when the answer has begun. */
   send(): Promise<void>
   /** Nothing is sent: the request is answered in another way. */
@@ -32,7 +35,7 @@ export interface EventStreams {
 const HEARTBEAT_MS = 15_000
 const MAX_UNREAD_BYTES = 1_048_576
 /** How long an EventSource waits before it comes back, ms. */
-const RETRY_MS = 2000
+export const RETRY_MS = 2000
 /** How long readers have to take what is left when the server closes, ms. */
 const CLOSE_MS = 500
 
@@ -81,7 +84,6 @@ export function createEventStreams(
         cancelExpiry()
         onEnd()
       }
-      /** Nothing more is written; what was is still sent. */
       const finish = () => {
         if (isOpen) stream.push(null)
         end()
@@ -100,7 +102,11 @@ export function createEventStreams(
         get isOpen() {
           return isOpen
         },
-        write: (event, payload) => push(`event: ${event}\ndata: ${JSON.stringify(payload)}\n\n`),
+        write: (event, payload, id) =>
+          push(
+            `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(payload)}\n\n`,
+          ),
+        finish,
         bound() {
           maxUnreadBytes = MAX_UNREAD_BYTES + unreadBytes()
         },

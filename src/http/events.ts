@@ -2,12 +2,9 @@
  * A chapter’s events over HTTP: as a list, or as server-sent events that go on until the chapter ends. A stream
  * is one more listener of the feed and enters as a socket does.
  */
-import { Readable } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { mayRead, requireRead } from '../auth/access.js'
-import { runAt } from '../auth/expiry.js'
 import { ChapterParams } from '../contract/chapter.js'
 import {
   type ChapterEvent,
@@ -22,6 +19,7 @@ import { catchUp, type PageReader } from '../feed/catch-up.js'
 import type { Feed, Room } from '../feed/feed.js'
 import { CLIENT_SECURITY, type ClientAuth } from './auth.js'
 import type { Connections } from './connections.js'
+import { createEventStreams, RETRY_MS } from './event-stream.js'
 import { problems } from './responses.js'
 
 export interface EventRoutesOptions {
@@ -31,15 +29,6 @@ export interface EventRoutesOptions {
   readPage: PageReader
   clients: ClientAuth
 }
-
-/** A comment this often keeps proxies from closing a quiet stream. */
-const HEARTBEAT_MS = 15_000
-/** What a reader may leave unread, beside its replay, before its stream is cut; it comes back with `Last-Event-ID`. */
-const MAX_UNSENT_BYTES = 1_048_576
-/** How long an EventSource waits before it comes back, ms. */
-const RETRY_MS = 2000
-/** How long readers have to take what is left when the server closes, ms. */
-const CLOSE_MS = 500
 
 /** What the documents say of the stream. */
 const EVENT_STREAM = {
@@ -63,21 +52,7 @@ data: {"chapter_id":1,"progress":33,"message":"개념 설명이 완성되었습�
 export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
   const { feed, readPage, clients, connections } = options
   app.addHook('onRequest', clients.authenticate)
-  /** Every response that is not closed yet, and how its stream is finished. */
-  const streams = new Map<FastifyReply['raw'], { stream: Readable; finish: () => void }>()
-  connections?.watch(() =>
-    [...streams].map(([response, { stream }]) => ({
-      unsentBytes: stream.readableLength,
-      cut: () => response.destroy(),
-    })),
-  )
-  // Ended before the server closes, which would wait for them; their readers come back elsewhere.
-  app.addHook('preClose', async () => {
-    for (const { finish } of streams.values()) finish()
-    const deadline = performance.now() + CLOSE_MS
-    while (streams.size > 0 && performance.now() < deadline) await delay(10)
-    for (const response of streams.keys()) response.destroy()
-  })
+  const streams = createEventStreams(app, { connections, now: clients.now })
 
   app.get(
     '/v1/chapter/:id/events',
@@ -128,50 +103,13 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     after: number,
   ): Promise<void> {
     const { access, expiresAt } = clients.identityOf(request)
-    // Its reader went away while its token was checked: no `close` would follow that ends the stream.
-    if (reply.raw.closed) {
-      reply.hijack()
-      return
-    }
-    const stream = new Readable({ read() {} })
-    const response = reply.raw
-    const unsentBytes = () => stream.readableLength + response.writableLength
-    let isOpen = true
     let room: Room | undefined
-    let maxUnsentBytes = Number.POSITIVE_INFINITY
-    const heartbeat = setInterval(() => write(': \n\n'), HEARTBEAT_MS)
-    /** Nothing more is written; what was is still sent. */
-    const end = () => {
-      isOpen = false
-      clearInterval(heartbeat)
-      cancelExpiry()
-      room?.close()
-    }
-    const write = (text: string) => {
-      if (!isOpen) return
-      if (unsentBytes() > maxUnsentBytes) stream.destroy()
-      else stream.push(text)
-    }
-    const finish = () => {
-      if (isOpen) stream.push(null)
-      end()
-    }
-    const writeEvent = ({ name, payload }: ChapterEvent) =>
-      write(`id: ${payload.seq}\nevent: ${name}\ndata: ${JSON.stringify(payload)}\n\n`)
-    const writeProgress = (update: ProgressUpdate) =>
-      write(`event: progress_update\ndata: ${JSON.stringify(update)}\n\n`)
-    // Without an id, as progress: a cursor counts logged events.
-    const writePartial = ({ name, payload }: PartialUpdate) =>
-      write(`event: ${name}\ndata: ${JSON.stringify(payload)}\n\n`)
-
-    const cancelExpiry = runAt(expiresAt, clients.now, finish)
-    streams.set(response, { stream, finish })
-    stream.on('close', end)
-    response.on('close', () => {
-      // Before its end when the reader went away, or wanted the head only.
-      finish()
-      streams.delete(response)
-    })
+    const stream = streams.open(reply, expiresAt, () => room?.close())
+    if (stream === undefined) return
+    const writeEvent = ({ name, payload }: ChapterEvent) => stream.write(name, payload, payload.seq)
+    // Progress and text so far have no id, because a cursor counts logged events.
+    const writeProgress = (update: ProgressUpdate) => stream.write('progress_update', update)
+    const writePartial = ({ name, payload }: PartialUpdate) => stream.write(name, payload)
 
     let outcome: 'unknown chapter' | 'not allowed' | 'nothing follows' | 'streaming' = 'streaming'
     try {
@@ -180,7 +118,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
         readPage,
         chapterId,
         after,
-        isWanted: () => isOpen,
+        isWanted: () => stream.isOpen,
         onCaughtUp(entrance) {
           const { page, missed } = entrance
           room = entrance.room
@@ -197,41 +135,34 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
             outcome = 'nothing follows'
             return
           }
-          write(`retry: ${RETRY_MS}\n\n`)
           for (const event of missed) writeEvent(event)
           if (hasEnded) {
-            finish()
+            stream.finish()
             return
           }
           if (room.progress !== null) writeProgress(room.progress.update)
           for (const partial of room.partials) writePartial(partial)
-          maxUnsentBytes = MAX_UNSENT_BYTES + unsentBytes()
+          stream.bound()
           room.listen({
             event: (event) => {
               writeEvent(event)
-              if (isEndEvent(event.name)) finish()
+              if (isEndEvent(event.name)) stream.finish()
             },
             progress: writeProgress,
             partial: writePartial,
             deleted: (message) => {
-              write(`event: chapter_deleted\ndata: ${JSON.stringify({ chapter_id: chapterId, message })}\n\n`)
-              finish()
+              stream.write('chapter_deleted', { chapter_id: chapterId, message })
+              stream.finish()
             },
           })
         },
       })
     } catch (error) {
-      stream.destroy()
+      stream.discard()
       throw error
     }
-    if (outcome === 'streaming') {
-      reply.header('cache-control', 'no-cache, no-transform').header('x-accel-buffering', 'no')
-      // Kept alive after its end it would keep a server that closes waiting.
-      reply.header('connection', 'close')
-      await reply.type('text/event-stream; charset=utf-8').send(stream)
-      return
-    }
-    stream.destroy()
+    if (outcome === 'streaming') return await stream.send()
+    stream.discard()
     if (outcome === 'not allowed') throw new ForbiddenError(`This token may not read chapter ${chapterId}`)
     if (outcome === 'unknown chapter') throw new ChapterNotFoundError(chapterId)
     await reply.code(204).send()
