@@ -261,8 +261,9 @@ t.test('a server that never answers is given up within the request’s deadline'
   const server = await fakeServer(t, { 'concept-finish': (n) => (n === 1 ? 'stall' : success) })
   const { work, logged } = workerFor({ requestTimeoutMs: 50 })
   await work(server.message(), never)
-  t.strictSame(server.names(), ['concept-start', 'concept-finish', 'concept-finish'])
-  t.match(logged, [{ level: 'info', problem: 'no answer within 50 ms' }])
+  const finishes = server.names().filter((name) => name === 'concept-finish')
+  t.ok(finishes.length >= 2, 'it is sent again')
+  t.ok(logged.some((line) => line.callback === 'finish' && line.problem === 'no answer within 50 ms'))
 })
 
 t.test('a result that the server does not accept is final, and the log says why', async (t) => {
