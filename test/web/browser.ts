@@ -3,8 +3,10 @@
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { isDeepStrictEqual } from 'node:util'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import type { Test } from 'tap'
+import { waitFor } from '../support/condition.js'
 import { get } from './worker.js'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -56,6 +58,20 @@ export async function waitForSeqs(t: Test, page: Page, url: string, id: number) 
     Array.from({ length: last }, (_, index) => index + 1),
     'every event once',
   )
+}
+
+/**
+ * What can be seen of a page comes to be this. Right after something was done, to the page or at the server, it may still
+ * be what it was.
+ */
+export async function becomes<T>(t: Test, look: () => Promise<T>, wanted: T, message = 'the page changes') {
+  let seen: T | undefined
+  const isSo = async () => {
+    seen = await look()
+    return isDeepStrictEqual(seen, wanted)
+  }
+  await waitFor(message, isSo).catch(() => {})
+  t.strictSame(seen, wanted, message)
 }
 
 export async function waitForText(page: Page, selector: string, text: string) {
