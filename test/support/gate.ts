@@ -6,9 +6,16 @@ import postgres, { type Sql } from 'postgres'
 import type { Test } from 'tap'
 import { waitFor } from './condition.js'
 
-/** Whoever writes chapters waits, in the middle of the statement, until the gate is opened. */
+/**
+ * Whoever writes chapters waits, in the middle of the statement, until the gate is opened. No job may be on its way to a
+ * worker by then: that it was sent is a write as well, which a node makes by itself and which would reach the gate first.
+ */
 export async function holdWrites(t: Test, databaseUrl: string, write: 'insert' | 'update') {
   const sql = connectSql(t, databaseUrl)
+  await waitFor('all jobs to be with workers', async () => {
+    const open = await sql`select from job where status = 'queued'`
+    return open.length === 0
+  })
   await sql.unsafe(`
     create or replace function wait_at_gate() returns trigger language plpgsql as
       $$ begin perform pg_advisory_xact_lock_shared(77); return null; end $$;
