@@ -5,7 +5,7 @@
 import type { Test } from 'tap'
 import type { CourseChapter, CourseCompleted, CourseCounts, JoinedCourse } from '../../src/contract/course.js'
 import { JOB_KINDS } from '../../src/contract/job.js'
-import { connectSocket, post, type RecordingSocket, request } from './client.js'
+import { connectSocket, finish, post, type RecordingSocket, request } from './client.js'
 import { waitFor } from './condition.js'
 
 export interface CourseWatcher {
@@ -118,6 +118,37 @@ export async function waitUntilSame(
     },
     { timeoutMs, everyMs: 50 },
   )
+}
+
+export async function allCompleted(watchers: CourseWatcher[], times: number) {
+  await waitFor(
+    `everyone hears that the course is done (${times})`,
+    () => watchers.every(({ completions }) => completions.length >= times),
+    { timeoutMs: 60_000, everyMs: 50 },
+  )
+}
+
+/** Every result on the next node; the first chapter fails and the second is cancelled, unless they are `whole`. */
+export async function writeAll(urls: string[], ids: number[], whole: number[] = []) {
+  let turn = 0
+  const next = () => urls[turn++ % urls.length] ?? ''
+  const write = async (id: number, index: number) => {
+    if (id === 0) return
+    const isWhole = whole.includes(id)
+    if (index === 0 && !isWhole) await failAll(next(), id)
+    else if (index === 1 && !isWhole) await post(`${next()}/v1/chapter/${id}/cancel`)
+    else
+      for (const kind of JOB_KINDS) {
+        await post(`${next()}/v1/chapter/${id}/progress`, { kind, progress: 50, message: '' })
+        await finish(next(), id, kind)
+      }
+  }
+  const queue = [...ids.entries()]
+  const worker = async () => {
+    for (let entry = queue.shift(); entry !== undefined; entry = queue.shift())
+      await write(entry[1], entry[0])
+  }
+  await Promise.all(Array.from({ length: 6 }, worker))
 }
 
 function mostInASecond(statuses: CourseWatcher['statuses']): number {
