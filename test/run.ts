@@ -92,7 +92,7 @@ async function prepareEnvironment(): Promise<NodeJS.ProcessEnv> {
 
 async function runTests(env: NodeJS.ProcessEnv): Promise<number> {
   const { passed, failed, skipped } = await runFiles(files, {
-    env: { TAP_TIMEOUT: '180', TEST_ALL: values.all ? '1' : '', ...env },
+    env: { TAP_TIMEOUT: '300', TEST_ALL: values.all ? '1' : '', ...env },
     // Most tests wait most of the time.
     jobs: Number(process.env.TEST_JOBS) || availableParallelism() + 1,
     signal: run.interrupted,

@@ -43,8 +43,6 @@ interface Job {
   text: string
 }
 
-t.setTimeout(120_000)
-
 for (const weather of WEATHERS)
   t.test(
     `with a ${weather} Redis, every reader has exactly the text that was written (${SEED})`,

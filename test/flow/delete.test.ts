@@ -14,8 +14,6 @@ import { startNodes } from '../support/three-nodes.js'
 import { eventNamesOf, finishAll, viewJob } from '../support/views.js'
 import { query } from '../support/watch.js'
 
-t.setTimeout(180_000)
-
 const erase = async (url: string, id: number) =>
   (await fetch(`${url}/v1/chapter/${id}`, { method: 'DELETE' })).status
 

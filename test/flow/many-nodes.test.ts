@@ -15,8 +15,6 @@ const EVENTS = [1, 2, 3, 4, 5, 6, 7, 8]
 const LAST_SEQ = 8
 const ROUNDS = scale(2, 10)
 
-t.setTimeout(120_000)
-
 const program = await findHaproxy()
 const { nodes } = await startNodes(t, 3)
 const ports = nodes.map(({ port }) => port)

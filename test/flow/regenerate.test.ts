@@ -14,8 +14,6 @@ import { stockClient } from '../support/stock-client.js'
 import { startNodes } from '../support/three-nodes.js'
 import { eventNamesOf, finishAll, learningOf, viewChapter, viewJob } from '../support/views.js'
 
-t.setTimeout(180_000)
-
 const RESULTS = {
   concept: { title: 'new', content: 'new' },
   exercise: { question: 'new', answer: 'new' },

@@ -12,8 +12,6 @@ import { startNodes } from '../support/three-nodes.js'
 import { viewChapter } from '../support/views.js'
 
 const LONG = { timeoutMs: 120_000, everyMs: 20 }
-t.setTimeout(300_000)
-
 t.test('a node is killed: its places are kept, and nothing is out twice or lost', async (t) => {
   const { nodes, kafkaPrefix } = await startNodes(t, 3, {
     process: true,

@@ -16,8 +16,6 @@ import { viewChapter, viewJob } from '../support/views.js'
 
 const CHAPTERS = scale(15, 40)
 const LONG = { timeoutMs: 120_000, everyMs: 20 }
-t.setTimeout(300_000)
-
 t.test('three nodes never have more jobs out than the window, and give free places at once', async (t) => {
   const queue = recordingQueue()
   // No node looks for work by itself: whatever goes out, goes out because a place became free.

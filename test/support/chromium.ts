@@ -31,7 +31,6 @@ export async function findChromium(): Promise<Chromium | undefined> {
  * own. Without one (`CHROMIUM_PATH` says where it is) they are skipped.
  */
 export async function withBrowser(t: Test, tests: (browser: Browser) => Promise<void>): Promise<void> {
-  t.setTimeout(180_000)
   const executablePath = process.env.CHROMIUM_PATH ?? (await findChromium())?.path
   if (executablePath === undefined) {
     t.plan(0, 'no Chromium: set CHROMIUM_PATH or install it (apt-get install chromium)')

@@ -18,8 +18,6 @@ export interface CourseWatcher {
   completions: CourseCompleted[]
   /** Statuses that came after a newer one of their chapter. */
   outOfOrder: number
-  /** The most statuses of one chapter within a second. */
-  mostInASecond(): number
 }
 
 export async function watchCourse(
@@ -42,7 +40,6 @@ export async function watchCourse(
     statuses: [],
     completions: [],
     outOfOrder: 0,
-    mostInASecond: () => mostInASecond(watcher.statuses),
   }
   client.socket.on('joined_course', (joined: JoinedCourse) => {
     if (joined.course_id !== courseId) return
@@ -149,16 +146,4 @@ export async function writeAll(urls: string[], ids: number[], whole: number[] = 
       await write(entry[1], entry[0])
   }
   await Promise.all(Array.from({ length: 6 }, worker))
-}
-
-function mostInASecond(statuses: CourseWatcher['statuses']): number {
-  const times = new Map<number, number[]>()
-  let most = 0
-  for (const { at, chapter } of statuses) {
-    const recent = (times.get(chapter.chapter_id) ?? []).filter((other) => other > at - 1000)
-    recent.push(at)
-    times.set(chapter.chapter_id, recent)
-    most = Math.max(most, recent.length)
-  }
-  return most
 }

@@ -11,7 +11,7 @@ import type { LaneMessage } from './lane.js'
 import { reportFile, type Tally } from './report.js'
 
 /** A file that is still running then does not even end itself any more. */
-const LIMIT_MS = 300_000
+const LIMIT_MS = 700_000
 /** A process that holds more is replaced. */
 const MEMORY_BYTES = 700 * 2 ** 20
 
