@@ -1,7 +1,8 @@
 /**
  * `npm test [-- files or folders of tests]`: compiles everything once, provides what the tests need, runs them with
  * tap and leaves nothing running, however it ends (see support/keeper.ts). `--all` adds the long ones, whose names
- * end in `.long.test.ts`; those that are named are run in any case.
+ * end in `.long.test.ts`, and has the others repeat more of what they do (support/scale.ts). A long one that is named
+ * is run in any case.
  *
  * The last line is `N passed, N failed`, counted in test cases. Tests find the services in environment variables
  * (see support/services.ts). Settings of a run:
@@ -62,7 +63,8 @@ function everyFile(isLongIncluded: boolean): string[] {
 /** @param path a file of tests, or a folder with some */
 function filesNamed(path: string): string[] {
   const name = relative('.', path)
-  const found = testFiles().filter((file) => file === name || file.startsWith(`${name}/`))
+  const isInFolder = (file: string) => file.startsWith(`${name}/`) && (values.all || !LONG.test(file))
+  const found = testFiles().filter((file) => file === name || isInFolder(file))
   if (found.length === 0)
     throw new Error(`${path} is no file of tests (test/**/*.test.ts), and no folder with some`)
   return found
@@ -90,7 +92,7 @@ async function prepareEnvironment(): Promise<NodeJS.ProcessEnv> {
 
 async function runTests(env: NodeJS.ProcessEnv): Promise<number> {
   const { passed, failed, skipped } = await runFiles(files, {
-    env: { TAP_TIMEOUT: '180', ...env },
+    env: { TAP_TIMEOUT: '300', TEST_ALL: values.all ? '1' : '', ...env },
     // Most tests wait most of the time.
     jobs: Number(process.env.TEST_JOBS) || availableParallelism() + 1,
     signal: run.interrupted,

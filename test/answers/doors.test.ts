@@ -1,5 +1,5 @@
 /**
- * Every case of the judge through the doors of the server: a worker’s own JSON, and the model’s own text. What is
+ * The cases of the judge through the doors of the server: a worker’s own JSON, and the model’s own text. What is
  * stored, what is refused and what that costs.
  */
 import t, { type Test } from 'tap'
@@ -9,6 +9,7 @@ import { buildTestApp, testClock } from '../support/app.js'
 import { createChapter, post, request } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
 import { recordingQueue } from '../support/recording-queue.js'
+import { scale } from '../support/scale.js'
 import { eventsOf, untilPublished, viewJob } from '../support/views.js'
 import { asModelText, CASES, type Case, sorted } from './cases.js'
 
@@ -74,9 +75,12 @@ async function checkGenerated(t: Test, each: Case): Promise<void> {
     )
 }
 
+/** All are judged in `judge.test.ts`; here each door shows with its share of them that it asks the judge. */
+const STEP = scale(8, 1)
+
 /** A few at a time: each has a chapter of its own. */
-async function checkAll(check: (each: Case) => Promise<void>): Promise<void> {
-  const left = [...CASES]
+async function checkAll(door: number, check: (each: Case) => Promise<void>): Promise<void> {
+  const left = CASES.filter((_, index) => index % STEP === door % STEP)
   const work = async () => {
     for (let each = left.shift(); each !== undefined; each = left.shift()) await check(each)
   }
@@ -85,16 +89,16 @@ async function checkAll(check: (each: Case) => Promise<void>): Promise<void> {
 
 const timeout = 100_000
 
-t.test('every result is judged alike when a worker posts it as it came', { timeout }, (t) =>
-  checkAll((each) => checkPosted(t, each, each.given)),
+t.test('results are judged alike when a worker posts it as it came', { timeout }, (t) =>
+  checkAll(0, (each) => checkPosted(t, each, each.given)),
 )
 
-t.test('every result is judged alike when a worker posts the model’s own text', { timeout }, (t) =>
-  checkAll((each) => checkPosted(t, each, { raw: asModelText(each) })),
+t.test('results are judged alike when a worker posts the model’s own text', { timeout }, (t) =>
+  checkAll(1, (each) => checkPosted(t, each, { raw: asModelText(each) })),
 )
 
-t.test('every result is judged alike when our generator’s model wrote it', { timeout }, (t) =>
-  checkAll((each) => checkGenerated(t, each)),
+t.test('results are judged alike when our generator’s model wrote it', { timeout }, (t) =>
+  checkAll(2, (each) => checkGenerated(t, each)),
 )
 
 t.test('the message of the next attempt says what was wrong with the last answer', async (t) => {

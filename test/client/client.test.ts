@@ -31,8 +31,6 @@ import { eventsOf, finishAll, viewChapter } from '../support/views.js'
 
 const CREATE = { course_id: 1, owner_id: 1, title: '변수와 자료형' }
 
-t.setTimeout(120_000)
-
 /** A client that is closed with the test. */
 function client(t: Test, url: string, options: ConnectOptions = {}): Chapters {
   const chapters = connectChapters(url, options)

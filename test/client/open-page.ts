@@ -26,7 +26,7 @@ export async function openPage(
     for (const page of context.pages()) await page.unrouteAll({ behavior: 'ignoreErrors' })
     await context.close()
   })
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(60_000)
   // esbuild names functions with it, also those that run in the page.
   await context.addInitScript('globalThis.__name = (value) => value')
   const page = await context.newPage()

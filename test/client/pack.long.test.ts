@@ -16,8 +16,6 @@ const CLIENT = fileURLToPath(new URL('../../src/client/', import.meta.url))
 const TSC = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url))
 const RUN_MS = 60_000
 
-t.setTimeout(180_000)
-
 /** Every export is used, as its users would. */
 const EXPORTS = `
 import * as client from 'chaptercast-client'

@@ -7,9 +7,10 @@ import { newSnapshot, takeEvent, takeProgress, takeView } from '../../src/client
 import type { ChapterView } from '../../src/contract/chapter.js'
 import { NOON } from '../support/chapters.js'
 import { seeded } from '../support/random.js'
+import { scale } from '../support/scale.js'
 import { UnrulyChapter } from './unruly-server.js'
 
-const WALKS = 300
+const WALKS = scale(40, 300)
 const STEPS = 40
 
 /** Whether a message is on its way to a worker is no event. */

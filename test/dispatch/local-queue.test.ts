@@ -101,7 +101,7 @@ t.test('a worker that fails lets go of its job, which then comes again', async (
 t.test('while work goes on its hold is renewed', async (t) => {
   const { queue, held } = queueFor(t)
   await queue.publish([job('a'), job('b')], never)
-  const renewed = await waitFor('the renewal', () => held.calls[1], { timeoutMs: 8000 })
+  const renewed = await waitFor('the renewal', () => held.calls[1])
   t.strictSame(renewed, { jobs: refs('a', 'b'), until: NOW + 9000 })
 })
 

@@ -1,36 +1,11 @@
 import type { io } from 'socket.io-client'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { connectSocket, createChapter, finish, post } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
-import { tcpProxy } from '../support/tcp-proxy.js'
-import { startNodes, type TestNode } from '../support/three-nodes.js'
-import { compareWithLog, NOTHING_WRONG, query, watch } from '../support/watch.js'
+import { frontOf, startNodes, type TestNode } from '../support/three-nodes.js'
+import { query } from '../support/watch.js'
 
 const LONG = { timeoutMs: 60_000, everyMs: 20 }
-
-t.test('a stock client is back in its rooms on another node after its node was killed', async (t) => {
-  const { nodes, databaseUrl } = await startNodes(t, 2, { process: true })
-  const [one, two] = nodes as [TestNode, TestNode]
-  const front = await frontOf(t, one)
-  const chapters = await Promise.all([createChapter(two.url), createChapter(two.url)])
-  const watchers = await Promise.all(
-    [{}, { transports: ['polling'] }, { transports: ['websocket'] }].map((options) =>
-      watch(t, front.url, chapters, options),
-    ),
-  )
-  front.leadTo(two)
-  await one.kill()
-  // Nobody is there yet: what comes now is replayed.
-  for (const chapterId of chapters) await finish(two.url, chapterId, 'concept')
-  await waitFor('all to be back', () => watchers.every(({ connections }) => connections === 2), LONG)
-  for (const chapterId of chapters) {
-    await finish(two.url, chapterId, 'exercise')
-    await finish(two.url, chapterId, 'quiz')
-  }
-  const report = await compareWithLog(databaseUrl, watchers)
-  t.match(report, NOTHING_WRONG)
-  t.equal(report.heard, watchers.length * chapters.length * (8 + 4), 'the four it had are told again')
-})
 
 t.test('a session whose node is silent for longer than its time is not taken up', async (t) => {
   const { nodes, databaseUrl } = await startNodes(t, 2, { env: { SESSION_TTL_MS: '1000' } })
@@ -158,18 +133,6 @@ t.test('the database away longer than sessions last: whoever was connected is kn
   t.equal(pidOf(back), pid)
   t.equal((await roomsOf(databaseUrl, pid)).length, 1)
 })
-
-/** One address for clients, which leads to one node and later to another. */
-async function frontOf(t: Test, node: { port: number }) {
-  const target = { host: '127.0.0.1', port: node.port }
-  const { port } = await tcpProxy(t, target)
-  return {
-    url: `http://127.0.0.1:${port}`,
-    leadTo(other: { port: number }) {
-      target.port = other.port
-    },
-  }
-}
 
 /** As the client keeps it to return it when it next connects. */
 function pidOf({ socket }: { socket: ReturnType<typeof io> }): string {

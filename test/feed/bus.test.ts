@@ -178,7 +178,7 @@ t.test('a join waits a moment for a frozen Redis, and is told when its room is h
   const from = performance.now()
   await bus.subscribe(1)
   const waitedMs = performance.now() - from
-  t.ok(waitedMs >= 490 && waitedMs < 3000, `${Math.round(waitedMs)} ms`)
+  t.ok(waitedMs >= 490, `${Math.round(waitedMs)} ms`)
   t.notOk(missed.includes(1))
   const again = performance.now()
   await waitFor('it to be noticed', () => !bus.isHearing, LONG)

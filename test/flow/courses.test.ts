@@ -4,17 +4,19 @@ import { openEvents } from '../sockets/sse-client.js'
 import { finish, post, request } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
 import {
-  type CourseWatcher,
+  allCompleted,
   createChapters,
   failAll,
   waitUntilSame,
   watchCourse,
+  writeAll,
 } from '../support/course-watch.js'
-import { holdWrites } from '../support/gate.js'
 import { ownRedis } from '../support/redis.js'
+import { scale } from '../support/scale.js'
 import { startNodes, type TestNode } from '../support/three-nodes.js'
 
-const KINDS = ['concept', 'exercise', 'quiz'] as const
+/** A page of a course holds five hundred. */
+const HUNDREDS = scale(1, 5)
 const SLOW = { timeoutMs: 60_000, everyMs: 50 }
 
 t.test('a course of 30 chapters, written over three nodes, is followed on each of them', async (t) => {
@@ -35,7 +37,6 @@ t.test('a course of 30 chapters, written over three nodes, is followed on each o
   for (const watcher of watchers) {
     t.match(watcher.completions, [{ counts: { processing: 0, completed: 28, failed: 1, cancelled: 1 } }])
     t.equal(watcher.outOfOrder, 0)
-    t.ok(watcher.mostInASecond() <= 5)
   }
   await waitFor('the stream hears it', () =>
     stream.events().some(({ event }) => event === 'course_completed'),
@@ -54,11 +55,12 @@ t.test('a course of 30 chapters, written over three nodes, is followed on each o
   for (const watcher of watchers) t.equal(watcher.completions.length, 4, 'each time, and once')
 })
 
-t.test('a course of 500 chapters is joined at once and followed', async (t) => {
+t.test('a course of many chapters is joined at once and followed', async (t) => {
   const { nodes } = await startNodes(t, 2)
   const urls = nodes.map(({ url }) => url)
   const ids: number[] = []
-  for (let part = 0; part < 5; part++) ids.push(...(await createChapters(urls[part % 2] ?? '', 5, 100)))
+  for (let part = 0; part < HUNDREDS; part++)
+    ids.push(...(await createChapters(urls[part % 2] ?? '', 5, 100)))
   const watchers = await Promise.all(urls.map((url) => watchCourse(t, url, 5)))
   for (const watcher of watchers) {
     t.equal(watcher.lists.length, 1)
@@ -66,10 +68,10 @@ t.test('a course of 500 chapters is joined at once and followed', async (t) => {
       watcher.chapters().map(({ chapter_id }) => chapter_id),
       ids,
     )
-    t.match(watcher.lists[0]?.counts, { processing: 500 })
+    t.match(watcher.lists[0]?.counts, { processing: HUNDREDS * 100 })
   }
   const { body } = await request(`${urls[0]}/v1/course/5`)
-  t.equal(body.chapters.length, 500)
+  t.equal(body.chapters.length, HUNDREDS * 100)
   t.equal(body.next, null)
   let next = 0
   const worker = async () => {
@@ -80,7 +82,7 @@ t.test('a course of 500 chapters is joined at once and followed', async (t) => {
   await allCompleted(watchers, 1)
   await waitUntilSame(urls[1] ?? '', 5, watchers)
   for (const watcher of watchers)
-    t.match(watcher.completions, [{ counts: { processing: 0, cancelled: 500 } }])
+    t.match(watcher.completions, [{ counts: { processing: 0, cancelled: HUNDREDS * 100 } }])
 })
 
 t.test('while Redis is away a course is followed from the database, within seconds', async (t) => {
@@ -113,41 +115,6 @@ t.test('while Redis is away a course is followed from the database, within secon
   for (const watcher of watchers) t.equal(watcher.completions.length, 2, 'once each time')
 })
 
-t.test('a plain client whose node was killed is back in its courses on another one', async (t) => {
-  const system = await startNodes(t, 3, { process: true, env: { SESSION_TTL_MS: '30000' } })
-  const [one, two, three] = system.nodes as [TestNode, TestNode, TestNode]
-  const [first = 0] = await createChapters(two.url, 1, 1)
-  const watcher = await watchCourse(t, one.url, 1)
-  const other = await watchCourse(t, three.url, 1)
-  await one.kill()
-  const made = await createChapters(three.url, 1, 2)
-  // As behind a load balancer: the next connection goes to another node.
-  Reflect.set(watcher.client.socket.io, 'uri', two.url)
-  await waitFor('it is listed again by another node', () => watcher.lists.length >= 2, SLOW)
-  const all = [first, ...made]
-  await writeAll([two.url, three.url], all, all)
-  await allCompleted([watcher, other], 1)
-  await waitUntilSame(two.url, 1, [watcher, other])
-  t.equal(watcher.outOfOrder, 0)
-  t.strictSame(system.diedByThemselves(), [])
-})
-
-t.test('a node killed between commit and broadcast: the course hears of it within seconds', async (t) => {
-  const { nodes, databaseUrl } = await startNodes(t, 3, { process: true })
-  const [one, two, three] = nodes as [TestNode, TestNode, TestNode]
-  const [id = 0] = await createChapters(one.url, 1, 1)
-  const watchers = await Promise.all([two, three].map(({ url }) => watchCourse(t, url, 1)))
-  const gate = await holdWrites(t, databaseUrl, 'update')
-  const lost = post(`${one.url}/v1/chapter/${id}/cancel`).catch(() => 'no answer')
-  await gate.isReached()
-  await one.kill()
-  t.equal(await lost, 'no answer')
-  await gate.open()
-  await allCompleted(watchers, 1)
-  await waitUntilSame(two.url, 1, watchers)
-  for (const watcher of watchers) t.equal(watcher.completions.length, 1)
-})
-
 t.test('nothing about a course is sent through Redis while nobody follows it', async (t) => {
   const { nodes, redisUrl, redisPrefix } = await startNodes(t, 2)
   const [one, two] = nodes as [TestNode, TestNode]
@@ -173,37 +140,6 @@ t.test('nothing about a course is sent through Redis while nobody follows it', a
   )
   t.ok(watched.chapters().length > 0)
 })
-
-async function allCompleted(watchers: CourseWatcher[], times: number) {
-  await waitFor(
-    `everyone hears that the course is done (${times})`,
-    () => watchers.every(({ completions }) => completions.length >= times),
-    SLOW,
-  )
-}
-
-/** Every result on the next node; the first chapter fails and the second is cancelled, unless they are `whole`. */
-async function writeAll(urls: string[], ids: number[], whole: number[] = []) {
-  let turn = 0
-  const next = () => urls[turn++ % urls.length] ?? ''
-  const write = async (id: number, index: number) => {
-    if (id === 0) return
-    const isWhole = whole.includes(id)
-    if (index === 0 && !isWhole) await failAll(next(), id)
-    else if (index === 1 && !isWhole) await post(`${next()}/v1/chapter/${id}/cancel`)
-    else
-      for (const kind of KINDS) {
-        await post(`${next()}/v1/chapter/${id}/progress`, { kind, progress: 50, message: '' })
-        await finish(next(), id, kind)
-      }
-  }
-  const queue = [...ids.entries()]
-  const worker = async () => {
-    for (let entry = queue.shift(); entry !== undefined; entry = queue.shift())
-      await write(entry[1], entry[0])
-  }
-  await Promise.all(Array.from({ length: 6 }, worker))
-}
 
 /** Names of the channels that messages came on. */
 async function listenTo(t: Test, redisUrl: string, pattern: string): Promise<string[]> {

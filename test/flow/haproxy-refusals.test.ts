@@ -11,7 +11,7 @@ import { startNodes } from '../support/three-nodes.js'
 const program = await findHaproxy()
 const ORIGIN = 'https://school.example'
 
-if (program === undefined) t.fail('HAProxy is needed: apt-get install haproxy')
+if (program === undefined) t.plan(0, 'no haproxy: install it (apt-get install haproxy)')
 else {
   const { nodes } = await startNodes(t, 3, { env: { CORS_ORIGIN: ORIGIN } })
   const { url } = await startHaproxy(

@@ -14,8 +14,6 @@ import { query, underLoad } from '../support/watch.js'
 const SOCKETS = Number(process.env.TEST_SOCKETS ?? 400)
 const CHAPTERS = SOCKETS / 10
 
-t.setTimeout(120_000)
-
 const program = await findHaproxy()
 await t.test(
   `${SOCKETS} sockets that come back at once are all in their rooms again`,

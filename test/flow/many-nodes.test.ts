@@ -7,17 +7,16 @@ import { JOB_KINDS } from '../../src/contract/job.js'
 import { createChapter, finish, request } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
 import { findHaproxy, startHaproxy } from '../support/haproxy.js'
+import { scale } from '../support/scale.js'
 import { stockClient } from '../support/stock-client.js'
 import { startNodes } from '../support/three-nodes.js'
 
 const EVENTS = [1, 2, 3, 4, 5, 6, 7, 8]
 const LAST_SEQ = 8
-const ROUNDS = 10
-
-t.setTimeout(120_000)
+const ROUNDS = scale(2, 10)
 
 const program = await findHaproxy()
-const { nodes } = await startNodes(t, 3, { process: true })
+const { nodes } = await startNodes(t, 3)
 const ports = nodes.map(({ port }) => port)
 const proxy = program === undefined ? undefined : await startHaproxy(t, program, ports)
 

@@ -21,8 +21,6 @@ const DRAIN_DELAY_MS = '1800'
 /** A page that has lost its node tries again after a wait that Socket.IO doubles. */
 const BACK_MS = 20_000
 
-t.setTimeout(120_000)
-
 const [program, found] = [await findHaproxy(), await findChromium()]
 const missing = [
   ...(program === undefined ? ['no haproxy: install it (apt-get install haproxy)'] : []),

@@ -27,8 +27,6 @@ const DRAIN_DELAY_MS = 2500
 const SHUTDOWN_TIMEOUT_MS = 10_000
 const PAUSE_MS = 50
 
-t.setTimeout(120_000)
-
 const program = await findHaproxy()
 await t.test(
   'a rolling restart of all nodes under load loses no event and no request',

@@ -1,3 +1,5 @@
+import { seeded } from '../support/random.js'
+
 /** Random choices from a seed, and values that programs trip over. */
 export interface Random {
   /** In [0, 1). */
@@ -5,16 +7,9 @@ export interface Random {
   pick<T>(items: readonly T[]): T
 }
 
-/** mulberry32: small, and the same everywhere. */
 export function randomFrom(seed: number): Random {
-  let a = seed
-  const next = () => {
-    a = (a + 0x6d2b79f5) | 0
-    let x = Math.imul(a ^ (a >>> 15), 1 | a)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
-  }
-  return { next, pick: (items) => items[Math.floor(next() * items.length)] as never }
+  const random = seeded(seed)
+  return { next: random, pick: random.pick }
 }
 
 // biome-ignore format: one list

@@ -259,11 +259,12 @@ t.test('what passes is tried again: time-outs, gateways, lost connections, anoth
 
 t.test('a server that never answers is given up within the request’s deadline', async (t) => {
   const server = await fakeServer(t, { 'concept-finish': (n) => (n === 1 ? 'stall' : success) })
-  const { work, logged } = workerFor({ requestTimeoutMs: 50 })
+  const { work, logged } = workerFor({ requestTimeoutMs: 200 })
   await work(server.message(), never)
+  // Others may have been slow as well, on a busy machine.
   const finishes = server.names().filter((name) => name === 'concept-finish')
-  t.ok(finishes.length >= 2, 'it is sent again')
-  t.ok(logged.some((line) => line.callback === 'finish' && line.problem === 'no answer within 50 ms'))
+  t.ok(finishes.length >= 2, `it was asked ${finishes.length} times`)
+  t.ok(logged.some((line) => line.problem === 'no answer within 200 ms' && line.callback === 'finish'))
 })
 
 t.test('a result that the server does not accept is final, and the log says why', async (t) => {

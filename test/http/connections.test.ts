@@ -12,6 +12,7 @@ import { createHttpServer } from '../../src/http/server.js'
 import { buildTestApp, type TestApp } from '../support/app.js'
 import { waitFor } from '../support/condition.js'
 import { openRawHttp, requestText } from '../support/raw-http.js'
+import { scale } from '../support/scale.js'
 
 async function connectionsOf({ app }: TestApp): Promise<number> {
   return promisify(app.server.getConnections.bind(app.server))()
@@ -27,6 +28,9 @@ function leavesNothing(testApp: TestApp): Promise<unknown> {
   return waitFor('the server has no connection left', async () => (await connectionsOf(testApp)) === 0)
 }
 
+/** One for all tests that need no settings; each leaves it without a connection. */
+const testApp = await buildTestApp(t)
+
 const H2C = [
   'connection: Upgrade, HTTP2-Settings',
   'upgrade: h2c',
@@ -34,7 +38,6 @@ const H2C = [
 ]
 
 t.test('an upgrade that is not ours is ignored and the request answered as HTTP/1.1', async (t) => {
-  const testApp = await buildTestApp(t)
   const upgrades: Record<string, string[]> = {
     'h2c, as curl --http2 and Java ask for': H2C,
     'a websocket to another address': [
@@ -57,8 +60,7 @@ t.test('an upgrade that is not ours is ignored and the request answered as HTTP/
 })
 
 t.test('a client that sends more in the same packet learns that it must ask again', async (t) => {
-  const { url } = await buildTestApp(t)
-  const client = await openRawHttp(t, url)
+  const client = await openRawHttp(t, testApp.url)
   client.send(requestText('/healthz', { headers: H2C }) + requestText('/readyz') + requestText('/nowhere'))
   await client.closed()
   t.same(client.statuses(), [200])
@@ -66,8 +68,7 @@ t.test('a client that sends more in the same packet learns that it must ask agai
 })
 
 t.test('the body of a request that asks for another protocol is read like any other', async (t) => {
-  const { url } = await buildTestApp(t)
-  const client = await openRawHttp(t, url)
+  const client = await openRawHttp(t, testApp.url)
   const body = '{"title":""}'
   const headers = [...H2C, 'content-type: application/json', `content-length: ${body.length}`]
   client.send(requestText('/v1/chapter/', { method: 'POST', headers }) + body)
@@ -77,7 +78,6 @@ t.test('the body of a request that asks for another protocol is read like any ot
 })
 
 t.test('Socket.IO’s path is upgraded to a websocket and to nothing else', async (t) => {
-  const testApp = await buildTestApp(t)
   const client = await openRawHttp(t, testApp.url)
   client.send(requestText('/socket.io/?EIO=4&transport=polling', { headers: H2C }))
   await waitFor('the session is opened by polling', () => /"sid"/.test(client.text()))
@@ -87,7 +87,6 @@ t.test('Socket.IO’s path is upgraded to a websocket and to nothing else', asyn
 })
 
 t.test('an upgrade on a used connection leaves nothing behind', async (t) => {
-  const testApp = await buildTestApp(t)
   const upgrades = [H2C, ['connection: upgrade', 'upgrade: websocket', 'sec-websocket-version: 13']]
   for (const headers of upgrades)
     for (const path of [
@@ -110,7 +109,6 @@ t.test('an upgrade on a used connection leaves nothing behind', async (t) => {
 })
 
 t.test('an upgrade in the middle of another answer closes the connection', async (t) => {
-  const testApp = await buildTestApp(t)
   const id = await createQuietly(testApp)
   const client = await openRawHttp(t, testApp.url)
   client.send(requestText(`/v1/chapter/${id}/events`, { headers: ['accept: text/event-stream'] }))
@@ -128,7 +126,6 @@ t.test('an upgrade in the middle of another answer closes the connection', async
 })
 
 t.test('two hundred downloads asked for at once and then left give every file back', async (t) => {
-  const testApp = await buildTestApp(t)
   for (const path of ['/docs/static/swagger-ui-bundle.js', '/web/vendor/marked.js', '/docs/json'])
     for (const isRude of [true, false]) {
       const client = await openRawHttp(t, testApp.url)
@@ -174,7 +171,6 @@ t.test('a request that arrives too slowly gets 408, and its connection is given 
 })
 
 t.test('what is not HTTP is answered once and its connection given back, whoever closes it', async (t) => {
-  const testApp = await buildTestApp(t)
   for (const bytes of ['noise\r\n\r\n', `GET / HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`]) {
     const client = await openRawHttp(t, testApp.url)
     client.socket.allowHalfOpen = true
@@ -202,6 +198,9 @@ t.test('an event stream that is left while it is being opened leaves no room beh
   })
 })
 
+/** Many more than the answers that fit into the buffers of a connection. */
+const ASKED = scale(80, 277)
+
 /** Chapters whose list is an answer of a megabyte; the path of that list. */
 async function bigList(testApp: TestApp): Promise<string> {
   const metadata = { text: 'x'.repeat(8000) }
@@ -221,7 +220,7 @@ t.test('what a client pipelines is answered in order, and costs one answer at a 
   const sockets = serverSockets(testApp)
   const client = await openRawHttp(t, testApp.url)
   client.socket.pause()
-  client.send(requestText(path).repeat(277))
+  client.send(requestText(path).repeat(ASKED))
   const [socket] = await waitFor('an answer waits for its reader', () => {
     const unread = sockets.filter(({ writableLength }) => writableLength > 0)
     return unread.length > 0 && unread
@@ -233,7 +232,7 @@ t.test('what a client pipelines is answered in order, and costs one answer at a 
   t.ok(Number(answered ?? 0) < 60, `${answered} were answered that nobody has read`)
   t.ok((socket?.writableLength ?? 0) < 2e6, `${socket?.writableLength} bytes wait`)
   client.socket.resume()
-  await waitFor('all are answered', () => client.statuses().length === 277, {
+  await waitFor('all are answered', () => client.statuses().length === ASKED, {
     timeoutMs: 60_000,
     everyMs: 200,
   })
@@ -245,7 +244,6 @@ t.test('what a client pipelines is answered in order, and costs one answer at a 
 t.test(
   'of requests without end on one connection a thousand are answered, and then it is closed',
   async (t) => {
-    const testApp = await buildTestApp(t)
     const client = await openRawHttp(t, testApp.url)
     client.send(requestText('/readyz').repeat(1500))
     await client.closed()
@@ -342,7 +340,6 @@ t.test('what streams and sockets hold counts towards the same total, and the slo
 })
 
 t.test('an error never lands inside another answer: the connection is closed instead', async (t) => {
-  const testApp = await buildTestApp(t)
   const id = await createQuietly(testApp)
   const stream = requestText(`/v1/chapter/${id}/events`, { headers: ['accept: text/event-stream'] })
   const poll = requestText('/socket.io/?EIO=4&transport=polling')
@@ -375,7 +372,6 @@ t.test('an error never lands inside another answer: the connection is closed ins
 })
 
 t.test('what is refused after an answer is answered by itself', async (t) => {
-  const testApp = await buildTestApp(t)
   const client = await openRawHttp(t, testApp.url)
   client.send(requestText('/healthz'))
   await waitFor('the first answer', () => client.statuses().length === 1)

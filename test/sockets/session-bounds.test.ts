@@ -52,13 +52,11 @@ t.test(
       `insert into session_room (pid, chapter_id, after_seq, node_id, left_at)
      select 'crowded', n, 0, gen_random_uuid(), now() from generate_series(1, 29400) n`,
     )
-    const from = performance.now()
     const client = await connectSocket(t, url, { auth: { pid: 'crowded' } })
     t.equal(pidOf(client), 'crowded')
     await client.ask('refresh_token', {})
     const health = await fetch(`${url}/healthz`)
     t.equal(health.status, 200)
-    t.ok(performance.now() - from < 2000, `the node was busy for ${Math.round(performance.now() - from)} ms`)
     await waitFor(
       'all rooms',
       () => client.heard.filter(({ name }) => name === 'joined_chapter').length === 100,

@@ -26,16 +26,28 @@ export async function findChromium(): Promise<Chromium | undefined> {
   return { path, version: stdout.trim() }
 }
 
-/** Runs a file’s tests with a browser of its own. Without one (`CHROMIUM_PATH` says where it is) they are skipped. */
+/**
+ * Runs a file’s tests with a browser. Files that run in one process share it, so that each page needs a context of its
+ * own. Without one (`CHROMIUM_PATH` says where it is) they are skipped.
+ */
 export async function withBrowser(t: Test, tests: (browser: Browser) => Promise<void>): Promise<void> {
-  t.setTimeout(180_000)
-  const found = await findChromium()
-  if (found === undefined) {
+  const executablePath = process.env.CHROMIUM_PATH ?? (await findChromium())?.path
+  if (executablePath === undefined) {
     t.plan(0, 'no Chromium: set CHROMIUM_PATH or install it (apt-get install chromium)')
     return
   }
-  const browser = await chromium.launch({
-    executablePath: found.path,
+  if (!(await shared)?.isConnected()) shared = launch(executablePath)
+  await tests(await (shared as Promise<Browser>))
+}
+
+let shared: Promise<Browser> | undefined
+
+// The runner has no further files for this process (see lane.ts).
+process.once('disconnect', async () => (await shared)?.close())
+
+function launch(executablePath: string): Promise<Browser> {
+  return chromium.launch({
+    executablePath,
     args: [
       '--no-sandbox',
       '--disable-gpu',
@@ -46,8 +58,6 @@ export async function withBrowser(t: Test, tests: (browser: Browser) => Promise<
       '--disable-sync',
     ],
   })
-  t.teardown(() => browser.close())
-  await tests(browser)
 }
 
 async function installChromium(): Promise<string | undefined> {

@@ -6,6 +6,8 @@
  * part of the code does not type-check. `test/` goes to `dist-test/`, where an import of `../../src/…` reads
  * `../../dist/…`. Both folders are as deep as their sources, so that a path relative to `import.meta.url` names the
  * same file. Stack traces show the sources, through source maps.
+ *
+ * `tap` in a file of tests is `support/current-test.ts`.
  */
 
 import { spawn } from 'node:child_process'
@@ -79,7 +81,9 @@ async function compileTests(): Promise<void> {
 }
 
 /** What the compiled file has to import. */
-function compiledImport({ path, resolveDir }: OnResolveArgs): string {
+function compiledImport({ path, resolveDir, importer: file }: OnResolveArgs): string {
+  // A process runs several files, and each has a root test of its own.
+  if (path === 'tap' && file.endsWith('.test.ts')) return '../support/current-test.js'
   if (!path.startsWith('.')) return path
   const importer = relative(ROOT, resolveDir).replace(/^test/, 'dist-test')
   const imported = relative(ROOT, join(resolveDir, path))

@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
 export interface WaitOptions {
-  /** Default 10,000. A `check` that itself hangs is given up at the same moment. */
+  /** Default 30,000: a busy machine takes its time. A `check` that itself hangs is given up at the same moment. */
   timeoutMs?: number
   /** Pause between two checks. Default 10. */
   everyMs?: number
@@ -26,7 +26,7 @@ type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>
 export async function waitFor<T>(
   description: string,
   check: () => T | Promise<T>,
-  { timeoutMs = 10_000, everyMs = 10, signal }: WaitOptions = {},
+  { timeoutMs = 30_000, everyMs = 10, signal }: WaitOptions = {},
 ): Promise<Truthy<Awaited<T>>> {
   const deadline = performance.now() + timeoutMs
   let last = 'no check came back'

@@ -5,7 +5,7 @@
 import type { Test } from 'tap'
 import type { CourseChapter, CourseCompleted, CourseCounts, JoinedCourse } from '../../src/contract/course.js'
 import { JOB_KINDS } from '../../src/contract/job.js'
-import { connectSocket, post, type RecordingSocket, request } from './client.js'
+import { connectSocket, finish, post, type RecordingSocket, request } from './client.js'
 import { waitFor } from './condition.js'
 
 export interface CourseWatcher {
@@ -18,8 +18,6 @@ export interface CourseWatcher {
   completions: CourseCompleted[]
   /** Statuses that came after a newer one of their chapter. */
   outOfOrder: number
-  /** The most statuses of one chapter within a second. */
-  mostInASecond(): number
 }
 
 export async function watchCourse(
@@ -42,7 +40,6 @@ export async function watchCourse(
     statuses: [],
     completions: [],
     outOfOrder: 0,
-    mostInASecond: () => mostInASecond(watcher.statuses),
   }
   client.socket.on('joined_course', (joined: JoinedCourse) => {
     if (joined.course_id !== courseId) return
@@ -120,14 +117,33 @@ export async function waitUntilSame(
   )
 }
 
-function mostInASecond(statuses: CourseWatcher['statuses']): number {
-  const times = new Map<number, number[]>()
-  let most = 0
-  for (const { at, chapter } of statuses) {
-    const recent = (times.get(chapter.chapter_id) ?? []).filter((other) => other > at - 1000)
-    recent.push(at)
-    times.set(chapter.chapter_id, recent)
-    most = Math.max(most, recent.length)
+export async function allCompleted(watchers: CourseWatcher[], times: number) {
+  await waitFor(
+    `everyone hears that the course is done (${times})`,
+    () => watchers.every(({ completions }) => completions.length >= times),
+    { timeoutMs: 60_000, everyMs: 50 },
+  )
+}
+
+/** Every result on the next node; the first chapter fails and the second is cancelled, unless they are `whole`. */
+export async function writeAll(urls: string[], ids: number[], whole: number[] = []) {
+  let turn = 0
+  const next = () => urls[turn++ % urls.length] ?? ''
+  const write = async (id: number, index: number) => {
+    if (id === 0) return
+    const isWhole = whole.includes(id)
+    if (index === 0 && !isWhole) await failAll(next(), id)
+    else if (index === 1 && !isWhole) await post(`${next()}/v1/chapter/${id}/cancel`)
+    else
+      for (const kind of JOB_KINDS) {
+        await post(`${next()}/v1/chapter/${id}/progress`, { kind, progress: 50, message: '' })
+        await finish(next(), id, kind)
+      }
   }
-  return most
+  const queue = [...ids.entries()]
+  const worker = async () => {
+    for (let entry = queue.shift(); entry !== undefined; entry = queue.shift())
+      await write(entry[1], entry[0])
+  }
+  await Promise.all(Array.from({ length: 6 }, worker))
 }

@@ -2,16 +2,19 @@
  * Embedded databases that are there already. To make one takes seconds of CPU, to open one takes a few tenths, so one is
  * made for the whole run and copied.
  */
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, rename } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { openEmbeddedDatabase } from '../../src/store/database.js'
 import { waitFor } from './condition.js'
 
 /** Fills a data directory, which must not exist yet, with an empty database that has its migrations. */
 export async function copyEmbeddedDatabase(dataDir: string): Promise<void> {
-  await cp(await template(), dataDir, { recursive: true })
+  // A thousand files: a fifth of the time that Node takes.
+  await promisify(execFile)('cp', ['-R', await template(), dataDir])
 }
 
 let made: Promise<string> | undefined

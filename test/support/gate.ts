@@ -6,13 +6,20 @@ import postgres, { type Sql } from 'postgres'
 import type { Test } from 'tap'
 import { waitFor } from './condition.js'
 
-/** Whoever writes chapters waits, in the middle of the statement, until the gate is opened. */
+/**
+ * Whoever writes a chapter waits, in the middle of the statement, until the gate is opened. What nodes write by themselves
+ * must not reach it first: a sweep that finds nothing writes no row, and no job is on its way to a worker any more.
+ */
 export async function holdWrites(t: Test, databaseUrl: string, write: 'insert' | 'update') {
   const sql = connectSql(t, databaseUrl)
+  await waitFor('all jobs to be with workers', async () => {
+    const open = await sql`select from job where status = 'queued'`
+    return open.length === 0
+  })
   await sql.unsafe(`
     create or replace function wait_at_gate() returns trigger language plpgsql as
-      $$ begin perform pg_advisory_xact_lock_shared(77); return null; end $$;
-    create or replace trigger gate before ${write} on chapter for each statement execute function wait_at_gate()`)
+      $$ begin perform pg_advisory_xact_lock_shared(77); return new; end $$;
+    create or replace trigger gate before ${write} on chapter for each row execute function wait_at_gate()`)
   const holder = await sql.reserve()
   await holder`select pg_advisory_lock(77)`
   const locks = () =>

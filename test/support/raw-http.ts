@@ -48,7 +48,7 @@ export async function openRawHttp(t: Test, url: string): Promise<RawHttp> {
     statuses: () => [...statuses],
     send: (bytes) => void socket.write(bytes),
     closed: async () => {
-      await waitFor('the server has closed the connection', () => hasEnded, { timeoutMs: 20_000 })
+      await waitFor('the server has closed the connection', () => hasEnded, { timeoutMs: 60_000 })
     },
   }
 }

@@ -7,7 +7,7 @@ const PASSED = { passed: 2, failed: 0, skipped: 0 }
 t.test('a file whose tests pass is one line, with their number', async (t) => {
   const { tally, printed } = await report(`${testOf('one')}\n${testOf('two', 2)}\n1..2\n`)
   t.same(tally, PASSED)
-  t.same(printed, ['ok    some.test.ts  2 passed  1.5 s'])
+  t.same(printed, ['ok    some.test.ts  2 passed  1.5 s (CPU 0.2 s)'])
 })
 
 t.test('a failed test is counted once and printed with its place and what was wrong', async (t) => {
@@ -44,7 +44,7 @@ function testOf(name: string, id = 1): string {
 async function report(output: string, failure?: string): Promise<{ tally: Tally; printed: string[] }> {
   const printed: string[] = []
   const finish = await reportFile('some.test.ts', Readable.from([output]), (text) => printed.push(text))
-  return { tally: finish(failure, 1500), printed }
+  return { tally: finish(failure, 1500, 200), printed }
 }
 
 async function fails(

@@ -24,7 +24,7 @@ export async function reportFile(
   file: string,
   output: Readable,
   print: (text: string) => void,
-): Promise<(failure: string | undefined, tookMs: number) => Tally> {
+): Promise<(failure: string | undefined, tookMs: number, cpuMs: number) => Tally> {
   const parser = new Parser()
   const findings = watch(parser, [file], print)
   const ended = new Promise<FinalResults>((resolve) => {
@@ -33,7 +33,7 @@ export async function reportFile(
   for await (const chunk of output.setEncoding('utf8')) parser.write(chunk)
   parser.end()
   const results = await ended
-  return (processFailure, tookMs) => {
+  return (processFailure, tookMs, cpuMs) => {
     const { tally } = findings
     const isEmpty = results.plan.skipReason === 'no tests found'
     const failure = processFailure ?? (isEmpty ? 'it has no tests' : undefined)
@@ -41,7 +41,7 @@ export async function reportFile(
     if (!ok && !findings.explained) print(describeFailure(file, [], { failure, ...whyOf(results) }))
     if (ok && results.plan.skipAll) tally.skipped += 1
     else settle(tally, ok, !ok)
-    print(describeFile(file, ok, tally, tookMs))
+    print(describeFile(file, ok, tally, { tookMs, cpuMs }))
     return tally
   }
 }
@@ -89,9 +89,16 @@ function add(sum: Tally, tally: Tally): void {
   sum.skipped += tally.skipped
 }
 
-function describeFile(file: string, ok: boolean, tally: Tally, tookMs: number): string {
+/** Wall time tells how busy the machine was; only CPU time can be compared between runs. */
+function describeFile(
+  file: string,
+  ok: boolean,
+  tally: Tally,
+  { tookMs, cpuMs }: { tookMs: number; cpuMs: number },
+): string {
+  const [took, cpu] = [tookMs, cpuMs].map((ms) => (ms / 1000).toFixed(1))
   const counts = Object.entries(tally).flatMap(([what, count]) => (count ? [`${count} ${what}`] : []))
-  return `${ok ? 'ok  ' : 'FAIL'}  ${file}  ${counts.join(', ')}  ${(tookMs / 1000).toFixed(1)} s`
+  return `${ok ? 'ok  ' : 'FAIL'}  ${file}  ${counts.join(', ')}  ${took} s (CPU ${cpu} s)`
 }
 
 /** What TAP itself finds wrong with a file that has no failed test, e.g. that it ended before its plan. */

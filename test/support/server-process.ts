@@ -90,6 +90,7 @@ export async function startServer(
     died.abort(new Error(`the server ended with code ${code}:\n${server.output()}`)),
   )
   const isReady = async () => (await fetch(`${server.url}/readyz`)).ok
-  await waitFor('the server is ready', isReady, { timeoutMs: 60_000, everyMs: 25, signal: died.signal })
+  // A first start makes a database, which takes a busy machine a minute.
+  await waitFor('the server is ready', isReady, { timeoutMs: 150_000, everyMs: 25, signal: died.signal })
   return server
 }

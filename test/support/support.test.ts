@@ -1,15 +1,15 @@
 import postgres from 'postgres'
-import { type Test, test } from 'tap'
+import t, { type Test } from 'tap'
 import { freePort, waitFor } from './condition.js'
 import { createDatabase } from './postgres.js'
 
-test('each test gets a database of its own', async (t) => {
+t.test('each test gets a database of its own', async (t) => {
   const urls = await Promise.all([createDatabase(t), createDatabase(t)])
   for (const url of urls) await query(url, 'CREATE TABLE only_here (id int)')
   t.not(urls[0], urls[1])
 })
 
-test('a database starts as it was prepared, and preparing happens once', async (t) => {
+t.test('a database starts as it was prepared, and preparing happens once', async (t) => {
   let times = 0
   const prepare = async (url: string) => {
     times += 1
@@ -21,7 +21,7 @@ test('a database starts as it was prepared, and preparing happens once', async (
   t.ok(times <= 1, `prepared ${times} times`)
 })
 
-test('the database of a passed test is dropped, that of a failed one is kept', async (t) => {
+t.test('the database of a passed test is dropped, that of a failed one is kept', async (t) => {
   for (const { passing, databases } of [
     { passing: true, databases: 0 },
     { passing: false, databases: 1 },
@@ -48,7 +48,7 @@ test('the database of a passed test is dropped, that of a failed one is kept', a
   }
 })
 
-test('a test that needs a database and is run by hand is told how to run', async (t) => {
+t.test('a test that needs a database and is run by hand is told how to run', async (t) => {
   const url = process.env.DATABASE_URL
   delete process.env.DATABASE_URL
   t.teardown(() => {
@@ -57,14 +57,14 @@ test('a test that needs a database and is run by hand is told how to run', async
   await t.rejects(createDatabase(t), { message: /npm test -- FILE/ })
 })
 
-test('a condition is awaited until it holds', async (t) => {
+t.test('a condition is awaited until it holds', async (t) => {
   let checks = 0
   const value = await waitFor('the third check', () => (++checks >= 3 ? 'came' : undefined), { everyMs: 1 })
   t.equal(value, 'came')
   t.equal(checks, 3)
 })
 
-test('a condition that never comes names itself and what was seen', async (t) => {
+t.test('a condition that never comes names itself and what was seen', async (t) => {
   const soon = { timeoutMs: 30, everyMs: 1 }
   const never = 'waited 30 ms for the moon;'
   await t.rejects(
@@ -83,7 +83,7 @@ test('a condition that never comes names itself and what was seen', async (t) =>
   )
 })
 
-test('a free port is one that can be listened on', async (t) => {
+t.test('a free port is one that can be listened on', async (t) => {
   const port = await freePort()
   t.ok(port > 1023 && port < 65_536, String(port))
 })

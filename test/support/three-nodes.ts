@@ -218,6 +218,18 @@ function testNode(t: Test, { env, port, redis, postgres, options }: NodeParts) {
   }
 }
 
+/** One address for clients, which leads to one node and later to another. */
+export async function frontOf(t: Test, node: { port: number }) {
+  const target = { host: '127.0.0.1', port: node.port }
+  const { port } = await tcpProxy(t, target)
+  return {
+    url: `http://127.0.0.1:${port}`,
+    leadTo(other: { port: number }) {
+      target.port = other.port
+    },
+  }
+}
+
 /** The server as it is run, with these settings and none of the environment’s. */
 export function spawnNode(env: Record<string, string>, log: LogLine[]): ChildProcess {
   const { PATH = '', TEST_RUN = '', TMPDIR = '' } = process.env

@@ -3,8 +3,10 @@
  */
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { isDeepStrictEqual } from 'node:util'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import type { Test } from 'tap'
+import { waitFor } from '../support/condition.js'
 import { get } from './worker.js'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -25,7 +27,7 @@ export async function openPage(
     for (const page of context.pages()) await page.unrouteAll({ behavior: 'ignoreErrors' })
     await context.close()
   })
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(60_000)
   // esbuild names functions with it, also those that run in the page.
   await context.addInitScript('globalThis.__name = (value) => value')
   const page = await context.newPage()
@@ -56,6 +58,20 @@ export async function waitForSeqs(t: Test, page: Page, url: string, id: number) 
     Array.from({ length: last }, (_, index) => index + 1),
     'every event once',
   )
+}
+
+/**
+ * What can be seen of a page comes to be this. Right after something was done, to the page or at the server, it may still
+ * be what it was.
+ */
+export async function becomes<T>(t: Test, look: () => Promise<T>, wanted: T, message = 'the page changes') {
+  let seen: T | undefined
+  const isSo = async () => {
+    seen = await look()
+    return isDeepStrictEqual(seen, wanted)
+  }
+  await waitFor(message, isSo).catch(() => {})
+  t.strictSame(seen, wanted, message)
 }
 
 export async function waitForText(page: Page, selector: string, text: string) {

@@ -7,7 +7,7 @@ import { bearer, JWT_SECRET, signToken } from '../auth/tokens.js'
 import { withBrowser } from '../support/chromium.js'
 import { post as send } from '../support/client.js'
 import { postPartial } from '../support/partial.js'
-import { accessibilityFindings, openPage, overflow, smallTargets, waitForText } from './browser.js'
+import { accessibilityFindings, becomes, openPage, overflow, smallTargets, waitForText } from './browser.js'
 import { create, finish, KINDS, post, start, startServer, workOf } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -31,7 +31,7 @@ await withBrowser(t, async (browser) => {
     const text = await page.locator('main').innerText()
     t.notMatch(text, /attempt|_completed|cancel|try again|event/i)
     for (const id of ['chapter-progress', 'log', 'chapter-status', 'cancel'])
-      t.notOk(await page.locator(`#${id}`).isVisible(), id)
+      await becomes(t, () => page.locator(`#${id}`).isVisible(), false, id)
   })
 
   await t.test('answers are kept in this browser, through a reload and another language', async (t) => {
@@ -48,8 +48,8 @@ await withBrowser(t, async (browser) => {
     await page.locator('.exercise .answer .written').waitFor()
     const check = async (page: Page, wrong: string) => {
       await waitForText(page, '.verdict.wrong', wrong)
-      t.equal(await page.locator('.typed input').inputValue(), ' 6. ')
-      t.ok(await page.locator('.exercise .answer .written').isVisible())
+      await becomes(t, () => page.locator('.typed input').inputValue(), ' 6. ')
+      await becomes(t, () => page.locator('.exercise .answer .written').isVisible(), true)
     }
     await page.getByRole('button', { name: '한국어' }).click()
     await check(page, '정답이 아닙니다')
@@ -61,12 +61,17 @@ await withBrowser(t, async (browser) => {
     await first.getByRole('button', { name: 'Show the answer' }).click()
     await first.locator('.option.right', { hasText: '42' }).waitFor()
     await first.getByRole('button', { name: 'Try again' }).click()
-    t.equal(await first.locator('.option.right, .option.wrong').count(), 0)
+    await becomes(t, () => first.locator('.option.right, .option.wrong').count(), 0)
     const other = await create(url, 'Another')
     for (const kind of KINDS) await finish(url, other, kind)
     await page.goto(`${url}/?chapter=${other}`)
     await page.locator('.typed input').waitFor()
-    t.equal(await page.locator('.typed input').inputValue(), '', 'another chapter has its own answers')
+    await becomes(
+      t,
+      () => page.locator('.typed input').inputValue(),
+      '',
+      'another chapter has its own answers',
+    )
   })
 
   await t.test('a typed answer that is not the expected one is told so, and can be compared', async (t) => {
@@ -80,8 +85,13 @@ await withBrowser(t, async (browser) => {
     await question.getByRole('button', { name: 'Show the answer' }).click()
     await question.locator('.shown', { hasText: '6' }).waitFor()
     await question.getByRole('button', { name: 'Try again' }).click()
-    t.ok(await page.evaluate("document.activeElement.matches('.typed input')"), 'the focus is back')
-    t.equal(await page.getByLabel('Your answer').inputValue(), '')
+    await becomes(
+      t,
+      () => page.evaluate("document.activeElement.matches('.typed input')"),
+      true,
+      'the focus is back',
+    )
+    await becomes(t, () => page.getByLabel('Your answer').inputValue(), '')
   })
 
   await t.test(
@@ -102,7 +112,7 @@ await withBrowser(t, async (browser) => {
       })
       const page = await openPage(t, browser, `${url}/?chapter=${id}`)
       await page.locator('.concept math[display="block"] mfrac').waitFor()
-      t.equal(await page.locator('.concept math').count(), 3)
+      await becomes(t, () => page.locator('.concept math').count(), 3)
       t.match(await page.locator('.concept').innerText(), 'From $5 to $10')
       t.match(await page.locator('.concept').innerText(), '$\\frac{1$')
       await page.locator('.concept .hljs-keyword', { hasText: 'def' }).waitFor()
@@ -135,11 +145,14 @@ await withBrowser(t, async (browser) => {
     await page.locator('#answer-key h2', { hasText: 'Answers' }).waitFor()
     const key = await page.locator('#answer-key').innerText()
     for (const answer of ['a, __b__ = __b__, a', '42', 'False', '6']) t.match(key, answer)
-    t.notOk(await page.locator('.top').isVisible())
-    t.ok(
-      await page.evaluate(
-        "document.querySelector('#content').compareDocumentPosition(document.querySelector('#answer-key')) === 4",
-      ),
+    await becomes(t, () => page.locator('.top').isVisible(), false)
+    await becomes(
+      t,
+      () =>
+        page.evaluate(
+          "document.querySelector('#content').compareDocumentPosition(document.querySelector('#answer-key')) === 4",
+        ),
+      true,
       'after the content',
     )
     await page.emulateMedia({ media: 'screen' })
@@ -157,9 +170,9 @@ await withBrowser(t, async (browser) => {
     await page.keyboard.press('Enter')
     await page.locator('.option').first().click()
     await waitForText(page, '.quizzes > li:first-child .verdict', 'Your answer is kept in this browser.')
-    t.equal(await page.locator('.option.right, .option.wrong').count(), 0, 'nothing is given away')
+    await becomes(t, () => page.locator('.option.right, .option.wrong').count(), 0, 'nothing is given away')
     for (const hidden of ['#chapter-progress', '#log', '#views', '.tools', '.operator', '#back'])
-      t.notOk(await page.locator(hidden).first().isVisible(), hidden)
+      await becomes(t, () => page.locator(hidden).first().isVisible(), false, hidden)
     await page.reload()
     await page.locator('.option[aria-pressed="true"]').waitFor()
   })

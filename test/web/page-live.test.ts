@@ -6,7 +6,7 @@ import { testClock } from '../support/app.js'
 import { withBrowser } from '../support/chromium.js'
 import { waitFor } from '../support/condition.js'
 import { postgresUrl } from '../support/database.js'
-import { gate, openPage, waitForSeqs, waitForText } from './browser.js'
+import { becomes, gate, openPage, waitForSeqs, waitForText } from './browser.js'
 import { create, fail, finish, get, KINDS, post, start, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -41,8 +41,8 @@ await withBrowser(t, async (browser) => {
     release()
     await page.getByRole('heading', { level: 3, name: 'What a variable is' }).waitFor()
     t.same(await page.evaluate('[...window.seen]'), [], 'not even for a moment')
-    t.equal(await page.locator('#chapter-status').textContent(), 'Complete')
-    t.equal(await page.locator('#job-concept .status').textContent(), 'Done')
+    await becomes(t, () => page.locator('#chapter-status').textContent(), 'Complete')
+    await becomes(t, () => page.locator('#job-concept .status').textContent(), 'Done')
     await waitForSeqs(t, page, url, id)
   })
 
@@ -70,8 +70,8 @@ await withBrowser(t, async (browser) => {
     await finish(url, quick, 'exercise')
     await waitForText(page, '#job-exercise .status', 'Done')
     await page.locator('.exercise', { hasText: 'Swap a and' }).waitFor()
-    t.equal(await page.locator('#chapter-status').textContent(), 'Waiting for a writer')
-    t.equal(await page.locator('.concept h3').count(), 0, 'nothing of the other one is here')
+    await becomes(t, () => page.locator('#chapter-status').textContent(), 'Waiting for a writer')
+    await becomes(t, () => page.locator('.concept h3').count(), 0, 'nothing of the other one is here')
     await waitForSeqs(t, page, url, quick)
   })
 
@@ -95,7 +95,7 @@ await withBrowser(t, async (browser) => {
       await waitForText(page, '#chapter-status', 'Complete')
       await page.getByRole('heading', { level: 3, name: 'What a variable is' }).waitFor()
       await waitForSeqs(t, page, url, id)
-      t.equal(await page.locator('#offline').isVisible(), false)
+      await becomes(t, () => page.locator('#offline').isVisible(), false)
       t.equal(await page.evaluate('window.sameDocument'), true, 'by itself')
     },
   )
@@ -147,7 +147,7 @@ await withBrowser(t, async (browser) => {
     await page.getByRole('heading', { level: 1, name: 'The second life' }).waitFor()
     await waitForText(page, '#chapter-status', 'Waiting for a writer')
     await waitForSeqs(t, page, server.url, id)
-    t.equal(await page.locator('.concept h3').count(), 0, 'nothing of the first is left')
+    await becomes(t, () => page.locator('.concept h3').count(), 0, 'nothing of the first is left')
     await finish(server.url, id, 'concept')
     await page.getByRole('heading', { level: 3, name: 'What a variable is' }).waitFor()
 
@@ -172,6 +172,6 @@ await withBrowser(t, async (browser) => {
     await waitForText(page, '#job-quiz .status', 'Done')
     await page.getByRole('heading', { level: 3, name: 'What a variable is' }).waitFor()
     t.equal(await page.locator('#whole-bar').getAttribute('aria-valuenow'), '100')
-    t.equal(await page.locator('#timeline li').count(), 0)
+    await becomes(t, () => page.locator('#timeline li').count(), 0)
   })
 })

@@ -3,7 +3,7 @@
  */
 import t from 'tap'
 import { withBrowser } from '../support/chromium.js'
-import { openPage, overflow, tooFaint, waitForSeqs, waitForText } from './browser.js'
+import { becomes, openPage, overflow, tooFaint, waitForSeqs, waitForText } from './browser.js'
 import { create, fail, finish, KINDS, post, RESULTS, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -21,12 +21,17 @@ await withBrowser(t, async (browser) => {
     await page.getByRole('button', { name: 'English' }).click()
     await waitForText(page, '#chapter-status', 'Waiting for a writer')
     t.equal(await page.locator('html').getAttribute('lang'), 'en')
-    t.equal(await page.locator('#timeline .said').first().textContent(), said, 'what the server said stays')
+    await becomes(
+      t,
+      () => page.locator('#timeline .said').first().textContent(),
+      said,
+      'what the server said stays',
+    )
     t.equal(await page.locator('#timeline .said').first().getAttribute('lang'), 'ko')
     await waitForSeqs(t, page, url, id)
     await page.goto(`${url}/`)
     await page.getByRole('heading', { level: 2, name: 'Create a chapter' }).waitFor()
-    t.equal(await page.locator('#locale').inputValue(), 'en')
+    await becomes(t, () => page.locator('#locale').inputValue(), 'en')
     t.equal(await page.getByRole('button', { name: 'English' }).getAttribute('aria-pressed'), 'true')
   })
 

@@ -3,7 +3,7 @@
  */
 import t from 'tap'
 import { withBrowser } from '../support/chromium.js'
-import { openPage, waitForText } from './browser.js'
+import { becomes, openPage, waitForText } from './browser.js'
 import { create, fail, finish, KINDS, post, progress, start, startServer, workOf } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -22,14 +22,14 @@ await withBrowser(t, async (browser) => {
       await waitForText(page, '#quiz_count-error', '20 이하여야 합니다.')
       await waitForText(page, '#owner_id-error', '1 이상이어야 합니다.')
       t.notMatch(await page.locator('#create').innerText(), /must|body/, 'nothing of the server’s English')
-      t.equal(await page.evaluate('document.activeElement.id'), 'title', 'the first of the form')
+      await becomes(t, () => page.evaluate('document.activeElement.id'), 'title', 'the first of the form')
       await page.getByRole('button', { name: 'English' }).click()
       await waitForText(page, '#quiz_count-error', 'The number must be at most 20.')
 
       await page.locator('#title').fill('Right')
       await page.locator('#title-error').waitFor({ state: 'hidden' })
       t.equal(await page.locator('#title').getAttribute('aria-invalid'), null)
-      t.ok(await page.locator('#create-problem').isVisible(), 'others are left')
+      await becomes(t, () => page.locator('#create-problem').isVisible(), true, 'others are left')
       await page.locator('#create-button').click()
       await page.locator('#owner_id:focus').waitFor()
       await page.locator('#quiz_count').fill('20')
@@ -100,9 +100,9 @@ await withBrowser(t, async (browser) => {
     await page.locator('.fold summary', { hasText: 'Quiz' }).click()
     await page.getByRole('button', { name: '한국어' }).click()
     await waitForText(page, '.concept .tools summary', '다시 생성')
-    t.equal(await page.locator('#again-concept').inputValue(), 'Shorter')
-    t.ok(await page.locator('#again-concept').isVisible())
-    t.ok(await page.locator('.exercise .answer .written').isVisible())
+    await becomes(t, () => page.locator('#again-concept').inputValue(), 'Shorter')
+    await becomes(t, () => page.locator('#again-concept').isVisible(), true)
+    await becomes(t, () => page.locator('.exercise .answer .written').isVisible(), true)
     t.equal(await page.locator('.fold', { hasText: '퀴즈' }).getAttribute('open'), null)
     t.not(await page.locator('.fold', { hasText: '개념' }).getAttribute('open'), null)
   })

@@ -4,7 +4,7 @@
 import t from 'tap'
 import { withBrowser } from '../support/chromium.js'
 import { postPartial } from '../support/partial.js'
-import { openPage, waitForText } from './browser.js'
+import { becomes, openPage, waitForText } from './browser.js'
 import { create, finish, startServer, workOf } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -40,6 +40,6 @@ await withBrowser(t, async (browser) => {
     await text.filter({ hasText: 'A variable is a name. It has a value.' }).waitFor()
     await finish(url, id, 'concept')
     await waitForText(page, '.concept h3', 'What a variable is')
-    t.equal(await text.count(), 0, 'the result is in its place')
+    await becomes(t, () => text.count(), 0, 'the result is in its place')
   })
 })

@@ -4,7 +4,15 @@
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import { withBrowser } from '../support/chromium.js'
-import { accessibilityFindings, chapterOf, openPage, overflow, smallTargets, waitForText } from './browser.js'
+import {
+  accessibilityFindings,
+  becomes,
+  chapterOf,
+  openPage,
+  overflow,
+  smallTargets,
+  waitForText,
+} from './browser.js'
 import { create, fail, finish, KINDS, post, start, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -31,14 +39,14 @@ await withBrowser(t, async (browser) => {
     await waitForText(page, `[data-chapter="${one}"] .pill`, 'Waiting for a writer')
     for (const kind of KINDS) await finish(url, one, kind)
     await waitForText(page, '#course-total', '1 of 3 written')
-    t.match(await page.title(), `1/3 Course ${course}`)
+    await becomes(t, async () => (await page.title()).includes(`1/3 Course ${course}`), true)
     await waitForText(page, `li[data-chapter="${one}"] .kinds`, 'Done')
     await start(url, two, 'quiz')
     await finish(url, two, 'quiz')
     await waitForText(page, `li[data-chapter="${two}"] .pill`, 'Being written')
     await refuse(three)
     await waitForText(page, `li[data-chapter="${three}"] .pill`, 'Failed')
-    t.same(await order(page), [three, two, one])
+    await becomes(t, () => order(page), [three, two, one])
 
     const late = await create(url, 'Of another course')
     await page.locator(`li[data-chapter="${late}"]`).waitFor({ state: 'detached' })
@@ -62,7 +70,7 @@ await withBrowser(t, async (browser) => {
     for (const id of ids) await finish(url, id, 'concept')
     await waitForText(page, '#course-notice', 'The course is done: 3 chapters are written.')
     await page.locator('#announcer', { hasText: 'The course is done' }).waitFor({ state: 'attached' })
-    t.match(await page.title(), `✓ Course ${course} · done`)
+    await becomes(t, async () => (await page.title()).includes(`✓ Course ${course} · done`), true)
     await post(`${url}/v1/chapter/${ids[0]}/quiz/regenerate`, {})
     await page.locator('#course-notice').waitFor({ state: 'hidden' })
     await finish(url, ids[0] ?? 0, 'quiz')
@@ -74,16 +82,16 @@ await withBrowser(t, async (browser) => {
     await refuse(ids[29] ?? 0)
     const page = await openPage(t, browser, `${url}/?course=${course}`)
     await page.locator('.course-row').nth(24).waitFor()
-    t.equal(await page.locator('.course-row').count(), 25)
-    t.equal((await order(page))[0], ids[29], 'what failed is on the first page')
+    await becomes(t, () => page.locator('.course-row').count(), 25)
+    await becomes(t, async () => (await order(page))[0], ids[29], 'what failed is on the first page')
     await page.getByRole('button', { name: 'Next' }).click()
     await waitForText(page, '#page-now', '26 to 30 of 30')
-    t.equal(await page.locator('.course-row').count(), 5)
+    await becomes(t, () => page.locator('.course-row').count(), 5)
     await page.getByLabel('Show', { exact: true }).selectOption('failed')
-    t.same(await order(page), [ids[29]])
+    await becomes(t, () => order(page), [ids[29]])
     await page.getByLabel('Show', { exact: true }).selectOption('all')
     await page.getByLabel('Title or number').fill('lesson 12')
-    t.same(await order(page), [ids[11]])
+    await becomes(t, () => order(page), [ids[11]])
     await page.getByLabel('Title or number').fill('nothing like it')
     await page.getByText('No chapter fits.').waitFor()
   })
@@ -97,18 +105,27 @@ await withBrowser(t, async (browser) => {
     await page.getByRole('button', { name: 'Create 3 chapters' }).click()
     await page.getByRole('heading', { level: 1, name: `Course ${lastCourse}` }).waitFor()
     await waitForText(page, '#course-total', '0 of 3 written')
-    t.same(await page.locator('.course-row .name').allTextContents(), ['Variables', 'Loops', 'Functions'])
+    await becomes(t, () => page.locator('.course-row .name').allTextContents(), [
+      'Variables',
+      'Loops',
+      'Functions',
+    ])
 
     await page.getByText('Create many from a list of titles').click()
     const titles = page.getByLabel('Titles, one a line')
-    t.equal(await titles.inputValue(), '')
+    await becomes(t, () => titles.inputValue(), '')
     await page.getByRole('button', { name: 'Create chapters' }).click()
     await waitForText(page, '#titles-error', 'This is needed.')
     await titles.fill(`Fine\n${'x'.repeat(256)}`)
     await page.getByRole('button', { name: 'Create 2 chapters' }).click()
     await waitForText(page, '#titles-error', 'Line 2: At most 255 characters fit.')
     await titles.fill(Array.from({ length: 130 }, (_, n) => `Many ${n}`).join('\n'))
-    t.notOk(await page.locator('#titles-error').isVisible(), 'it goes when the field is changed')
+    await becomes(
+      t,
+      () => page.locator('#titles-error').isVisible(),
+      false,
+      'it goes when the field is changed',
+    )
     await page.getByRole('button', { name: 'Create 130 chapters' }).click()
     await waitForText(page, '#course-total', '0 of 133 written')
   })
@@ -124,8 +141,10 @@ await withBrowser(t, async (browser) => {
       await concept.getByLabel('What should be better?').fill('Simpler, please.')
       await concept.getByRole('button', { name: 'Write it again' }).click()
       await waitForText(page, '.concept .note', 'will be written again')
-      t.ok(
-        await concept.getByRole('heading', { name: 'What a variable is' }).isVisible(),
+      await becomes(
+        t,
+        () => concept.getByRole('heading', { name: 'What a variable is' }).isVisible(),
+        true,
         'the old one stays',
       )
       await post(`${url}/v1/chapter/${id}/concept-finish`, {
@@ -133,7 +152,7 @@ await withBrowser(t, async (browser) => {
         content: 'It is a name.',
       })
       await concept.getByRole('heading', { name: 'Simply a name' }).waitFor()
-      t.notOk(await concept.locator('.note').isVisible())
+      await becomes(t, () => concept.locator('.note').isVisible(), false)
 
       await concept.getByText('Write this part again…').click()
       await concept.getByText('Simpler, please.').waitFor()

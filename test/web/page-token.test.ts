@@ -6,7 +6,7 @@ import t from 'tap'
 import { bearer, JWT_SECRET, signToken } from '../auth/tokens.js'
 import { withBrowser } from '../support/chromium.js'
 import { finish, post } from '../support/client.js'
-import { openPage, waitForText } from './browser.js'
+import { becomes, openPage, waitForText } from './browser.js'
 import { startServer } from './worker.js'
 
 const CHAPTER = { course_id: 1, owner_id: 1, title: 'Not for everybody', locale: 'en' }
@@ -21,7 +21,7 @@ await withBrowser(t, async (browser) => {
     const open = await startServer(t)
     const page = await openPage(t, browser, `${open.url}/`)
     await page.getByText('None yet. Create the first one.').waitFor()
-    t.notOk(await form(page).isVisible())
+    await becomes(t, () => form(page).isVisible(), false)
   })
 
   await t.test(
@@ -31,10 +31,10 @@ await withBrowser(t, async (browser) => {
       const page = await openPage(t, browser, `${url}/?chapter=${id}&view=details`)
       await form(page).waitFor()
       await page.locator('#announcer', { hasText: 'asks for a token' }).waitFor({ state: 'attached' })
-      t.notOk(await page.locator('#token-error').isVisible(), 'nothing was wrong yet')
-      t.notOk(await page.locator('#chapter-progress').isVisible(), 'there is nothing to show')
+      await becomes(t, () => page.locator('#token-error').isVisible(), false, 'nothing was wrong yet')
+      await becomes(t, () => page.locator('#chapter-progress').isVisible(), false, 'there is nothing to show')
       const input = page.getByLabel('Token', { exact: true })
-      t.equal(await input.getAttribute('type'), 'password')
+      await becomes(t, () => input.getAttribute('type'), 'password')
       t.equal(await input.getAttribute('autocomplete'), 'off')
       const addresses: string[] = []
       page.on('request', (request) => addresses.push(request.url()))
@@ -43,7 +43,7 @@ await withBrowser(t, async (browser) => {
 
       await page.getByRole('heading', { level: 1, name: 'Not for everybody' }).waitFor()
       await form(page).waitFor({ state: 'hidden' })
-      t.equal(await page.evaluate('document.activeElement.id'), 'chapter-title')
+      await becomes(t, () => page.evaluate('document.activeElement.id'), 'chapter-title')
       await page.locator('.connection[data-state="live"]').waitFor()
       await finish(url, id, 'concept')
       await waitForText(page, '#job-concept .status', 'Done')
@@ -51,7 +51,7 @@ await withBrowser(t, async (browser) => {
 
       await page.reload()
       await waitForText(page, '#job-concept .status', 'Done')
-      t.notOk(await form(page).isVisible(), 'a reload asks for nothing')
+      await becomes(t, () => form(page).isVisible(), false, 'a reload asks for nothing')
       t.notOk(
         addresses.some((address) => address.includes(owner)),
         'no address had it',
@@ -77,7 +77,7 @@ await withBrowser(t, async (browser) => {
       ] as const) {
         await give(page, token)
         await error.filter({ hasText: text }).waitFor()
-        t.equal(await page.evaluate('document.activeElement.id'), 'token')
+        await becomes(t, () => page.evaluate('document.activeElement.id'), 'token')
         t.equal(await page.locator('#token').getAttribute('aria-invalid'), 'true')
       }
       await page.getByRole('button', { name: '한국어' }).click()
@@ -105,8 +105,8 @@ await withBrowser(t, async (browser) => {
     const page = await openPage(t, browser, `${url}/?chapter=${id}&view=details`)
     await give(page, await signToken({ sub: '2' }))
     await waitForText(page, '#chapter-problem', 'Your token does not allow this')
-    t.notOk(await form(page).isVisible())
-    t.notOk(await page.locator('#chapter-progress').isVisible())
+    await becomes(t, () => form(page).isVisible(), false)
+    await becomes(t, () => page.locator('#chapter-progress').isVisible(), false)
   })
 
   await t.test(

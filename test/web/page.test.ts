@@ -3,7 +3,7 @@
  */
 import t from 'tap'
 import { withBrowser } from '../support/chromium.js'
-import { chapterOf, duplicateIds, openPage, tabTo, waitForSeqs, waitForText } from './browser.js'
+import { becomes, chapterOf, duplicateIds, openPage, tabTo, waitForSeqs, waitForText } from './browser.js'
 import { create, fail, finish, KINDS, progress, start, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -20,7 +20,12 @@ await withBrowser(t, async (browser) => {
     await page.keyboard.press('Enter')
 
     await page.getByRole('heading', { level: 1, name: 'Variables and types' }).waitFor()
-    t.equal(await page.evaluate('document.activeElement.id'), 'chapter-title', 'the focus is on what came')
+    await becomes(
+      t,
+      () => page.evaluate('document.activeElement.id'),
+      'chapter-title',
+      'the focus is on what came',
+    )
     const id = chapterOf(page)
     await page.getByRole('link', { name: 'Details' }).click()
     await page.locator('#timeline li').nth(3).waitFor()
@@ -49,10 +54,10 @@ await withBrowser(t, async (browser) => {
       'the answer is not given away',
     )
     await page.locator('.quizzes > li').nth(2).waitFor()
-    t.equal(await page.locator('.quizzes > li').count(), 3)
+    await becomes(t, () => page.locator('.quizzes > li').count(), 3)
     t.equal(await page.locator('#whole-bar').getAttribute('aria-valuenow'), '100')
-    t.equal(await page.locator('#actions').isVisible(), false, 'nothing is left to cancel or retry')
-    t.match(await page.title(), '✓ Variables and types')
+    await becomes(t, () => page.locator('#actions').isVisible(), false, 'nothing is left to cancel or retry')
+    await becomes(t, async () => (await page.title()).includes('✓ Variables and types'), true)
     await waitForSeqs(t, page, url, id)
 
     await tabTo(page, '.exercise summary')
@@ -108,7 +113,7 @@ await withBrowser(t, async (browser) => {
     t.equal(await create(url, 'Here it is'), next)
     await page.getByRole('heading', { level: 1, name: 'Here it is' }).waitFor()
     await waitForSeqs(t, page, url, next)
-    t.equal(await page.locator('#chapter-waiting').isVisible(), false)
+    await becomes(t, () => page.locator('#chapter-waiting').isVisible(), false)
   })
 
   await t.test('a kind that fails says why, and is tried again when asked', async (t) => {
@@ -162,7 +167,7 @@ await withBrowser(t, async (browser) => {
     await page.getByRole('button', { name: 'Cancel writing' }).click()
     await page.getByRole('dialog', { name: 'Cancel writing for good?' }).waitFor()
     await page.keyboard.press('Escape')
-    t.equal(await page.evaluate('document.activeElement.id'), 'cancel', 'the focus is back')
+    await becomes(t, () => page.evaluate('document.activeElement.id'), 'cancel', 'the focus is back')
     await page.getByRole('button', { name: 'Cancel writing' }).click()
     await page.getByRole('button', { name: 'Cancel for good' }).click()
     await waitForText(page, '#chapter-status', 'Cancelled')
@@ -173,6 +178,6 @@ await withBrowser(t, async (browser) => {
     await page.getByRole('button', { name: 'Create the same chapter again' }).click()
     await waitForText(page, '#chapter-status', 'Waiting for a writer')
     t.ok(chapterOf(page) > id)
-    t.equal(await page.locator('#chapter-title').textContent(), 'Never mind')
+    await becomes(t, () => page.locator('#chapter-title').textContent(), 'Never mind')
   })
 })

@@ -13,8 +13,6 @@ import { spread, stockClient, tell } from '../support/stock-client.js'
 import { startNodes } from '../support/three-nodes.js'
 import { underLoad } from '../support/watch.js'
 
-t.setTimeout(120_000)
-
 const program = await findHaproxy()
 const redis = await ownRedis(t)
 const { nodes } = await startNodes(t, 3, { process: true, proxies: true, redisUrl: redis.url })

@@ -52,8 +52,6 @@ function listen(url, chapterId, count) {
 }
 </script>`
 
-t.setTimeout(120_000)
-
 const program = await findHaproxy()
 const browser = await findChromium()
 if (program === undefined) t.plan(0, 'no haproxy: install it (apt-get install haproxy)')

@@ -1,0 +1,14 @@
+/**
+ * What a file of tests gets from `import t from 'tap'` (see compile.ts): the test that stands for the file. tap itself has
+ * one root test a process; a process here runs one file after another (see lane.ts), each under a test of its own.
+ */
+import { t as root, type Test } from 'tap'
+
+let current: Test = root
+
+export { current as default }
+
+/** For the file that is imported next. */
+export function setCurrentTest(test: Test): void {
+  current = test
+}

@@ -1,0 +1,58 @@
+/**
+ * The process that runs files of tests, one after another: to load the server and all it needs takes longer than most
+ * files take to run. The runner (run-files.ts) sends each file's name over the IPC channel, and gets its TAP in pieces and a
+ * last message when the file has ended. When the runner disconnects, nothing may be left that keeps this process alive.
+ */
+import { readFileSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { t as root, Test, type TestOpts } from 'tap'
+import { compiledFile } from './compile.js'
+import { setCurrentTest } from './current-test.js'
+
+export type LaneMessage = { tap: string } | { end: { cpuMs: number; memoryBytes: number } }
+
+const PATIENCE_MS = 10_000
+
+// It has no tests, and would fail for want of them in the end.
+root.setTimeout(0)
+process.on('message', ({ file }: { file: string }) => run(file))
+process.once('disconnect', () => {
+  setTimeout(() => {
+    console.error(`left open by a test: ${process.getActiveResourcesInfo().join(', ')}`)
+    process.exit(1)
+  }, PATIENCE_MS).unref()
+})
+
+function run(file: string): void {
+  const before = cpuMs()
+  const options: TestOpts = {
+    name: file,
+    timeout: Number(process.env.TAP_TIMEOUT ?? 30) * 1000,
+    // Its tests are added to `test` as it is imported, and run.
+    cb: () => import(pathToFileURL(compiledFile(file)).href),
+  }
+  const test = new Test(options)
+  setCurrentTest(test)
+  test.on('data', (tap: string | Buffer) => send({ tap: String(tap) }))
+  test.on('end', () => {
+    test.setTimeout(0)
+    send({ end: { cpuMs: cpuMs() - before, memoryBytes: process.memoryUsage.rss() } })
+  })
+  test.runMain(() => {})
+}
+
+function send(message: LaneMessage): void {
+  process.send?.(message)
+}
+
+/** Of this process and, where the system says so, of those that it started and that have ended. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage()
+  try {
+    const [, fields = ''] = readFileSync('/proc/self/stat', 'utf8').split(') ')
+    const [childrenUser, childrenSystem] = fields.split(' ').slice(13, 15).map(Number)
+    return (user + system) / 1000 + ((childrenUser ?? 0) + (childrenSystem ?? 0)) * 10
+  } catch {
+    return (user + system) / 1000
+  }
+}
