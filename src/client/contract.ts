@@ -1436,6 +1436,7 @@ export interface EventPayloads {
 
 export type ChapterStatus = ChapterView['status']
 export type JobKind = JobView['kind']
+export const JOB_KINDS = ['concept', 'exercise', 'quiz'] as const
 export type JobStatus = JobView['status']
 export type FailureReason = NonNullable<JobView['error']>['reason']
 export type Locale = ChapterView['locale']
@@ -1446,7 +1447,8 @@ export type EventPayload<Name extends EventName = EventName> = EventPayloads[Nam
 
 /** A piece of the text so far: its name beside its payload. */
 export type PartialUpdate =
-  | { name: 'concept_partial' | 'exercise_partial'; payload: TextPartial }
+  | { name: 'concept_partial'; payload: TextPartial }
+  | { name: 'exercise_partial'; payload: TextPartial }
   | { name: 'quiz_partial'; payload: QuizPartial }
 
 /** One logged event: its name beside its payload, discriminated by `name`. */
@@ -1473,6 +1475,9 @@ export interface ClientToServerEvents {
 export type ServerToClientEvents = {
   [Name in EventName]: (payload: EventPayload<Name>) => void
 } & {
+  /** Text so far: what follows its first `offset` UTF-16 units, of a quiz whole questions; 0 begins anew. */
+  [Name in PartialUpdate['name']]: (payload: Extract<PartialUpdate, { name: Name }>['payload']) => void
+} & {
   connection_established: (payload: { status: 'connected' }) => void
   joined_chapter: (payload: JoinedChapter) => void
   /** `course_id` when it was the join of a course. */
@@ -1484,11 +1489,6 @@ export type ServerToClientEvents = {
   chapter_status: (payload: CourseChapter) => void
   /** Nothing of the course is being generated any more. */
   course_completed: (payload: CourseCompleted) => void
-  /** Text so far: `text` follows its first `offset` UTF-16 units, and 0 begins anew. */
-  concept_partial: (payload: TextPartial) => void
-  exercise_partial: (payload: TextPartial) => void
-  /** The same with whole questions. */
-  quiz_partial: (payload: QuizPartial) => void
   /** The chapter was erased; its room is empty now. */
   chapter_deleted: (payload: ChapterDeleted) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */

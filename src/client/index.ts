@@ -30,11 +30,11 @@ import { Room } from './room.js'
 import { ChapterWatch, type FollowOptions, type WatchOptions } from './watch.js'
 
 export type * from './contract.js'
+export { JOB_KINDS } from './contract.js'
 export type { CourseListeners, CourseSnapshot } from './course.js'
 export * from './errors.js'
 export * from './run-errors.js'
 export type { ChapterConnection, ChapterSnapshot, JobSnapshot, PartialSnapshot } from './snapshot.js'
-export { JOB_KINDS } from './snapshot.js'
 export type { FollowOptions, Listeners, WatchOptions } from './watch.js'
 export type { SocketSettings, Token }
 export { ChapterWatch, CourseWatch }

@@ -9,18 +9,19 @@
  *   replaced at once.
  */
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
-import type {
-  ChapterEvent,
-  ClientToServerEvents,
-  CourseChapter,
-  CourseCompleted,
-  ErrorCode,
-  JoinedChapter,
-  JoinedCourse,
-  PartialUpdate,
-  ProgressUpdate,
-  Refusal,
-  ServerToClientEvents,
+import {
+  type ChapterEvent,
+  type ClientToServerEvents,
+  type CourseChapter,
+  type CourseCompleted,
+  type ErrorCode,
+  JOB_KINDS,
+  type JoinedChapter,
+  type JoinedCourse,
+  type PartialUpdate,
+  type ProgressUpdate,
+  type Refusal,
+  type ServerToClientEvents,
 } from './contract.js'
 import type { Token } from './http.js'
 import type { Place } from './log.js'
@@ -177,7 +178,7 @@ export function createLink(options: {
     opened.on('progress_update', (update) => {
       for (const [room] of roomsOf(update.chapter_id)) room.progress(update)
     })
-    for (const name of ['concept_partial', 'exercise_partial', 'quiz_partial'] as const)
+    for (const name of JOB_KINDS.map((kind) => `${kind}_partial` as const))
       opened.on(name, (payload: { chapter_id: number }) => {
         for (const [room] of roomsOf(payload.chapter_id)) room.partial({ name, payload } as PartialUpdate)
       })

@@ -3,21 +3,20 @@
  * joins and from views, which overtake each other: `last_seq` says how far the log’s effect is in it, and
  * what is older than that changes nothing. Rules only: no network, no clock.
  */
-import type {
-  ChapterEvent,
-  ChapterStatus,
-  ChapterView,
-  FailureReason,
-  JobKind,
-  JobStatus,
-  JoinedChapter,
-  PartialQuestion,
-  PartialUpdate,
-  ProgressUpdate,
+import {
+  type ChapterEvent,
+  type ChapterStatus,
+  type ChapterView,
+  type FailureReason,
+  JOB_KINDS,
+  type JobKind,
+  type JobStatus,
+  type JoinedChapter,
+  type PartialQuestion,
+  type PartialUpdate,
+  type ProgressUpdate,
 } from './contract.js'
 import type { ChaptercastError } from './errors.js'
-
-export const JOB_KINDS = ['concept', 'exercise', 'quiz'] as const satisfies JobKind[]
 
 /**
  * `connecting` until the chapter was joined; `live` while it is; `reconnecting` when the connection was lost,
@@ -88,9 +87,9 @@ export function newSnapshot(chapterId: number): ChapterSnapshot {
     progress: 0,
     message: '',
     last_seq: 0,
-    jobs: { concept: newJob('concept'), exercise: newJob('exercise'), quiz: newJob('quiz') },
+    jobs: byKind(newJob),
     partial: NOTHING,
-    results: { concept: false, exercise: false, quiz: false },
+    results: byKind(() => false),
     expired: false,
     error: null,
   }
@@ -150,7 +149,8 @@ export function takeEvent(snapshot: ChapterSnapshot, { name, payload }: ChapterE
   const kind = JOB_KINDS.find((each) => name.startsWith(`${each}_`))
   // An event of a newer server: it counts, and says nothing here.
   if (kind === undefined) return next
-  const job = advance(snapshot.jobs[kind], { name, payload } as ChapterEvent)
+  name satisfies KindEvent['name']
+  const job = advance(snapshot.jobs[kind], { name, payload } as KindEvent)
   const jobs = { ...snapshot.jobs, [kind]: job }
   const results = { ...snapshot.results, [kind]: job.content_revision !== null }
   // A new run, which begins where its jobs stand.
@@ -266,21 +266,22 @@ function isOpen({ status }: JobSnapshot): boolean {
 }
 
 function withJobs(snapshot: ChapterSnapshot, change: (job: JobSnapshot) => JobSnapshot): ChapterSnapshot {
-  const { concept, exercise, quiz } = snapshot.jobs
-  const jobs = { concept: change(concept), exercise: change(exercise), quiz: change(quiz) }
-  const results = {
-    concept: jobs.concept.content_revision !== null,
-    exercise: jobs.exercise.content_revision !== null,
-    quiz: jobs.quiz.content_revision !== null,
-  }
+  const jobs = byKind((kind) => change(snapshot.jobs[kind]))
+  const results = byKind((kind) => jobs[kind].content_revision !== null)
   return { ...snapshot, jobs, results }
+}
+
+function byKind<T>(cell: (kind: JobKind) => T): Record<JobKind, T> {
+  return Object.fromEntries(JOB_KINDS.map((kind) => [kind, cell(kind)])) as Record<JobKind, T>
 }
 
 function meanProgress(jobs: Readonly<Record<JobKind, JobSnapshot>>): number {
   return Math.floor(JOB_KINDS.reduce((sum, kind) => sum + jobs[kind].progress, 0) / JOB_KINDS.length)
 }
 
-function advance(job: JobSnapshot, { name, payload }: ChapterEvent): JobSnapshot {
+type KindEvent = Extract<ChapterEvent, { name: `${JobKind}_${string}` }>
+
+function advance(job: JobSnapshot, { name, payload }: KindEvent): JobSnapshot {
   switch (name) {
     case 'concept_processing':
     case 'exercise_processing':
@@ -340,5 +341,7 @@ function advance(job: JobSnapshot, { name, payload }: ChapterEvent): JobSnapshot
       return { ...job, status: 'completed', attempt, progress: 100, retry_at: null, error, revision }
     }
   }
+  // A newer server may have more.
+  name satisfies never
   return job
 }

@@ -2,6 +2,7 @@
  * What the adapters for React, Vue and Svelte share: stores that have a value now and tell of changes. Making one asks
  * nothing of the server; only a subscription does. A store of a closed client says so in its value, and never throws.
  */
+import { JOB_KINDS } from './contract.js'
 import { newCourseSnapshot } from './course.js'
 import { ChaptercastError } from './errors.js'
 import type {
@@ -14,7 +15,7 @@ import type {
   LearningView,
 } from './index.js'
 import { randomKey } from './random-key.js'
-import { JOB_KINDS, newSnapshot } from './snapshot.js'
+import { newSnapshot } from './snapshot.js'
 
 /** A chapter or course that may not be there yet. */
 export type Id = number | null | undefined

@@ -5,6 +5,8 @@
 import { readFileSync } from 'node:fs'
 import { compile } from 'json-schema-to-typescript'
 import { EVENT_NAMES, EVENTS } from '../contract/event.js'
+import { JOB_KINDS } from '../contract/job.js'
+import { PARTIALS } from '../contract/partial.js'
 import { CLIENT_SHAPES } from '../contract/shapes.js'
 
 const EVENT_PAYLOADS = {
@@ -18,6 +20,7 @@ const EVENT_PAYLOADS = {
 const DERIVED = `
 export type ChapterStatus = ChapterView['status']
 export type JobKind = JobView['kind']
+export const JOB_KINDS = [${JOB_KINDS.map((kind) => `'${kind}'`).join(', ')}] as const
 export type JobStatus = JobView['status']
 export type FailureReason = NonNullable<JobView['error']>['reason']
 export type Locale = ChapterView['locale']
@@ -28,12 +31,15 @@ export type EventPayload<Name extends EventName = EventName> = EventPayloads[Nam
 
 /** A piece of the text so far: its name beside its payload. */
 export type PartialUpdate =
-  | { name: 'concept_partial' | 'exercise_partial'; payload: TextPartial }
-  | { name: 'quiz_partial'; payload: QuizPartial }
+${JOB_KINDS.map((kind) => `  | { name: '${kind}_partial'; payload: ${nameOf(PARTIALS[kind])} }`).join('\n')}
 
 /** One logged event: its name beside its payload, discriminated by \`name\`. */
 export type ChapterEvent = { [Name in EventName]: { name: Name; payload: EventPayload<Name> } }[EventName]
 `
+
+function nameOf(shape: object): string | undefined {
+  return Object.entries(CLIENT_SHAPES).find(([, schema]) => schema === shape)?.[0]
+}
 
 /** As they stand: the shapes they name are above, by the same names. */
 function socketEvents(): string {

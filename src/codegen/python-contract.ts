@@ -5,7 +5,7 @@
 import type { TSchema } from '@sinclair/typebox'
 import { EVENTS, ProgressUpdate } from '../contract/event.js'
 import { JOB_KINDS } from '../contract/job.js'
-import { QuizPartial, TextPartial } from '../contract/partial.js'
+import { PARTIALS } from '../contract/partial.js'
 import { CLIENT_SHAPES as SHAPES } from '../contract/shapes.js'
 
 const HEAD = `"""Every shape that crosses the wire between a server and its clients.
@@ -101,7 +101,7 @@ function unions(): string[] {
   const live = [
     `    LiveEvent[Literal["progress_update"], ${shapes.get(ProgressUpdate)}],`,
     ...JOB_KINDS.map((kind) => {
-      const partial = shapes.get(kind === 'quiz' ? QuizPartial : TextPartial)
+      const partial = shapes.get(PARTIALS[kind])
       return `    LiveEvent[Literal["${kind}_partial"], ${partial}],`
     }),
   ]

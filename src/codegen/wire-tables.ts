@@ -4,6 +4,7 @@
 import type { TSchema } from '@sinclair/typebox'
 import { END_EVENTS, EVENT_NAMES, EVENTS } from '../contract/event.js'
 import { DEAD_LETTER_TOPIC, DeadLetter, GenerationMessage, TOPICS } from '../contract/generation.js'
+import { JOB_KINDS } from '../contract/job.js'
 import { Notice } from '../contract/notice.js'
 import { ERRORS, VIOLATION_CODES } from '../contract/problem.js'
 import { eventShapeName, SHAPES, shapeName } from '../contract/shapes.js'
@@ -15,6 +16,7 @@ export interface SettingLine {
   value: string
 }
 
+const KIND_NAMES = new RegExp(`\\b(${JOB_KINDS.join('|')})\\b`, 'g')
 const code = (text: string) => `\`${text}\``
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 
@@ -117,7 +119,7 @@ function routeRows(document: object, tags: string[]): string[][] {
       const request = `${method.toUpperCase()} ${path}${query.length > 0 ? `?${query.join('&')}` : ''}`
       const row = [code(request), bodies.join(' or '), success, cell(route.summary ?? '')]
       // Routes that differ in their kind only, and in nothing that is shown, are one line.
-      const general = row.map((text) => text.replaceAll(/\b(concept|exercise|quiz)\b/g, '{kind}'))
+      const general = row.map((text) => text.replaceAll(KIND_NAMES, '{kind}'))
       const key = general.join(' | ')
       rows.set(key, rows.has(key) ? general : row)
     }

@@ -2,7 +2,7 @@
  * The environment, read once into a frozen `Config`. What can be set is in `settings.ts`.
  */
 import { readFileSync } from 'node:fs'
-import { JOB_KINDS, type JobKind } from '../contract/job.js'
+import { byKind, JOB_KINDS, type JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { ConfigError } from '../errors.js'
 import type { EnvFile } from './env-file.js'
@@ -190,12 +190,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, en
     return Object.freeze(list)
   }
   function httpDispatchOf(): HttpDispatchConfig | undefined {
-    const names: TextName[] = [
-      'DISPATCH_URL',
-      'DISPATCH_URL_CONCEPT',
-      'DISPATCH_URL_EXERCISE',
-      'DISPATCH_URL_QUIZ',
-    ]
+    const names: TextName[] = ['DISPATCH_URL', ...JOB_KINDS.map(urlNameOf)]
     if (dispatch !== 'http') {
       const unused = [...names, 'DISPATCH_SECRET' as const].filter((name) => text(name) !== undefined)
       needs(unused.length === 0, `${unused.join(', ')} needs DISPATCH=http`)
@@ -206,7 +201,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, en
     const urls = {} as Record<JobKind, string>
     const checked = new Set<string>()
     for (const kind of JOB_KINDS) {
-      const own = `DISPATCH_URL_${kind.toUpperCase()}` as TextName
+      const own = urlNameOf(kind)
       const name = text(own) === undefined ? 'DISPATCH_URL' : own
       const given = text(name)
       if (given === undefined) missing.push(kind)
@@ -320,9 +315,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, en
     }),
     window: Object.freeze({
       all: whole('GENERATION_WINDOW'),
-      concept: whole('GENERATION_WINDOW_CONCEPT'),
-      exercise: whole('GENERATION_WINDOW_EXERCISE'),
-      quiz: whole('GENERATION_WINDOW_QUIZ'),
+      ...byKind((kind) => whole(`GENERATION_WINDOW_${inCapitals(kind)}`)),
     }),
     generator: generator as Config['generator'],
     generatorDelayMs: whole('GENERATOR_DELAY_MS'),
@@ -489,6 +482,14 @@ function listOf(text: string): string[] {
 
 type Settings = typeof SETTINGS
 type NameOf<S> = { [Name in keyof Settings]: Settings[Name] extends S ? Name : never }[keyof Settings]
+function urlNameOf(kind: JobKind): TextName {
+  return `DISPATCH_URL_${inCapitals(kind)}`
+}
+
+function inCapitals(kind: JobKind) {
+  return kind.toUpperCase() as Uppercase<JobKind>
+}
+
 type TextName = NameOf<{ type: 'text' }>
 type IntegerName = NameOf<{ type: 'integer' }>
 type ShareName = NameOf<{ type: 'share' }>

@@ -4,7 +4,7 @@
  */
 import { type Static, Type } from '@sinclair/typebox'
 import { CHAPTER_STATUSES, ChapterCreate, ChapterCreated } from './chapter.js'
-import { JOB_KINDS, JOB_STATUSES } from './job.js'
+import { byKind, JOB_STATUSES } from './job.js'
 import { Id, Instant, MAX_ID, nullable, Percent, stringEnum } from './scalar.js'
 
 /** Chapters of one request. */
@@ -70,10 +70,7 @@ export const CourseChapter = Type.Object(
     status: stringEnum(CHAPTER_STATUSES),
     progress: Percent,
     kinds: Type.Object(
-      Object.fromEntries(JOB_KINDS.map((kind) => [kind, stringEnum(JOB_STATUSES)])) as Record<
-        (typeof JOB_KINDS)[number],
-        ReturnType<typeof stringEnum<typeof JOB_STATUSES>>
-      >,
+      byKind(() => stringEnum(JOB_STATUSES)),
       { description: 'Where the job of each kind stands' },
     ),
     version: Type.Integer({

@@ -7,6 +7,11 @@ import { Id, Instant, nullable, Percent, stringEnum } from './scalar.js'
 export const JOB_KINDS = ['concept', 'exercise', 'quiz'] as const
 export type JobKind = (typeof JOB_KINDS)[number]
 
+/** A cell for each kind. */
+export function byKind<T>(cell: (kind: JobKind) => T): Record<JobKind, T> {
+  return Object.fromEntries(JOB_KINDS.map((kind) => [kind, cell(kind)])) as Record<JobKind, T>
+}
+
 export const JOB_STATUSES = ['queued', 'published', 'completed', 'failed', 'cancelled'] as const
 export type JobStatus = (typeof JOB_STATUSES)[number]
 

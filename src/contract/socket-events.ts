@@ -4,7 +4,7 @@
  */
 import type { CourseChapter, CourseCompleted, JoinCourse, JoinedCourse, LeaveCourse } from './course.js'
 import type { ChapterDeleted, EventName, EventPayload, ProgressUpdate } from './event.js'
-import type { QuizPartial, TextPartial } from './partial.js'
+import type { PartialUpdate } from './partial.js'
 import type { JoinChapter, JoinedChapter, LeaveChapter, RefreshToken, Refusal } from './socket.js'
 
 /** What a socket is answered: `socket.emit('join_chapter', payload, ack)`. */
@@ -28,6 +28,9 @@ export interface ClientToServerEvents {
 export type ServerToClientEvents = {
   [Name in EventName]: (payload: EventPayload<Name>) => void
 } & {
+  /** Text so far: what follows its first `offset` UTF-16 units, of a quiz whole questions; 0 begins anew. */
+  [Name in PartialUpdate['name']]: (payload: Extract<PartialUpdate, { name: Name }>['payload']) => void
+} & {
   connection_established: (payload: { status: 'connected' }) => void
   joined_chapter: (payload: JoinedChapter) => void
   /** `course_id` when it was the join of a course. */
@@ -39,11 +42,6 @@ export type ServerToClientEvents = {
   chapter_status: (payload: CourseChapter) => void
   /** Nothing of the course is being generated any more. */
   course_completed: (payload: CourseCompleted) => void
-  /** Text so far: `text` follows its first `offset` UTF-16 units, and 0 begins anew. */
-  concept_partial: (payload: TextPartial) => void
-  exercise_partial: (payload: TextPartial) => void
-  /** The same with whole questions. */
-  quiz_partial: (payload: QuizPartial) => void
   /** The chapter was erased; its room is empty now. */
   chapter_deleted: (payload: ChapterDeleted) => void
   /** Before the server closes a connection whose token has expired: connect again with a new one. */

@@ -7,7 +7,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ChapterEvent } from '../contract/event.js'
-import { JOB_KINDS, type JobKind } from '../contract/job.js'
+import { byKind, JOB_KINDS, type JobKind } from '../contract/job.js'
 import {
   type Ends,
   placesOf,
@@ -123,5 +123,5 @@ function sumOf(one: Ends, other: Ends): Ends {
 }
 
 function perKind(count: (kind: JobKind) => number): Record<JobKind, number> {
-  return Object.fromEntries(JOB_KINDS.map((kind) => [kind, count(kind)])) as Record<JobKind, number>
+  return byKind(count)
 }

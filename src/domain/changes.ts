@@ -21,7 +21,10 @@ import type {
 import { eventMessage } from './messages.js'
 
 /** The fields of an event that its step knows; the others are the same for all events. */
-type EventFields<Name extends EventName> = Omit<EventPayload<Name>, 'chapter_id' | 'message' | 'seq' | 'at'>
+export type EventFields<Name extends EventName> = Omit<
+  EventPayload<Name>,
+  'chapter_id' | 'message' | 'seq' | 'at'
+>
 
 export class Changes {
   readonly results: FinishResult[] = []

@@ -4,7 +4,7 @@
  */
 import { CHAPTER_STATUSES, type ChapterStatus } from '../contract/chapter.js'
 import type { CourseChapter, CourseCounts } from '../contract/course.js'
-import { JOB_KINDS, type JobKind, type JobStatus } from '../contract/job.js'
+import { byKind, JOB_KINDS, type JobKind, type JobStatus } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { toInstant } from '../contract/wire.js'
 import type { ChapterState } from './chapter.js'
@@ -39,7 +39,6 @@ export function courseEntryOf(state: ChapterState, before: ChapterState | null =
 
 export function entryOf(standing: ChapterStanding): CourseEntry {
   const { id, courseId, ownerId, title, locale, status, progress, kinds, version, updatedAt } = standing
-  const { concept, exercise, quiz } = kinds
   return {
     chapter: {
       course_id: courseId,
@@ -47,7 +46,7 @@ export function entryOf(standing: ChapterStanding): CourseEntry {
       title,
       status,
       progress,
-      kinds: { concept, exercise, quiz },
+      kinds: byKind((kind) => kinds[kind]),
       version,
       updated_at: toInstant(updatedAt),
     },
@@ -100,9 +99,5 @@ export function completedMessage(locale: Locale): string {
 }
 
 function standingOf({ jobs, ...chapter }: ChapterState): ChapterStanding {
-  const { concept, exercise, quiz } = jobs
-  return {
-    ...chapter,
-    kinds: { concept: concept.status, exercise: exercise.status, quiz: quiz.status },
-  }
+  return { ...chapter, kinds: byKind((kind) => jobs[kind].status) }
 }

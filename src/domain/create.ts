@@ -1,7 +1,7 @@
 /**
  * The decision that begins a chapter: its row, three queued jobs and its first events. Pure, as `decide.ts`.
  */
-import { JOB_KINDS, type JobKind } from '../contract/job.js'
+import { byKind, type JobKind } from '../contract/job.js'
 import type { Locale } from '../contract/scalar.js'
 import { Changes } from './changes.js'
 import type { ChapterState, JobState, NewChapterIds } from './chapter.js'
@@ -59,7 +59,7 @@ export function createChapter(
     createdAt: now,
     updatedAt: now,
     completedAt: null,
-    jobs: Object.fromEntries(JOB_KINDS.map((kind) => [kind, job(kind)])) as ChapterState['jobs'],
+    jobs: byKind(job),
   }
   const changes = new Changes(nothing, context)
   accept(changes)

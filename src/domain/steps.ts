@@ -5,21 +5,29 @@
 
 import { backoffMs, busyWaitMs } from '../async/backoff.js'
 import type { ProgressUpdate } from '../contract/event.js'
-import { type FailureReason, JOB_KINDS, type JobKind, type JobResults } from '../contract/job.js'
+import { type FailureReason, JOB_KINDS, type JobKind } from '../contract/job.js'
 import { toInstant } from '../contract/wire.js'
-import type { Changes } from './changes.js'
-import { contentRevisionOf, isKept, isRunning, type JobState, jobsOf } from './chapter.js'
+import type { Changes, EventFields } from './changes.js'
+import { type ChapterState, contentRevisionOf, isKept, isRunning, type JobState, jobsOf } from './chapter.js'
 import type { EndedAttempt, FinishResult } from './command.js'
 import { eventMessage } from './messages.js'
 import { chapterProgress, meanProgress } from './progress.js'
 
 /** The first events of a chapter, which is new. */
 export function accept(changes: Changes): void {
-  const { title, conceptId, exerciseId, quizCount } = changes.changeChapter()
-  changes.emit('chapter_processing_started', { title, status: 'processing_started' })
-  changes.emit('concept_processing', { concept_id: conceptId, status: 'processing' })
-  changes.emit('exercise_processing', { exercise_id: exerciseId, status: 'processing' })
-  changes.emit('quiz_processing', { quiz_count: quizCount, status: 'processing' })
+  const chapter = changes.changeChapter()
+  changes.emit('chapter_processing_started', { title: chapter.title, status: 'processing_started' })
+  for (const kind of JOB_KINDS)
+    changes.emit(`${kind}_processing`, { ...CONTENT_FIELDS[kind](chapter), status: 'processing' })
+}
+
+/** What only the events of a kind say of its content. */
+const CONTENT_FIELDS: {
+  [Kind in JobKind]: (chapter: ChapterState) => Omit<EventFields<`${Kind}_processing`>, 'status'>
+} = {
+  concept: ({ conceptId }) => ({ concept_id: conceptId }),
+  exercise: ({ exerciseId }) => ({ exercise_id: exerciseId }),
+  quiz: ({ quizCount }) => ({ quiz_count: quizCount }),
 }
 
 /** Stores the result and completes the job; the chapter may end with it. */
@@ -45,14 +53,8 @@ function store(changes: Changes, job: JobState, { kind, result }: FinishResult):
   job.keptRevision = null
   const chapter = changes.changeChapter()
   const which = job.revision === 1 ? {} : { revision: job.revision }
-  if (kind === 'concept')
-    changes.emit('concept_completed', { status: 'completed', concept_id: chapter.conceptId, ...which })
-  else if (kind === 'exercise')
-    changes.emit('exercise_completed', { status: 'completed', exercise_id: chapter.exerciseId, ...which })
-  else {
-    chapter.quizCount = (result as JobResults['quiz']).quizzes.length
-    changes.emit('quiz_completed', { status: 'completed', quiz_count: chapter.quizCount, ...which })
-  }
+  if (kind === 'quiz') chapter.quizCount = result.quizzes.length
+  changes.emit(`${kind}_completed`, { ...CONTENT_FIELDS[kind](chapter), status: 'completed', ...which })
 }
 
 /** For the job’s history. */

@@ -13,7 +13,7 @@ import {
   isEndEvent,
   type ProgressUpdate,
 } from '../contract/event.js'
-import type { PartialUpdate } from '../contract/partial.js'
+import { PARTIAL_NAMES, type PartialUpdate } from '../contract/partial.js'
 import { ChapterNotFoundError, ForbiddenError } from '../errors.js'
 import { catchUp, type PageReader } from '../feed/catch-up.js'
 import type { Feed, Room } from '../feed/feed.js'
@@ -34,7 +34,8 @@ export interface EventRoutesOptions {
 const EVENT_STREAM = {
   description:
     'Server-sent events. `id` is the `seq`, `event` the name, `data` the payload of a logged event, as in the list. ' +
-    'Beside them, without an `id`: `progress_update`, `concept_partial`, `exercise_partial`, `quiz_partial` and ' +
+    'Beside them, without an `id`: `progress_update`, ' +
+    `${PARTIAL_NAMES.map((name) => `\`${name}\``).join(', ')} and ` +
     '`chapter_deleted`, with the payloads that Socket.IO has (`/asyncapi.json`). A comment every 15 s keeps the ' +
     'connection open.',
   example: `retry: ${RETRY_MS}

@@ -178,12 +178,17 @@ function contentView(
     const { [answer]: hidden, ...rest } = all
     return withAnswers ? all : rest
   }
-  if (kind === 'concept') return { concept: content as NonNullable<RevisionView['concept']> }
-  if (kind === 'exercise')
-    return { exercise: shown(content, 'answer') as NonNullable<RevisionView['exercise']> }
-  const quizzes = content.quizzes as Record<string, unknown>[]
-  return {
-    quizzes: quizzes.map((quiz) => shown(quiz, 'correct_answer')) as NonNullable<RevisionView['quizzes']>,
+  switch (kind) {
+    case 'concept':
+      return { concept: content as NonNullable<RevisionView['concept']> }
+    case 'exercise':
+      return { exercise: shown(content, 'answer') as NonNullable<RevisionView['exercise']> }
+    case 'quiz': {
+      const quizzes = content.quizzes as Record<string, unknown>[]
+      return {
+        quizzes: quizzes.map((quiz) => shown(quiz, 'correct_answer')) as NonNullable<RevisionView['quizzes']>,
+      }
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client'
 import type { Test } from 'tap'
 import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
+import type { JobKind } from '../../src/contract/job.js'
 import { waitFor } from './condition.js'
 
 export interface Heard {
@@ -113,7 +114,7 @@ export const FINISH_BODIES = {
       { question: '값에 붙이는 이름을 무엇이라 하는가?', correct_answer: '변수', type: 'short' },
     ],
   },
-} as const
+} as const satisfies Record<JobKind, object>
 
 export function finish(url: string, chapterId: number, kind: keyof typeof FINISH_BODIES, extra: object = {}) {
   return post(`${url}/v1/chapter/${chapterId}/${kind}-finish`, { ...FINISH_BODIES[kind], ...extra })

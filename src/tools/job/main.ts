@@ -25,7 +25,7 @@ import { answerCallbacks, type Outcome, passOnCallbacks } from './callbacks.js'
 
 const HELP = `Publishes one job to Kafka and shows what a worker calls back.
 
-  npm run job -- --kind concept|exercise|quiz [options]
+  npm run job -- --kind ${JOB_KINDS.join('|')} [options]
 
   --chapter ID         an existing job's current attempt again; otherwise a sample
   --token JWT          for reading the chapter, where clients need a token

@@ -3,7 +3,7 @@
  */
 import type { IDataObject, IExecuteFunctions } from 'n8n-workflow'
 import { NodeOperationError } from 'n8n-workflow'
-import type { GenerationMessage } from './generated'
+import { type GenerationMessage, SCHEMAS } from './generated'
 
 export interface Job extends GenerationMessage {
   job_id: string
@@ -58,7 +58,7 @@ function isJob(value: object): value is Job {
   return (
     typeof job_id === 'string' &&
     typeof title === 'string' &&
-    ['concept', 'exercise', 'quiz'].includes(String(kind)) &&
+    Object.keys(SCHEMAS).includes(String(kind)) &&
     URLS.every((name) => /^https?:\/\//.test(String((callback as IDataObject | undefined)?.[name])))
   )
 }
