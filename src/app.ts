@@ -72,6 +72,7 @@ import { openPostgres } from './store/postgres.js'
 import { createRevisionStore } from './store/revisions.js'
 import { createSessionStore } from './store/sessions.js'
 import { createWindowStore } from './store/window.js'
+import { logAttempts } from './telemetry/attempt-log.js'
 import { createSweeper } from './timers/sweeper.js'
 
 /** What tests put in place of the real thing. */
@@ -237,6 +238,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
         if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
         if (config.notify !== undefined && committed.some(endsRun)) notices()?.soon()
         metrics.committed(committed)
+        logAttempts(committed, log)
       },
     }),
   )

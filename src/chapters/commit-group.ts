@@ -20,7 +20,13 @@ import type { GenerationPolicy } from '../config/config.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
 import { type ChapterState, type CreatedChapter, isDue, isMessageKnown } from '../domain/chapter.js'
-import type { ChapterCommand, DecisionContext, OwedDeadLetter, Replies } from '../domain/command.js'
+import type {
+  ChapterCommand,
+  DecisionContext,
+  EndedAttempt,
+  OwedDeadLetter,
+  Replies,
+} from '../domain/command.js'
 import type { NewChapter } from '../domain/create.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
 import type {
@@ -56,6 +62,8 @@ export interface Committed {
   /** The chapter is gone, with all of its rows. */
   isDeleted: boolean
   deadLetters: OwedDeadLetter[]
+  /** For the log: they are stored. */
+  attempts: EndedAttempt[]
 }
 
 export interface CommitGroups {
@@ -426,10 +434,11 @@ const EMPTY_ANSWER = (): GroupAnswer => ({
 })
 
 function committedOf(write: ChapterWrite): Committed {
-  const { before, state, events, deadLetters, isDeleted } = write
+  const { before, state, events, deadLetters, attempts, isDeleted } = write
   const due = write.changedKinds.filter((kind) => isDue(state.jobs[kind], state.updatedAt))
   const dueKinds = due.filter((kind) => isMessageKnown(state.jobs[kind]))
-  return { before, state, events, deadLetters, dueKinds, isMoreDue: dueKinds.length < due.length, isDeleted }
+  const isMoreDue = dueKinds.length < due.length
+  return { before, state, events, deadLetters, attempts, dueKinds, isMoreDue, isDeleted }
 }
 
 /** About what a command adds to the write, in bytes. */

@@ -11,6 +11,7 @@ import {
   type DATABASE_SSL_MODES,
   type DISPATCHES,
   type GENERATORS,
+  type LOG_FORMATS,
   type LogLevel,
   type SASL_MECHANISMS,
   SETTINGS,
@@ -139,6 +140,7 @@ export interface Config {
   readonly webhookBodyLimitBytes: number
   readonly defaultLocale: Locale
   readonly logLevel: LogLevel
+  readonly logFormat: (typeof LOG_FORMATS)[number]
 }
 
 /**
@@ -364,6 +366,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, en
     webhookBodyLimitBytes: whole('WEBHOOK_BODY_LIMIT_BYTES'),
     defaultLocale: choice('DEFAULT_LOCALE') as Locale,
     logLevel: choice('LOG_LEVEL') as LogLevel,
+    logFormat: choice('LOG_FORMAT') as Config['logFormat'],
   }
   if (problems.length > 0 && envFile !== undefined)
     problems.push(`${envFile.file} was read; it sets ${envFile.settings.join(', ') || 'nothing'}`)

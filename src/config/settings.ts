@@ -6,6 +6,7 @@ import { LOCALES } from '../contract/scalar.js'
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
+export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const
 export const GENERATORS = ['sample', 'openai', 'off'] as const
 export const SASL_MECHANISMS = ['plain', 'scram-sha-256', 'scram-sha-512'] as const
 export const SOCKET_TRANSPORTS = ['all', 'websocket'] as const
@@ -335,5 +336,12 @@ export const SETTINGS = {
     default: 'info',
     values: LOG_LEVELS,
     about: 'Least severe level that is logged',
+  },
+  LOG_FORMAT: {
+    type: 'choice',
+    default: 'auto',
+    values: LOG_FORMATS,
+    about:
+      'How the log is written: `json`, `pretty` for people, or `auto`: for people on a terminal, else JSON',
   },
 } as const satisfies Record<string, Setting>

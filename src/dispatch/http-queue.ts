@@ -239,7 +239,6 @@ export function createHttpQueue(options: HttpQueueOptions): JobQueue {
   ): Promise<void> {
     const { chapterId, kind, jobId, attempt } = job.ref
     const named = { jobId, attempt }
-    log.info({ ...aboutOf(job), reason, problem: error }, 'an attempt failed')
     await stored({ type: 'fail', chapterId, kind, named, reason, error, retryable: true, retryAfterMs })
   }
 

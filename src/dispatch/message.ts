@@ -6,7 +6,7 @@ import type { JobKind } from '../contract/job.js'
 import { camelCase, toWire } from '../contract/wire.js'
 import type { ChapterState, JobState } from '../domain/chapter.js'
 import type { DueDeadLetter, DueJob } from '../store/jobs.js'
-import { traceparentOf } from './traceparent.js'
+import { traceparentOf } from '../telemetry/traceparent.js'
 
 export interface Message<Value extends GenerationMessage = GenerationMessage> {
   value: Value

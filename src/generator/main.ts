@@ -9,6 +9,7 @@ import fastify, { LogController } from 'fastify'
 import { readConfig } from '../config/config.js'
 import { readEnvFile } from '../config/env-file.js'
 import { ConfigError } from '../errors.js'
+import { logOptions } from '../telemetry/log.js'
 import { createGeneratorConsumer } from './consumer.js'
 import { chooseModel } from './models.js'
 import { createWorker } from './worker.js'
@@ -26,7 +27,7 @@ async function main(): Promise<void> {
     ])
 
   const server = fastify({
-    logger: { level: config.logLevel },
+    logger: await logOptions(config),
     // A health check every few seconds.
     logController: new LogController({ disableRequestLogging: true }),
   })

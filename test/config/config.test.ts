@@ -46,6 +46,7 @@ const DEFAULTS: Config = {
   webhookBodyLimitBytes: 1_048_576,
   defaultLocale: 'ko',
   logLevel: 'info',
+  logFormat: 'auto',
 }
 
 t.test('with nothing set, everything is as documented', async (t) => {
@@ -87,6 +88,7 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       WEBHOOK_BODY_LIMIT_BYTES: '2048',
       DEFAULT_LOCALE: 'en',
       LOG_LEVEL: 'silent',
+      LOG_FORMAT: 'pretty',
       DATABASE_URL: 'postgres://user:secret@db:5433/chapters',
       DATABASE_POOL_SIZE: '3',
       DATABASE_STATEMENT_TIMEOUT_MS: '700',
@@ -182,6 +184,7 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       webhookBodyLimitBytes: 2048,
       defaultLocale: 'en',
       logLevel: 'silent',
+      logFormat: 'pretty',
     },
   )
 })
