@@ -47,6 +47,7 @@ const DEFAULTS: Config = {
   defaultLocale: 'ko',
   logLevel: 'info',
   logFormat: 'auto',
+  telemetry: undefined,
 }
 
 t.test('with nothing set, everything is as documented', async (t) => {
@@ -89,6 +90,13 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       DEFAULT_LOCALE: 'en',
       LOG_LEVEL: 'silent',
       LOG_FORMAT: 'pretty',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
+      OTEL_SDK_DISABLED: 'false',
+      OTEL_SERVICE_NAME: 'nodes',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+      OTEL_TRACES_EXPORTER: 'none',
+      OTEL_METRICS_EXPORTER: 'none',
+      OTEL_METRIC_EXPORT_INTERVAL: '1000',
       DATABASE_URL: 'postgres://user:secret@db:5433/chapters',
       DATABASE_POOL_SIZE: '3',
       DATABASE_STATEMENT_TIMEOUT_MS: '700',
@@ -185,6 +193,7 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       defaultLocale: 'en',
       logLevel: 'silent',
       logFormat: 'pretty',
+      telemetry: { traces: false, metrics: false, metricIntervalMs: 1000 },
     },
   )
 })
