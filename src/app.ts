@@ -72,6 +72,9 @@ import { openPostgres } from './store/postgres.js'
 import { createRevisionStore } from './store/revisions.js'
 import { createSessionStore } from './store/sessions.js'
 import { createWindowStore } from './store/window.js'
+import { logAttempts } from './telemetry/attempt-log.js'
+import { openTelemetry, type Telemetry } from './telemetry/telemetry.js'
+import type { Tracing } from './telemetry/tracing.js'
 import { createSweeper } from './timers/sweeper.js'
 
 /** What tests put in place of the real thing. */
@@ -100,6 +103,9 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   const nodeId = newId()
   lifecycle.register(app)
   boundLoad(app, config.maxWaitingBytes)
+  const telemetry = await openTelemetry(config, log)
+  if (telemetry !== undefined) await traceWith(app, closedLast(app, telemetry))
+  const tracing = telemetry?.tracing
 
   // The truth.
   const database = closedLast(app, overrides.database ?? (await openDatabase(config, log)))
@@ -126,6 +132,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       },
       emptyRoom: (chapterId, message) => rooms.leaveDeleted(socketsIn(app.io, chapterId), chapterId, message),
       deletedMessage: deletedMessage(config.defaultLocale),
+      tracing,
       onError: (error) => log.warn({ err: error }, 'the log could not be read for rooms; it is read again'),
       ...(overrides.repairMs === undefined ? {} : { repairMs: overrides.repairMs }),
     }),
@@ -158,6 +165,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       submit: (command) => groups.submit(command),
       metrics: () => metrics,
       lifecycle,
+      tracing,
       now,
       random,
       log,
@@ -173,11 +181,12 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       publicUrl,
       pollMs,
       onPublished: (published) => courseFeed.sent(published),
+      tracing,
       log,
     }),
   )
 
-  const consumer = whileListening(app, () => openConsumer(config, lifecycle, log))
+  const consumer = whileListening(app, () => openConsumer(config, lifecycle, log, tracing))
 
   const probes: Record<string, () => Promise<void>> = {
     database: () => database.ping(),
@@ -217,6 +226,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       leaseMs: places === undefined && queue.whenRoom === undefined ? LEASE_MS : null,
       onError: (error, about) => log.error({ err: error }, about),
       onGroup: metrics.groupWritten,
+      tracing,
       // Sockets first, then the work: what a worker answers must not overtake what asked for it.
       onCommit(committed) {
         // What other nodes are told of courses goes out in the feed's write.
@@ -237,6 +247,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
         if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
         if (config.notify !== undefined && committed.some(endsRun)) notices()?.soon()
         metrics.committed(committed)
+        logAttempts(committed, log)
       },
     }),
   )
@@ -335,6 +346,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   )
   serveSockets(app, { rooms, courses: courseRooms, auth, sessions, connections })
 
+  telemetry?.exportMetrics(metrics.registry)
+
   // Requests.
   measureRequests(app, metrics)
   await app.register(chapterRoutes, {
@@ -395,6 +408,12 @@ function closedLast<P extends Part>(app: FastifyInstance, part: P): P {
   return part
 }
 
+/** Every request is a trace or goes on with one; the last metrics are sent while what they ask for is there. */
+async function traceWith(app: FastifyInstance, telemetry: Telemetry): Promise<void> {
+  app.addHook('preClose', async () => telemetry.leaving())
+  await telemetry.traceRequests(app)
+}
+
 /** A part that runs from when the server listens until it stops taking requests. @returns the part while it runs */
 function whileListening<P extends Part>(
   app: FastifyInstance,
@@ -429,13 +448,14 @@ interface QueueParts {
   submit: CommitGroups['submit']
   metrics: () => Metrics
   lifecycle: Lifecycle
+  tracing: Tracing | undefined
   now: () => number
   random: () => number
   log: FastifyBaseLogger
 }
 
 function openQueue(config: Config, parts: QueueParts): JobQueue {
-  const { hold, now, log, lifecycle, metrics } = parts
+  const { hold, now, log, lifecycle, metrics, tracing } = parts
   if (config.httpDispatch !== undefined)
     return createHttpQueue({
       ...parts,
@@ -449,7 +469,7 @@ function openQueue(config: Config, parts: QueueParts): JobQueue {
     })
   if (config.kafka !== undefined) return createKafkaQueue({ kafka: config.kafka, log })
   if (config.generator === 'off') return createLocalQueue({ work: undefined, hold, now, log })
-  const work = generatorWork(config, log)
+  const work = generatorWork(config, log, tracing)
   const isLimited = config.generator === 'openai'
   return createLocalQueue({
     work: isLimited ? limitWork(work, config.generatorConcurrency) : work,
@@ -464,10 +484,16 @@ function openConsumer(
   config: Config,
   { closeSocketsMs }: Lifecycle,
   log: FastifyBaseLogger,
+  tracing: Tracing | undefined,
 ): (Part & { readonly passedOver: number }) | undefined {
   const { kafka, generator, generatorConcurrency: concurrency } = config
   if (kafka === undefined || generator === 'off') return undefined
-  const consumer = createGeneratorConsumer({ kafka, concurrency, log, work: generatorWork(config, log) })
+  const consumer = createGeneratorConsumer({
+    kafka,
+    concurrency,
+    log,
+    work: generatorWork(config, log, tracing),
+  })
   return {
     close: () => consumer.close(closeSocketsMs),
     get passedOver() {
@@ -479,13 +505,13 @@ function openConsumer(
 /** At most so many at once: a model serves only so many, and the rest must not time out in its queue. */
 function limitWork(work: Work, size: number): Work {
   const semaphore = createSemaphore(size)
-  return async (message, signal) => {
+  return async (message, signal, traceparent) => {
     const release = await semaphore.take(signal)
-    await work(message, signal).finally(release)
+    await work(message, signal, traceparent).finally(release)
   }
 }
 
-function generatorWork(config: Config, log: FastifyBaseLogger): Work {
+function generatorWork(config: Config, log: FastifyBaseLogger, tracing: Tracing | undefined): Work {
   return createWorker({
     model: chooseModel(config, log).model,
     webhookSecret: config.webhookSecrets[0],
@@ -493,6 +519,7 @@ function generatorWork(config: Config, log: FastifyBaseLogger): Work {
     // The server’s own deadline comes first and is told of as a time-out.
     modelTimeoutMs: 2 * Math.max(config.generation.timeoutMs, config.openai?.silenceMs ?? 0),
     whenRunning: config.kafka === undefined ? 'skip' : 'throw',
+    tracing,
   })
 }
 
@@ -507,10 +534,11 @@ function endsRun({ events }: Committed): boolean {
   return events.some(({ name }) => isEndEvent(name))
 }
 
-function feedEntryOf({ state, events, isDeleted }: Committed): FeedEntry {
+function feedEntryOf({ state, events, isDeleted, trace }: Committed): FeedEntry {
   const { id, progressVersion: version, latestProgress: update } = state
   if (isDeleted) return { chapterId: id, events: [], progress: null, deleted: deletedMessage(state.locale) }
-  return { chapterId: id, events, progress: update === null ? null : { version, update } }
+  const progress = update === null ? null : { version, update }
+  return { chapterId: id, events, progress, ...(trace === undefined ? {} : { trace }) }
 }
 
 /** Of this node, in the chapter’s room. */

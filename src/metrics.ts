@@ -31,6 +31,8 @@ export interface MetricSources {
 }
 
 export interface Metrics {
+  /** All of them, for whoever sends them elsewhere. */
+  readonly registry: Registry
   /** The text of `/metrics`. */
   scrape(): Promise<{ text: string; type: string }>
   groupWritten(commands: number, ms: number): void
@@ -283,6 +285,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   })
 
   return {
+    registry,
     async scrape() {
       return { text: await registry.metrics(), type: registry.contentType }
     },

@@ -20,7 +20,13 @@ import type { GenerationPolicy } from '../config/config.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
 import { type ChapterState, type CreatedChapter, isDue, isMessageKnown } from '../domain/chapter.js'
-import type { ChapterCommand, DecisionContext, OwedDeadLetter, Replies } from '../domain/command.js'
+import type {
+  ChapterCommand,
+  DecisionContext,
+  EndedAttempt,
+  OwedDeadLetter,
+  Replies,
+} from '../domain/command.js'
 import type { NewChapter } from '../domain/create.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
 import type {
@@ -31,6 +37,8 @@ import type {
   StoredChapter,
 } from '../store/chapters.js'
 import { failureKindOf, isUniqueViolation } from '../store/failure.js'
+import { traceIdOf } from '../telemetry/traceparent.js'
+import type { Span, Tracing } from '../telemetry/tracing.js'
 import {
   type Again,
   type CreateReply,
@@ -56,6 +64,10 @@ export interface Committed {
   /** The chapter is gone, with all of its rows. */
   isDeleted: boolean
   deadLetters: OwedDeadLetter[]
+  /** For the log: they are stored. */
+  attempts: EndedAttempt[]
+  /** `traceparent` of the work that wrote it, in the chapter’s trace; undefined without telemetry. */
+  trace?: string | undefined
 }
 
 export interface CommitGroups {
@@ -83,6 +95,7 @@ export interface CommitGroupOptions {
   onError: (error: unknown, about: string) => void
   /** How many commands a group had, and how long it took, ms. */
   onGroup?: (commands: number, ms: number) => void
+  tracing?: Tracing | undefined
   limits?: Partial<GroupLimits>
 }
 
@@ -119,7 +132,7 @@ const WAIT_MS: Record<Again, [first: number, last: number]> = {
 }
 
 export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
-  const { store, now, random, newId, leaseMs, onCommit, onError } = options
+  const { store, now, random, newId, leaseMs, onCommit, onError, tracing } = options
   const limits = { ...GROUP_LIMITS, ...options.limits }
   const queue: Waiting[] = []
   const remembered = createRememberedChapters(limits.rememberedLength)
@@ -147,6 +160,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
         tries: { moved: 0, conflict: 0, connection: 0 },
         unknown: [],
         isSettled: false,
+        span: tracing && startSpan(tracing, task),
         resolve: resolve as Waiting['resolve'],
         reject,
       })
@@ -161,6 +175,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       await nextTurn()
       const group = takeGroup()
       const startedAt = performance.now()
+      const span = tracing && startGroupSpan(tracing, group)
       try {
         await commit(group)
         options.onGroup?.(group.length, performance.now() - startedAt)
@@ -169,6 +184,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
         onError(error, 'a commit group failed')
         for (const waiting of group) settle(waiting, { error })
       }
+      span?.end()
     }
     isRunning = false
   }
@@ -321,7 +337,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
         else remembered.set({ state, writeId: plan.writeId })
     }
     try {
-      onCommit(news.flatMap(({ writes }) => writes.map(committedOf)))
+      onCommit(news.flatMap((plan) => committedOf(plan, tracing !== undefined)))
     } catch (error) {
       onError(error, 'a commit was not passed on')
     }
@@ -373,6 +389,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   function settle(waiting: Waiting, outcome: Outcome): void {
     if (waiting.isSettled) return
     waiting.isSettled = true
+    waiting.span?.end('error' in outcome ? outcome.error : undefined)
     for (const plan of waiting.unknown)
       if (plan.members.every((member) => member.waiting.isSettled)) unknown.delete(plan)
     waitingCount -= 1
@@ -425,11 +442,44 @@ const EMPTY_ANSWER = (): GroupAnswer => ({
   ids: { chapters: [], concepts: [], exercises: [], quizzes: [] },
 })
 
-function committedOf(write: ChapterWrite): Committed {
-  const { before, state, events, deadLetters, isDeleted } = write
-  const due = write.changedKinds.filter((kind) => isDue(state.jobs[kind], state.updatedAt))
-  const dueKinds = due.filter((kind) => isMessageKnown(state.jobs[kind]))
-  return { before, state, events, deadLetters, dueKinds, isMoreDue: dueKinds.length < due.length, isDeleted }
+function committedOf(plan: Planned, isTraced: boolean): Committed[] {
+  return plan.writes.map((write) => {
+    const { before, state, events, deadLetters, attempts, isDeleted } = write
+    const due = write.changedKinds.filter((kind) => isDue(state.jobs[kind], state.updatedAt))
+    const dueKinds = due.filter((kind) => isMessageKnown(state.jobs[kind]))
+    const isMoreDue = dueKinds.length < due.length
+    const trace = isTraced ? traceOf(plan, write) : undefined
+    return { before, state, events, deadLetters, attempts, dueKinds, isMoreDue, isDeleted, trace }
+  })
+}
+
+/** Of one command, from its request to its answer; none for what nobody’s trace asked for. */
+function startSpan(tracing: Tracing, task: Waiting['task']): Span | undefined {
+  const parent = tracing.current()
+  if (parent === undefined) return undefined
+  if (task.type === 'create') return tracing.start('commit create', { parent })
+  const { type, chapterId } = task.command
+  return tracing.start(`commit ${type}`, { parent, attributes: { 'chaptercast.chapter_id': chapterId } })
+}
+
+/** Of a group, which serves many: it is linked to each of them, and each to it. */
+function startGroupSpan(tracing: Tracing, group: readonly Waiting[]): Span | undefined {
+  const spans = group.flatMap(({ span }) => span ?? [])
+  if (spans.length === 0) return undefined
+  const attributes = { 'chaptercast.commands': group.length }
+  const links = spans.map(({ traceparent }) => traceparent)
+  const span = tracing.start('commit group', { parent: null, links, attributes })
+  for (const each of spans) each.link(span.traceparent)
+  return span
+}
+
+/** What follows goes on in the chapter’s trace. A worker whose callbacks bring no trace is in another, and linked. */
+function traceOf({ members }: Planned, { state: { traceparent } }: ChapterWrite): string | undefined {
+  const span = members.find(({ waiting }) => waiting.span !== undefined)?.waiting.span
+  if (span === undefined || traceparent === null) return span?.traceparent ?? traceparent ?? undefined
+  if (traceIdOf(span.traceparent) === traceIdOf(traceparent)) return span.traceparent
+  span.link(traceparent)
+  return traceparent
 }
 
 /** About what a command adds to the write, in bytes. */

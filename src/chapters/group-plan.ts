@@ -9,6 +9,7 @@ import { createChapter, type NewChapter } from '../domain/create.js'
 import { decide } from '../domain/decide.js'
 import { ChapterNotFoundError, IdempotencyKeyReusedError } from '../errors.js'
 import type { ChapterWrite, GroupAnswer, GroupQuestion } from '../store/chapters.js'
+import type { Span } from '../telemetry/tracing.js'
 
 /** Chapters of one owner that are made together: all of them, or none. */
 export interface CreateRequest {
@@ -39,6 +40,8 @@ export interface Waiting {
   /** Writes whose outcome was not known when they ended; a late one may still land. */
   unknown: Planned[]
   isSettled: boolean
+  /** Only with telemetry. */
+  span?: Span | undefined
   resolve: (reply: never) => void
   reject: (error: unknown) => void
 }

@@ -11,6 +11,7 @@ import {
   type DATABASE_SSL_MODES,
   type DISPATCHES,
   type GENERATORS,
+  type LOG_FORMATS,
   type LogLevel,
   type SASL_MECHANISMS,
   SETTINGS,
@@ -95,6 +96,13 @@ export interface JwtConfig {
   readonly audience: string | undefined
 }
 
+/** What OpenTelemetry does not read from the environment by itself. */
+export interface TelemetryConfig {
+  readonly traces: boolean
+  readonly metrics: boolean
+  readonly metricIntervalMs: number
+}
+
 export interface Config {
   readonly host: string
   readonly port: number
@@ -139,6 +147,9 @@ export interface Config {
   readonly webhookBodyLimitBytes: number
   readonly defaultLocale: Locale
   readonly logLevel: LogLevel
+  readonly logFormat: (typeof LOG_FORMATS)[number]
+  /** undefined: no telemetry. */
+  readonly telemetry: TelemetryConfig | undefined
 }
 
 /**
@@ -226,6 +237,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, en
     const given = text('NOTIFY_URL')
     needs(given !== undefined || secrets.length === 0, 'NOTIFY_SECRET needs NOTIFY_URL')
     return given === undefined ? undefined : Object.freeze({ url: address('NOTIFY_URL', given), secrets })
+  }
+
+  function telemetryOf(): TelemetryConfig | undefined {
+    const endpoint = url('OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:'])
+    const isDisabled = choice('OTEL_SDK_DISABLED') === 'true'
+    if (endpoint === undefined || isDisabled) return undefined
+    choice('OTEL_EXPORTER_OTLP_PROTOCOL')
+    return Object.freeze({
+      traces: choice('OTEL_TRACES_EXPORTER') === 'otlp',
+      metrics: choice('OTEL_METRICS_EXPORTER') === 'otlp',
+      metricIntervalMs: whole('OTEL_METRIC_EXPORT_INTERVAL'),
+    })
   }
 
   const databaseUrl = withPassword(
@@ -357,6 +380,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, en
     webhookBodyLimitBytes: whole('WEBHOOK_BODY_LIMIT_BYTES'),
     defaultLocale: choice('DEFAULT_LOCALE') as Locale,
     logLevel: choice('LOG_LEVEL') as LogLevel,
+    logFormat: choice('LOG_FORMAT') as Config['logFormat'],
+    telemetry: telemetryOf(),
   }
   if (problems.length > 0 && envFile !== undefined)
     problems.push(`${envFile.file} was read; it sets ${envFile.settings.join(', ') || 'nothing'}`)

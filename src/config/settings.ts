@@ -6,6 +6,8 @@ import { LOCALES } from '../contract/scalar.js'
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
+export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const
+export const OTEL_EXPORTERS = ['otlp', 'none'] as const
 export const GENERATORS = ['sample', 'openai', 'off'] as const
 export const SASL_MECHANISMS = ['plain', 'scram-sha-256', 'scram-sha-512'] as const
 export const SOCKET_TRANSPORTS = ['all', 'websocket'] as const
@@ -335,5 +337,50 @@ export const SETTINGS = {
     default: 'info',
     values: LOG_LEVELS,
     about: 'Least severe level that is logged',
+  },
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    type: 'text',
+    default: undefined,
+    defaultAbout: 'no telemetry',
+    about: 'Where traces and metrics go by OTLP over HTTP, as `http://collector:4318`',
+    isSecret: true,
+  },
+  OTEL_SDK_DISABLED: {
+    type: 'choice',
+    default: 'false',
+    values: ['true', 'false'],
+    about: '`true`: no telemetry, whatever else is set',
+  },
+  OTEL_SERVICE_NAME: {
+    type: 'text',
+    default: undefined,
+    defaultAbout: 'chaptercast',
+    about: 'How this process is called there; by default `npm run generator` is `chaptercast-generator`',
+  },
+  OTEL_EXPORTER_OTLP_PROTOCOL: {
+    type: 'choice',
+    default: 'http/protobuf',
+    values: ['http/protobuf'],
+    about: 'The only one that is spoken',
+  },
+  OTEL_TRACES_EXPORTER: {
+    type: 'choice',
+    default: 'otlp',
+    values: OTEL_EXPORTERS,
+    about: '`none`: no traces',
+  },
+  OTEL_METRICS_EXPORTER: {
+    type: 'choice',
+    default: 'otlp',
+    values: OTEL_EXPORTERS,
+    about: '`none`: no metrics, for example because Prometheus reads `/metrics`',
+  },
+  OTEL_METRIC_EXPORT_INTERVAL: integer(60_000, 100, MAX_TIMER_MS, 'How often metrics are sent, ms'),
+  LOG_FORMAT: {
+    type: 'choice',
+    default: 'auto',
+    values: LOG_FORMATS,
+    about:
+      'How the log is written: `json`, `pretty` for people, or `auto`: for people on a terminal, else JSON',
   },
 } as const satisfies Record<string, Setting>

@@ -11,6 +11,8 @@ import { createBatcher } from '../async/batcher.js'
 import { repeat } from '../async/repeat.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { DueJob, JobStore, PublishedAttempt } from '../store/jobs.js'
+import { traceparentOf } from '../telemetry/traceparent.js'
+import { jobAttributes, type Span, type Tracing } from '../telemetry/tracing.js'
 import { deadLetterMessage, jobMessage } from './message.js'
 import type { Places } from './places.js'
 import type { JobQueue } from './queue.js'
@@ -46,11 +48,12 @@ export interface DispatcherOptions {
   pollMs: number
   /** These are marked published now. */
   onPublished?: (jobs: DueJob[]) => void
+  tracing?: Tracing | undefined
   log: FastifyBaseLogger
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { queue, jobs, places, now, queueTimeoutMs, publicUrl, pollMs, log } = options
+  const { queue, jobs, places, now, queueTimeoutMs, publicUrl, pollMs, tracing, log } = options
   const offered: DueJob[] = []
   let claimedAt = Number.NEGATIVE_INFINITY
 
@@ -112,8 +115,15 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   async function send(batch: DueJob[]): Promise<void> {
     const deadlineAt = now() + queueTimeoutMs
     const base = publicUrl()
-    const messages = batch.map((job) => jobMessage(job, base, deadlineAt))
-    await queue.publish(messages, AbortSignal.timeout(SEND_TIMEOUT_MS))
+    const spans = batch.map((job) => tracing && startSpan(tracing, job))
+    const messages = batch.map((job, index) => jobMessage(job, base, deadlineAt, spans[index]?.traceparent))
+    try {
+      await queue.publish(messages, AbortSignal.timeout(SEND_TIMEOUT_MS))
+    } catch (error) {
+      for (const span of spans) span?.end(error)
+      throw error
+    }
+    for (const span of spans) span?.end()
     if (isTakingFew) return
     // Not awaited: the next send need not wait for the marks of this one, which are made together with others'.
     const attempts = batch.map(({ chapterId, kind, jobId, attempt }) => ({
@@ -148,4 +158,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       await Promise.all(marks)
     },
   }
+}
+
+/** A message continues the trace of its own chapter, though many are sent together. */
+function startSpan(tracing: Tracing, job: DueJob): Span {
+  const parent = job.traceparent ?? traceparentOf(job.jobId)
+  return tracing.start(`publish ${job.kind}`, { parent, kind: 'producer', attributes: jobAttributes(job) })
 }

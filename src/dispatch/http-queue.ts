@@ -30,6 +30,7 @@ import type { ChapterCommand } from '../domain/command.js'
 import { ChapterNotFoundError, InvalidRequestError } from '../errors.js'
 import type { AttemptRef, JobStore } from '../store/jobs.js'
 import type { OpenJobStore } from '../store/open-jobs.js'
+import { jobAttributes, type Span, type Tracing, traced } from '../telemetry/tracing.js'
 import { logDeadLetters } from './dead-letters.js'
 import type { Message } from './message.js'
 import { brokenBecause, createPoster, type PostAnswer, retryAfterMsOf } from './post.js'
@@ -53,6 +54,7 @@ export interface HttpQueueOptions {
   /** Told of every answer: its status, or `none`. */
   onAnswer?: (kind: JobKind, answer: string, isResult: boolean) => void
   onMended?: (kind: JobKind, how: readonly Mend[]) => void
+  tracing?: Tracing | undefined
   now: () => number
   random: () => number
   log: FastifyBaseLogger
@@ -239,7 +241,6 @@ export function createHttpQueue(options: HttpQueueOptions): JobQueue {
   ): Promise<void> {
     const { chapterId, kind, jobId, attempt } = job.ref
     const named = { jobId, attempt }
-    log.info({ ...aboutOf(job), reason, problem: error }, 'an attempt failed')
     await stored({ type: 'fail', chapterId, kind, named, reason, error, retryable: true, retryAfterMs })
   }
 
@@ -266,7 +267,13 @@ export function createHttpQueue(options: HttpQueueOptions): JobQueue {
     if (open.has(name)) return
     const job = { message: message.value, ref, abort: new AbortController() }
     open.set(name, job)
-    const done: Promise<void> = run(job, message).finally(() => {
+    const about = {
+      parent: message.headers.traceparent,
+      kind: 'client',
+      attributes: jobAttributes(ref),
+    } as const
+    const work = (span?: Span) => run(job, span === undefined ? message : continuedBy(message, span))
+    const done: Promise<void> = traced(options.tracing, `send ${kind}`, about, work).finally(() => {
       open.delete(name)
       running.delete(done)
       tellRoom()
@@ -322,6 +329,10 @@ export function createHttpQueue(options: HttpQueueOptions): JobQueue {
       await options.hold(aborted, now())
     },
   }
+}
+
+function continuedBy(message: Message, { traceparent }: Span): Message {
+  return { ...message, headers: { ...message.headers, traceparent } }
 }
 
 function nameOf({ jobId, attempt }: Pick<AttemptRef, 'jobId' | 'attempt'>): string {

@@ -8,6 +8,7 @@ import { repeat } from '../async/repeat.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import type { JobRef, JobStore } from '../store/jobs.js'
 import { logDeadLetters } from './dead-letters.js'
+import type { Message } from './message.js'
 import type { JobQueue } from './queue.js'
 
 /** How long a hold lasts; said again three times in that time. */
@@ -20,7 +21,7 @@ export interface LocalQueueOptions {
    * Does the work and calls the webhooks. It rejects when they could not be reached: the message comes again.
    * Without it nothing is held: whoever wants to answers the webhooks by hand.
    */
-  work: ((message: GenerationMessage, signal: AbortSignal) => Promise<void>) | undefined
+  work: ((message: GenerationMessage, signal: AbortSignal, traceparent?: string) => Promise<void>) | undefined
   hold: JobStore['hold']
   now: () => number
   log: FastifyBaseLogger
@@ -28,6 +29,7 @@ export interface LocalQueueOptions {
 
 interface Held {
   message: GenerationMessage
+  traceparent: string
   abort: AbortController
 }
 
@@ -48,11 +50,11 @@ export function createLocalQueue({ work, hold, now, log }: LocalQueueOptions): J
 
   const heldJobs = () => [...held.values()].map(({ message }) => refOf(message))
 
-  function take(message: GenerationMessage): void {
+  function take({ value: message, headers: { traceparent } }: Message): void {
     const older = held.get(message.job_id)
     if (older !== undefined && older.message.attempt >= message.attempt) return
     older?.abort.abort()
-    const job = { message, abort: new AbortController() }
+    const job = { message, traceparent, abort: new AbortController() }
     held.set(message.job_id, job)
     waiting.push(job)
   }
@@ -73,7 +75,7 @@ export function createLocalQueue({ work, hold, now, log }: LocalQueueOptions): J
     const { message, abort } = job
     const { job_id, attempt, chapter_id, kind } = message
     try {
-      if (!abort.signal.aborted) await work?.(message, abort.signal)
+      if (!abort.signal.aborted) await work?.(message, abort.signal, job.traceparent)
     } catch (error) {
       if (!abort.signal.aborted)
         log.warn(
@@ -97,7 +99,7 @@ export function createLocalQueue({ work, hold, now, log }: LocalQueueOptions): J
         now() + HOLD_MS,
       )
       signal.throwIfAborted()
-      for (const { value } of messages) take(value)
+      for (const message of messages) take(message)
       pump()
     },
     async publishDeadLetters(letters) {

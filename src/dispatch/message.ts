@@ -6,7 +6,7 @@ import type { JobKind } from '../contract/job.js'
 import { camelCase, toWire } from '../contract/wire.js'
 import type { ChapterState, JobState } from '../domain/chapter.js'
 import type { DueDeadLetter, DueJob } from '../store/jobs.js'
-import { traceparentOf } from './traceparent.js'
+import { traceparentOf } from '../telemetry/traceparent.js'
 
 export interface Message<Value extends GenerationMessage = GenerationMessage> {
   value: Value
@@ -34,12 +34,18 @@ export function dueJobOf(chapter: ChapterState, kind: JobKind): DueJob {
 /**
  * @param publicUrl base of the callback URLs, without a trailing slash
  * @param deadlineAt ms since the epoch
+ * @param traceparent of the span that sends it; without telemetry it is a span that nobody else knows
  */
-export function jobMessage(job: DueJob, publicUrl: string, deadlineAt: number): Message {
+export function jobMessage(
+  job: DueJob,
+  publicUrl: string,
+  deadlineAt: number,
+  traceparent?: string,
+): Message {
   const { reason, error } = job
   const previous = job.attempt > 1 && reason !== null ? { reason, error } : null
   const callback = callbacksOf(job, publicUrl)
-  return withHeaders(job, toWire(GenerationMessage, { ...job, deadlineAt, previous, callback }))
+  return withHeaders(job, toWire(GenerationMessage, { ...job, deadlineAt, previous, callback }), traceparent)
 }
 
 export function deadLetterMessage(letter: DueDeadLetter, publicUrl: string): Message<DeadLetter> {
@@ -68,14 +74,18 @@ function callbacksOf(
 }
 
 /** The message continues the trace of the request that created the chapter. */
-function withHeaders<Value extends GenerationMessage>(job: TracedWork, value: Value): Message<Value> {
+function withHeaders<Value extends GenerationMessage>(
+  job: TracedWork,
+  value: Value,
+  traceparent = traceparentOf(job.jobId, job.traceparent ?? undefined),
+): Message<Value> {
   return {
     value,
     headers: {
       'content-type': 'application/json',
       'job-id': job.jobId,
       attempt: String(job.attempt),
-      traceparent: traceparentOf(job.jobId, job.traceparent ?? undefined),
+      traceparent,
     },
   }
 }

@@ -463,6 +463,7 @@ const Entry = Type.Object({
     Type.Object({ version: Type.Integer(), update: Type.Object({ progress: Type.Number() }) }),
   ]),
   deleted: Type.Optional(Type.String()),
+  trace: Type.Optional(Type.String()),
 })
 
 /** The same of a chapter in a course. */

@@ -19,6 +19,8 @@ export interface FeedEntry {
   progress: LatestProgress | null
   /** The chapter was deleted: what people are told. */
   deleted?: string
+  /** `traceparent` of the work that wrote it; only with telemetry. */
+  trace?: string
 }
 
 export interface LatestProgress {

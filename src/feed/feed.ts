@@ -11,6 +11,7 @@ import { type Repeating, repeat } from '../async/repeat.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { PartialName } from '../contract/partial.js'
 import type { EventStore } from '../store/events.js'
+import type { Span, Tracing } from '../telemetry/tracing.js'
 import type { Bus } from './bus.js'
 import { ChapterFeed, type FeedEntry, type Room } from './chapter-feed.js'
 import { TEXT_HOLE_MS, TEXT_MS, TextMemory, type TextMessage } from './texts.js'
@@ -62,6 +63,7 @@ export interface FeedOptions {
   textBytes?: number
   /** Quiet rooms that are asked for in each turn. */
   quietRooms?: number
+  tracing?: Tracing | undefined
   onError: (error: unknown) => void
 }
 
@@ -167,7 +169,16 @@ export function createFeed(options: FeedOptions): Feed {
       return
     }
     touch(chapter)
+    const span = entry.trace === undefined ? undefined : startSpan(entry, entry.trace)
     chapter.deliver(entry)
+    span?.end()
+  }
+
+  function startSpan({ chapterId, events }: FeedEntry, parent: string): Span | undefined {
+    if (events.length === 0) return undefined
+    const names = events.map(({ name }) => name).join(' ')
+    const attributes = { 'chaptercast.chapter_id': chapterId, 'chaptercast.events': names }
+    return options.tracing?.start('emit', { parent, kind: 'producer', attributes })
   }
 
   function deliverText(chapterId: number, message: TextMessage): void {

@@ -157,7 +157,7 @@ export function createGeneratorConsumer(options: GeneratorConsumerOptions): Gene
     const { batch, resolveOffset, heartbeat, isRunning } = payload
     const { topic, partition } = batch
     const { generation, positions } = session
-    for (const { offset, value } of batch.messages) {
+    for (const { offset, value, headers } of batch.messages) {
       if (draining.signal.aborted) return
       const message = read(value, { topic, partition, offset })
       const key = `${topic}/${partition}/${offset}`
@@ -171,7 +171,10 @@ export function createGeneratorConsumer(options: GeneratorConsumerOptions): Gene
         release()
         continue
       }
-      const settled = message === undefined ? Promise.resolve(true) : begin(key, message, release)
+      const settled =
+        message === undefined
+          ? Promise.resolve(true)
+          : begin(key, message, release, headers?.traceparent?.toString())
       void settled.then((isSettled) => {
         if (!isSettled) return
         positions.finish(topic, partition, offset)
@@ -210,13 +213,18 @@ export function createGeneratorConsumer(options: GeneratorConsumerOptions): Gene
     }
   }
 
-  function begin(key: string, message: GenerationMessage, release: () => void): Promise<boolean> {
+  function begin(
+    key: string,
+    message: GenerationMessage,
+    release: () => void,
+    traceparent: string | undefined,
+  ): Promise<boolean> {
     const known = jobs.get(key)
     if (known !== undefined) {
       release()
       return known
     }
-    const job = deliver(message, release, aborting.signal)
+    const job = deliver(message, release, aborting.signal, traceparent)
       .then(
         () => true,
         () => false,

@@ -20,7 +20,12 @@ export interface DeliveryOptions {
 }
 
 /** Resolves when the message is settled; rejects only when `signal` aborts. `giveBack` returns the job’s place. */
-export type Deliver = (message: GenerationMessage, giveBack: () => void, signal: AbortSignal) => Promise<void>
+export type Deliver = (
+  message: GenerationMessage,
+  giveBack: () => void,
+  signal: AbortSignal,
+  traceparent?: string,
+) => Promise<void>
 
 /** A worker that died is noticed by the server’s heartbeat; until then it says `running`. */
 const ASK_AGAIN_MS = 15_000
@@ -35,14 +40,14 @@ export function createDelivery(options: DeliveryOptions): Deliver {
   const delay =
     options.delay ?? ((ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }).then(() => {}))
 
-  return async function deliver(message, giveBack, signal) {
+  return async function deliver(message, giveBack, signal, traceparent) {
     const { chapter_id, kind, job_id, attempt } = message
     const about = { chapter_id, kind, job_id, attempt }
     let release = giveBack
     try {
       for (let tries = 1, asks = 1; ; ) {
         try {
-          return await work(message, signal)
+          return await work(message, signal, traceparent)
         } catch (error) {
           signal.throwIfAborted()
           if (error instanceof AlreadyRunningError) {

@@ -9,6 +9,8 @@ import fastify, { LogController } from 'fastify'
 import { readConfig } from '../config/config.js'
 import { readEnvFile } from '../config/env-file.js'
 import { ConfigError } from '../errors.js'
+import { logOptions } from '../telemetry/log.js'
+import { openTelemetry } from '../telemetry/telemetry.js'
 import { createGeneratorConsumer } from './consumer.js'
 import { chooseModel } from './models.js'
 import { createWorker } from './worker.js'
@@ -26,12 +28,13 @@ async function main(): Promise<void> {
     ])
 
   const server = fastify({
-    logger: { level: config.logLevel },
+    logger: await logOptions(config),
     // A health check every few seconds.
     logController: new LogController({ disableRequestLogging: true }),
   })
   const { log } = server
   if (envFile !== undefined) log.info(envFile, 'settings were read from .env')
+  const telemetry = await openTelemetry(config, log, 'chaptercast-generator')
   const { name, model } = chooseModel(config, log)
   const consumer = createGeneratorConsumer({
     kafka,
@@ -44,6 +47,7 @@ async function main(): Promise<void> {
       // The server’s own deadline comes first and is told of as a time-out.
       modelTimeoutMs: 2 * Math.max(config.generation.timeoutMs, config.openai?.silenceMs ?? 0),
       whenRunning: 'throw',
+      tracing: telemetry?.tracing,
     }),
   })
   const state = () => ({
@@ -61,13 +65,15 @@ async function main(): Promise<void> {
     isLeaving = true
     log.info(state(), `${why}: leaving`)
     setTimeout(() => process.exit(exitCode || 1), config.shutdownTimeoutMs).unref()
-    Promise.all([consumer.close(Math.max(0, config.shutdownTimeoutMs - LEAVE_MS)), server.close()]).then(
-      () => process.exit(exitCode),
-      (error: unknown) => {
-        log.error({ err: error }, 'could not leave in order')
-        process.exit(1)
-      },
-    )
+    Promise.all([consumer.close(Math.max(0, config.shutdownTimeoutMs - LEAVE_MS)), server.close()])
+      .then(() => telemetry?.close())
+      .then(
+        () => process.exit(exitCode),
+        (error: unknown) => {
+          log.error({ err: error }, 'could not leave in order')
+          process.exit(1)
+        },
+      )
   }
   process.on('SIGINT', () => leave('SIGINT', 0))
   process.on('SIGTERM', () => leave('SIGTERM', 0))

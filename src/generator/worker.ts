@@ -18,6 +18,7 @@ import { withDeadline } from '../async/deadline.js'
 import type { FailCallback } from '../contract/callback.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import type { Locale } from '../contract/scalar.js'
+import { jobAttributes, type Tracing, traced } from '../telemetry/tracing.js'
 import { type Model, ModelError, type Written } from './model.js'
 import { createTextReports } from './text-reports.js'
 import type { SoFar } from './text-so-far.js'
@@ -45,6 +46,7 @@ export interface WorkerOptions {
   requestTimeoutMs?: number
   /** How often `-start`, `-finish` and `-fail` are sent before giving up. A result is dear, so patience is long. */
   maxTries?: number
+  tracing?: Tracing | undefined
   fetch?: typeof fetch
   delay?: (ms: number, signal: AbortSignal) => Promise<void>
   /** In [0, 1). */
@@ -56,7 +58,7 @@ export interface WorkerOptions {
  * Rejects with `CallbackUndeliveredError` when the server could not be told, and with the signal’s reason
  * when that aborts: in both cases the message should be delivered again.
  */
-export type Work = (message: GenerationMessage, signal: AbortSignal) => Promise<void>
+export type Work = (message: GenerationMessage, signal: AbortSignal, traceparent?: string) => Promise<void>
 
 /** The server could not be reached, or gave no usable answer, within all tries. */
 export class CallbackUndeliveredError extends Error {
@@ -98,7 +100,14 @@ export function createWorker(options: WorkerOptions): Work {
     ...(webhookSecret ? { authorization: `Bearer ${webhookSecret}` } : {}),
   }
 
-  return async function work(message, signal) {
+  return function work(message, signal, traceparent) {
+    const { chapter_id: chapterId, kind, job_id: jobId, attempt } = message
+    const attributes = jobAttributes({ chapterId, kind, jobId, attempt })
+    const about = { parent: traceparent ?? null, kind: 'consumer', attributes } as const
+    return traced(options.tracing, `generate ${kind}`, about, () => doWork(message, signal))
+  }
+
+  async function doWork(message: GenerationMessage, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     // All jobs of a queue may share one signal; Node warns of a leak at the eleventh. Each listener is removed.
     setMaxListeners(0, signal)

@@ -92,6 +92,7 @@ export const openapi = fp(
     })
     await app.register(swaggerUi, {
       routePrefix: '/docs',
+      logLevel: 'warn',
       staticCSP: CONTENT_SECURITY_POLICY,
       // Nobody else is told of this server.
       uiConfig: {

@@ -71,7 +71,7 @@ export const page: FastifyPluginAsync = async (app) => {
   const html = await readFile(`${FOLDER}/index.html`, 'utf8')
   const headers = { ...HEADERS, 'content-security-policy': contentSecurityPolicy(hashImportMap(html)) }
   for (const [path, { name, folder }] of await listAssets())
-    app.get(path, { schema: { hide: true } }, (request, reply) => {
+    app.get(path, { schema: { hide: true }, logLevel: 'warn' }, (request, reply) => {
       const asked = request.raw.headers
       // It speaks to caches on the way. @fastify/send would ignore `If-None-Match` because of it.
       delete asked['cache-control']

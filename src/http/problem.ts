@@ -6,6 +6,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { ERRORS, type ErrorCode, type Problem, type Violation } from '../contract/problem.js'
 import { AppError, InvalidRequestError, MethodNotAllowedError, UnavailableError } from '../errors.js'
 import { failureKindOf } from '../store/failure.js'
+import { withoutTokens, writeLine } from './request-log.js'
 
 /** Fastify’s own errors, by code; what is not here goes by its HTTP status. */
 const FASTIFY_CODES: Record<string, ErrorCode> = {
@@ -91,16 +92,21 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
   const appError = toAppError(error, request)
   const { code } = appError
   // Being busy is no fault, and a client that makes a node busy must not fill its log with stacks.
+  const { status } = ERRORS[code]
   if (appError instanceof UnavailableError && appError.cause === undefined)
-    request.log.warn({ code }, appError.message)
-  else if (ERRORS[code].status >= 500) request.log.error({ err: error, code }, appError.message)
-  else request.log.info({ code, detail: appError.message.slice(0, 500) }, 'refused')
+    writeLine(request, reply, 'warn', { statusCode: status, code }, appError.message)
+  else if (status >= 500)
+    writeLine(request, reply, 'error', { statusCode: status, code, err: error }, appError.message)
+  else {
+    const detail = withoutTokens(appError.message.slice(0, 500))
+    writeLine(request, reply, 'info', { statusCode: status, code, detail }, 'refused')
+  }
   const violations =
     appError instanceof InvalidRequestError ? allViolations(appError.violations, request) : undefined
   // Said here too: an address that cannot be read is refused before any hook runs.
   reply.headers({ ...ANSWER_HEADERS, 'x-request-id': request.id, ...headersOf(appError) })
   return reply
-    .code(ERRORS[code].status)
+    .code(status)
     .type('application/problem+json')
     .serializer((problem: Problem) => JSON.stringify(problem))
     .send(problemOf(code, appError.message, request.id, violations))

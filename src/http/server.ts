@@ -11,6 +11,7 @@ import type { Config } from '../config/config.js'
 import { Problem } from '../contract/problem.js'
 import { compileCheck } from '../contract/validation.js'
 import { InvalidRequestError, UnavailableError } from '../errors.js'
+import { logOptions } from '../telemetry/log.js'
 import { answerBrokenRequest } from './connections.js'
 import { readJson } from './json.js'
 import { answerProblems, sendProblem } from './problem.js'
@@ -26,7 +27,7 @@ const CONNECTION_TIMEOUT_MS = 60_000
 const SLOW_CHECK_MS = 5000
 
 export interface HttpServerOptions {
-  config: Pick<Config, 'corsOrigin' | 'logLevel' | 'trustProxy'>
+  config: Pick<Config, 'corsOrigin' | 'logFormat' | 'logLevel' | 'trustProxy'>
   logger?: FastifyBaseLogger
   isDraining: () => boolean
 }
@@ -34,7 +35,7 @@ export interface HttpServerOptions {
 export async function createHttpServer({ config, logger, isDraining }: HttpServerOptions) {
   const refuse = requestCheck(config.corsOrigin)
   const app = fastify({
-    ...(logger === undefined ? { logger: { level: config.logLevel } } : { loggerInstance: logger }),
+    ...(logger === undefined ? { logger: await logOptions(config) } : { loggerInstance: logger }),
     bodyLimit: CLIENT_BODY_LIMIT_BYTES,
     trustProxy: typeof config.trustProxy === 'boolean' ? config.trustProxy : [...config.trustProxy],
     // A slow sender must not hold a connection for ever; SSE and Socket.IO are answers, not requests.

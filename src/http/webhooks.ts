@@ -48,8 +48,12 @@ export interface WebhookRoutesOptions {
 }
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Workers call it, about a job of this kind or, with progress, about the chapter. */
+    callback?: JobKind | 'chapter'
+  }
   interface FastifyRequest {
-    /** How a callback was answered, for the metrics; empty for a refusal. */
+    /** How a callback was answered, for the metrics and the log; empty for a refusal. */
     callbackAnswer: string
   }
 }
@@ -64,6 +68,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
   /** Counts the answers of one route. A refusal counts by its status. */
   function counted(kind: JobKind | 'chapter', callback: string) {
     return {
+      config: { callback: kind },
       preSerialization(request, _reply, payload, done) {
         const { status, run } = (payload ?? {}) as { status?: unknown; run?: unknown }
         if (run !== undefined) request.callbackAnswer = run === true ? 'run' : 'refused'
@@ -74,7 +79,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
         options.onAnswer?.(kind, callback, request.callbackAnswer || String(reply.statusCode))
         done()
       },
-    } satisfies Pick<RouteShorthandOptions, 'preSerialization' | 'onResponse'>
+    } satisfies Pick<RouteShorthandOptions, 'config' | 'preSerialization' | 'onResponse'>
   }
 
   app.addHook('preValidation', (request, reply, done) => {

@@ -41,7 +41,11 @@ export function createSweeper(options: SweeperOptions): {
   async function end(type: 'expire' | 'hold_expired', claimed: AttemptRef[]): Promise<void> {
     await Promise.all(
       claimed.map(({ chapterId, kind, jobId, attempt }) => {
-        log.info({ chapter_id: chapterId, kind, job_id: jobId, attempt }, `attempt: ${type}`)
+        if (type === 'hold_expired')
+          log.info(
+            { chapter_id: chapterId, kind, job_id: jobId, attempt },
+            'the process that held a job is gone; it is queued again',
+          )
         return groups.submit({ type, chapterId, kind, jobId, attempt }).catch((error: unknown) => {
           // Deleted since it was claimed.
           if (!(error instanceof ChapterNotFoundError)) throw error

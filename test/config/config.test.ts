@@ -46,6 +46,8 @@ const DEFAULTS: Config = {
   webhookBodyLimitBytes: 1_048_576,
   defaultLocale: 'ko',
   logLevel: 'info',
+  logFormat: 'auto',
+  telemetry: undefined,
 }
 
 t.test('with nothing set, everything is as documented', async (t) => {
@@ -87,6 +89,14 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       WEBHOOK_BODY_LIMIT_BYTES: '2048',
       DEFAULT_LOCALE: 'en',
       LOG_LEVEL: 'silent',
+      LOG_FORMAT: 'pretty',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
+      OTEL_SDK_DISABLED: 'false',
+      OTEL_SERVICE_NAME: 'nodes',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+      OTEL_TRACES_EXPORTER: 'none',
+      OTEL_METRICS_EXPORTER: 'none',
+      OTEL_METRIC_EXPORT_INTERVAL: '1000',
       DATABASE_URL: 'postgres://user:secret@db:5433/chapters',
       DATABASE_POOL_SIZE: '3',
       DATABASE_STATEMENT_TIMEOUT_MS: '700',
@@ -182,6 +192,8 @@ t.test('every setting can be set, and means what it is called', async (t) => {
       webhookBodyLimitBytes: 2048,
       defaultLocale: 'en',
       logLevel: 'silent',
+      logFormat: 'pretty',
+      telemetry: { traces: false, metrics: false, metricIntervalMs: 1000 },
     },
   )
 })

@@ -315,7 +315,7 @@ t.test('clients that leave before their answer take up no room for others', asyn
 })
 
 t.test('what streams and sockets hold counts towards the same total, and the slowest go first', async (t) => {
-  const config = { corsOrigin: '*', logLevel: 'silent', trustProxy: false } as const
+  const config = { corsOrigin: '*', logFormat: 'json', logLevel: 'silent', trustProxy: false } as const
   const server = await createHttpServer({ config, isDraining: () => false })
   const app = server as unknown as FastifyInstance
   t.teardown(() => app.close())

@@ -21,7 +21,7 @@ async function serveEvents(t: Tap, wrap: (readPage: PageReader) => PageReader = 
   log.commit(1)
   const { feed } = recordFeed(t, log)
   const app = await createHttpServer({
-    config: { corsOrigin: '*', logLevel: 'silent', trustProxy: false },
+    config: { corsOrigin: '*', logFormat: 'json', logLevel: 'silent', trustProxy: false },
     isDraining: () => false,
   })
   await app.register(eventRoutes, {

@@ -1,7 +1,7 @@
 /** A message as a worker gets it. */
 import type { GenerationMessage } from '../../src/contract/generation.js'
 import type { Message } from '../../src/dispatch/message.js'
-import { traceparentOf } from '../../src/dispatch/traceparent.js'
+import { traceparentOf } from '../../src/telemetry/traceparent.js'
 
 export const MESSAGE: GenerationMessage = {
   job_id: '6f0d8a3e-4d0e-4b53-9a39-3f1b0d2c7a11',

@@ -26,3 +26,8 @@ const SAMPLED = '01'
 function newSpanId(): string {
   return randomUUID().slice(19).replace('-', '')
 }
+
+/** What a log says of it: 32 hexadecimal digits; undefined without a valid `traceparent`. */
+export function traceIdOf(traceparent: unknown): string | undefined {
+  return typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent)?.[1] : undefined
+}
