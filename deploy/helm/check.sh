@@ -62,6 +62,8 @@ shows smallest 'value: http://try-chaptercast.lessons.svc:80$|value: "http://try
 shows smallest 'value: "websocket"'
 hides smallest 'kind: (Ingress|HorizontalPodAutoscaler|PodDisruptionBudget|NetworkPolicy|ServiceMonitor)$'
 shows haproxy 'stick match url_param\(sid\)'
+shows haproxy 'option abortonclose'
+shows haproxy 'http-error status 503 content-type application/problem\+json'
 hides haproxy SOCKET_TRANSPORTS
 shows haproxy 'value: "2592000000"'
 shows haproxy-ingress 'haproxy-ingress.github.io/config-backend'

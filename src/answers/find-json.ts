@@ -15,25 +15,43 @@ export interface FoundJson {
   isRebuilt: boolean
 }
 
-/** What is left for repairs, in characters times marks. */
-export interface RepairBudget {
-  left: number
+/** What one answer may still cost. */
+export interface SearchBudget {
+  /** Of repairs, in characters times marks. */
+  repairs: number
+  /** Texts that are searched. */
+  texts: number
 }
 
-/** The library may take the length times the number of quotes and lines; this is less than a tenth of a second. */
-export const REPAIR_BUDGET = 50_000_000
+/** The library may take the length times the number of quotes and lines; this is some hundredths of a second. */
+const MAX_REPAIRS = 20_000_000
+/** A single quote that is no part of a text costs the library so many times as much as another mark. */
+const SINGLE_QUOTE_MARKS = 10
+/** Longer texts are not repaired: no model writes so much. */
+const MAX_REPAIRED_CHARS = 200_000
+/** An answer is not spread over more texts. */
+const MAX_TEXTS = 100
+/** Line breaks inside strings. */
+const MAX_CONTROLS = 20_000
 /** How many places are tried at which JSON might begin. */
 const MAX_STARTS = 20
 /** And how much is read from them, as a multiple of the text. Beyond that nothing is found for sure. */
 const MAX_READS = 3
-/** Nothing that is meant is nested so deep, and reading it would take long. */
+/** Nothing that is meant is nested so deep or has so many parts, and reading it would take long. */
 const MAX_DEPTH = 500
+const MAX_PARTS = 50_000
+
+export function searchBudget(): SearchBudget {
+  return { repairs: MAX_REPAIRS, texts: MAX_TEXTS }
+}
 
 /**
  * Every JSON value in the text that is not part of another, in order.
  * @returns nothing when there is none, or none that can be read for sure
  */
-export function findJson(text: string, budget: RepairBudget): FoundJson[] {
+export function findJson(text: string, budget: SearchBudget): FoundJson[] {
+  budget.texts -= 1
+  if (budget.texts < 0) return []
   const plain = text.replaceAll('\0', '').replace(/^\ufeff/, '')
   const whole = parse(plain.trim())
   if (whole !== undefined) return [whole]
@@ -52,7 +70,7 @@ function withoutThoughts(text: string): string {
   return end === null ? text : text.slice(end.index + end[0].length)
 }
 
-function findInside(text: string, budget: RepairBudget): FoundJson[] {
+function findInside(text: string, budget: SearchBudget): FoundJson[] {
   const found: FoundJson[] = []
   let from = 0
   let left = MAX_READS * text.length
@@ -73,7 +91,7 @@ function findInside(text: string, budget: RepairBudget): FoundJson[] {
 }
 
 /** Its quotes are not in order, or its last brackets are missing. */
-function repairRest(text: string, at: number, budget: RepairBudget): FoundJson[] {
+function repairRest(text: string, at: number, budget: SearchBudget): FoundJson[] {
   const rest = text.slice(at)
   const fenced = rest.slice(0, rest.lastIndexOf('```') < 0 ? rest.length : rest.lastIndexOf('```'))
   const closed = rest.slice(0, Math.max(rest.lastIndexOf('}'), rest.lastIndexOf(']')) + 1)
@@ -136,7 +154,7 @@ function mapStrings(text: string, map: (string: string, isClosed: boolean) => st
 }
 
 function parse(text: string): FoundJson | undefined {
-  if (text === '' || isTooDeep(text)) return undefined
+  if (text === '' || isTooMuch(text)) return undefined
   const escaped = mendEscapes(text)
   const mended: Mend[] = escaped === text ? [] : ['latex']
   const asItIs = parsed(escaped)
@@ -146,14 +164,17 @@ function parse(text: string): FoundJson | undefined {
   return withLines && { ...withLines, mended: [...mended, 'repaired'], isRebuilt: false }
 }
 
-function isTooDeep(text: string): boolean {
+function isTooMuch(text: string): boolean {
   let depth = 0
+  let parts = 0
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at)
     if (code === QUOTE) at = endOfString(text, at) - 1
-    else if (code === 0x5b || code === 0x7b) depth += 1
-    else if (code === 0x5d || code === 0x7d) depth -= 1
-    if (depth > MAX_DEPTH) return true
+    else if (code === 0x5b || code === 0x7b) {
+      depth += 1
+      parts += 1
+    } else if (code === 0x5d || code === 0x7d) depth -= 1
+    if (depth > MAX_DEPTH || parts > MAX_PARTS) return true
   }
   return false
 }
@@ -171,12 +192,15 @@ function escapeControls(json: string): string {
   if (!/\p{Cc}/u.test(json)) return json
   let escaped = ''
   let from = 0
+  let left = MAX_CONTROLS
   let isInside = false
   let isAfterBackslash = false
   for (let at = 0; at < json.length; at += 1) {
     const code = json.charCodeAt(at)
     if (code === QUOTE && !isAfterBackslash) isInside = !isInside
     if (isInside && isControl(code)) {
+      left -= 1
+      if (left < 0) return json
       escaped += json.slice(from, at) + JSON.stringify(json[at]).slice(1, -1)
       from = at + 1
     }
@@ -193,14 +217,15 @@ function isControl(code: number): boolean {
   return code < 0x20 || (code >= 0x7f && code < 0xa0)
 }
 
-function repair(text: string, budget: RepairBudget): FoundJson | undefined {
-  const marks = countMarks(text, budget.left / text.length)
+function repair(text: string, budget: SearchBudget): FoundJson | undefined {
+  if (text.length > MAX_REPAIRED_CHARS) return undefined
+  const marks = countMarks(text, budget.repairs / text.length)
   if (marks === undefined) return undefined
   const unquoted = isEscapedJson(text) ? text.replaceAll('\\"', '"').replaceAll('\\\\', '\\') : text
   const escaped = mendEscapes(unquoted)
   const isMaimed = isCutOff(escaped) || isAbbreviated(escaped)
   if (isMaimed) return undefined
-  budget.left -= marks * text.length
+  budget.repairs -= marks * text.length
   for (const candidate of new Set([escapeControls(escaped), escaped])) {
     try {
       const value = JSON.parse(jsonrepair(candidate)) as unknown
@@ -220,9 +245,12 @@ function isEscapedJson(text: string): boolean {
 /** Quotes, lines and backslashes. @returns undefined when there are more than `most` */
 function countMarks(text: string, most: number): number | undefined {
   let marks = 0
+  let isInside = false
   for (let at = 0; at < text.length; at += 1) {
-    if (!MARKS.includes(text[at] ?? '')) continue
-    marks += 1
+    const sign = text[at] ?? ''
+    if (!MARKS.includes(sign)) continue
+    if (sign === '"' && text[at - 1] !== '\\') isInside = !isInside
+    marks += sign === "'" && !isInside ? SINGLE_QUOTE_MARKS : 1
     if (marks > most) return undefined
   }
   return marks

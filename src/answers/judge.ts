@@ -10,7 +10,7 @@
 import { ConceptResult, ExerciseResult, type JobKind } from '../contract/job.js'
 import type { Violation, ViolationCode } from '../contract/problem.js'
 import { compileCheck } from '../contract/validation.js'
-import { type FoundJson, findJson, REPAIR_BUDGET, type RepairBudget } from './find-json.js'
+import { type FoundJson, findJson, type SearchBudget, searchBudget } from './find-json.js'
 import type { Mend, Note } from './mend.js'
 import { difficultyOf, type ReadQuiz, readQuestions } from './quiz.js'
 import { bareName, cleanText, isNoProse, saysNothing } from './text.js'
@@ -33,7 +33,7 @@ export function judgeAnswer(kind: JobKind, given: unknown): Verdict {
   const own = isRecord(given) ? withoutWork(given) : given
   const raw = isRecord(own) && typeof own.raw === 'string' && !isShaped(kind, own) ? own.raw : undefined
   const handedIn = raw ?? own
-  const readings = readingsOf(kind, handedIn, { left: REPAIR_BUDGET })
+  const readings = readingsOf(kind, handedIn, searchBudget())
   const verdicts = readings.map((reading) => verdictOn(kind, reading))
   const good = verdicts.filter((verdict) => 'answer' in verdict)
   const [first] = good
@@ -62,7 +62,7 @@ interface Reading extends FoundJson {
 }
 
 /** Everything in what was handed in that has the shape of a result, whether or not it is a good one. */
-function readingsOf(kind: JobKind, given: unknown, budget: RepairBudget, depth = 0): Reading[] {
+function readingsOf(kind: JobKind, given: unknown, budget: SearchBudget, depth = 0): Reading[] {
   if (depth > MAX_DEPTH) return []
   if (typeof given === 'string') return readingsOfText(kind, given, budget, depth)
   const plain = { value: given, mended: [], isRebuilt: false, isModelText: false }
@@ -81,7 +81,7 @@ function readingsOf(kind: JobKind, given: unknown, budget: RepairBudget, depth =
     : []
 }
 
-function readingsOfText(kind: JobKind, text: string, budget: RepairBudget, depth: number): Reading[] {
+function readingsOfText(kind: JobKind, text: string, budget: SearchBudget, depth: number): Reading[] {
   const found = findJson(text, budget)
   // Questions one after the other, without a list around them.
   if (kind === 'quiz' && found.length > 1 && found.every(({ value }) => isQuestion(value)))

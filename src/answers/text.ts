@@ -4,12 +4,15 @@
 import { mendControls } from './escapes.js'
 import type { Note } from './mend.js'
 
+/** In a longer text commands of LaTeX are not looked for, for time. */
+const MAX_MENDED_CHARS = 250_000
+
 /** What PostgreSQL can keep: NUL is removed, half a character becomes U+FFFD. Commands of LaTeX are taken back. */
 export function cleanText(text: string, note: Note): string {
   const isStorable = text.isWellFormed() && !text.includes('\0')
   const storable = isStorable ? text : text.replaceAll('\0', '').toWellFormed()
   if (!isStorable) note('characters')
-  const mended = mendControls(storable)
+  const mended = storable.length > MAX_MENDED_CHARS ? storable : mendControls(storable)
   if (mended !== storable) note('latex')
   return mended
 }
@@ -57,11 +60,16 @@ const bareNames = new Map<string, string>()
 const MAX_NAMES = 500
 const MAX_NAME_LENGTH = 40
 
-/** A field’s or a type’s name without case, signs and spaces. */
+/** A field’s or a type’s name without case, signs and spaces. A long one is none that is known, and stays. */
 export function bareName(name: string): string {
+  if (name.length > MAX_NAME_LENGTH) return name
   const known = bareNames.get(name)
   if (known !== undefined) return known
-  const bare = fold(name).replaceAll(/[^\p{L}\p{N}]/gu, '')
-  if (bareNames.size < MAX_NAMES && name.length <= MAX_NAME_LENGTH) bareNames.set(name, bare)
+  // Most names are plain, and an answer may have many thousands.
+  const isPlain = /^[\w -]*$/.test(name)
+  const bare = isPlain
+    ? name.toLowerCase().replaceAll(/[^a-z\d]/g, '')
+    : fold(name).replaceAll(/[^\p{L}\p{N}]/gu, '')
+  if (bareNames.size < MAX_NAMES) bareNames.set(name, bare)
   return bare
 }

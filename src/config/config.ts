@@ -35,6 +35,8 @@ export interface GenerationPolicy {
   patienceMs: number
   /** Of the questions asked for, how many must be good when others are bad, in [0, 1]. */
   quizMinShare: number
+  /** Earlier revisions of one kind that are kept. */
+  maxRevisions: number
 }
 
 export interface PostgresConfig {
@@ -335,6 +337,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, en
       retryMaxMs: whole('GENERATION_RETRY_MAX_MS'),
       patienceMs: whole('GENERATION_PATIENCE_MS'),
       quizMinShare: share('QUIZ_MIN_SHARE'),
+      maxRevisions: whole('MAX_REVISIONS'),
     }),
     window: Object.freeze({
       all: whole('GENERATION_WINDOW'),

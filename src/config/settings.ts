@@ -224,6 +224,12 @@ export const SETTINGS = {
     about:
       'Of the questions asked for, how many must be good, 0 to 1: bad ones among them are then left out, else the quiz is asked for again',
   },
+  MAX_REVISIONS: integer(
+    20,
+    1,
+    1000,
+    'Earlier revisions that are kept of one part of a chapter; the oldest go first, the current one stays',
+  ),
   GENERATOR: {
     type: 'choice',
     default: '',

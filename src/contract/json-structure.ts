@@ -5,7 +5,7 @@
 
 /** Deepest nesting of a body, in objects and lists. */
 export const MAX_BODY_DEPTH = 500
-/** Objects, lists and fields of a body; a larger one may have one for each 20 bytes. */
+/** Objects, lists, and the fields and items in them; a larger body may have one for each 20 bytes. */
 export const MAX_BODY_PARTS = 50_000
 const MIN_BYTES_A_PART = 20
 
@@ -32,7 +32,7 @@ export function structureProblem(body: Uint8Array): string | undefined {
         parts += 1
         if (depth > MAX_BODY_DEPTH) return `is nested deeper than ${MAX_BODY_DEPTH} levels`
         break
-      case 0x3a: // :
+      case 0x2c: // , before every field and item but the first
         parts += 1
         break
       case 0x7d: // }
@@ -40,7 +40,7 @@ export function structureProblem(body: Uint8Array): string | undefined {
         depth -= 1
         break
     }
-    if (parts > maxParts) return `has more than ${maxParts} objects, lists and fields`
+    if (parts > maxParts) return `has more than ${maxParts} objects, lists, fields and items`
   }
   return undefined
 }

@@ -108,6 +108,8 @@ export interface NewRevision {
   instruction: string | null
   keptRevision: number | null
   createdAt: number
+  /** Earlier revisions that stay; older ones are removed by the same write. */
+  maxRevisions: number
 }
 
 export interface Decision<Type extends keyof Replies = CommandType> {

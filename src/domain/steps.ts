@@ -221,7 +221,9 @@ function beginRevision(changes: Changes, job: JobState, instruction: string | nu
   job.keptRevision = contentRevisionOf(job)
   job.revision += 1
   const { kind, revision, keptRevision } = job
-  changes.revisions.push({ kind, revision, instruction, keptRevision, createdAt: changes.context.now })
+  const { now, policy } = changes.context
+  const { maxRevisions } = policy
+  changes.revisions.push({ kind, revision, instruction, keptRevision, createdAt: now, maxRevisions })
 }
 
 /** Cancels the chapter and these jobs of it, for good. */

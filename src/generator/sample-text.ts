@@ -20,6 +20,8 @@ export interface Topic {
 }
 
 export interface Phrases {
+  /** What a text begins with that was written again. */
+  again: (instruction: string) => string
   write: { [K in JobKind]: (topic: Topic) => JobResults[K] }
   /** What is said while thinking, in order. */
   progress: Record<JobKind, readonly string[]>
@@ -35,8 +37,22 @@ export function topicOf(message: GenerationMessage): Topic {
     description: shorten(description, DESCRIPTION_MAX),
     terms: termsOf(title, description),
     quizCount: Math.min(MAX_QUIZZES, Math.max(1, message.quiz_count)),
-    seed: hash(`${chapter_id}\n${title}`),
+    seed: hash(`${chapter_id}\n${title}`) + (message.revision ?? 1) - 1,
   }
+}
+
+/** The text of a regeneration says what was asked for: a sample can follow no instruction, but show that it arrived. */
+export function sayInstruction<K extends JobKind>(
+  result: JobResults[K],
+  { revision = 1, instruction, locale }: GenerationMessage,
+): JobResults[K] {
+  if (revision === 1) return result
+  const note = PHRASES[locale].again(shorten(oneLine(instruction ?? ''), INSTRUCTION_MAX))
+  if ('content' in result) return { ...result, content: `> ${markdown(note)}\n\n${result.content}` }
+  if ('answer' in result) return { ...result, question: `${note}\n\n${result.question}` }
+  const [first, ...others] = result.quizzes
+  if (first === undefined) return result
+  return { ...result, quizzes: [{ ...first, question: `${note} ${first.question}` }, ...others] }
 }
 
 /**
@@ -49,6 +65,10 @@ export function markdown(text: string): string {
 
 export const PHRASES: Record<Locale, Phrases> = {
   ko: {
+    again: (instruction) =>
+      instruction === ''
+        ? '다시 생성한 샘플입니다.'
+        : `다시 생성한 샘플입니다. 요청한 내용: “${instruction}”`,
     write: {
       concept: (topic) => ({
         title: `${topic.title}: 개념 정리`,
@@ -98,6 +118,8 @@ export const PHRASES: Record<Locale, Phrases> = {
     failed: '샘플 생성기가 이 시도를 일부러 실패시켰습니다(metadata.sample).',
   },
   en: {
+    again: (instruction) =>
+      instruction === '' ? 'Written again.' : `Written again. What was asked for: “${instruction}”`,
     write: {
       concept: (topic) => ({
         title: `${topic.title}: the concept`,
@@ -150,6 +172,7 @@ export const PHRASES: Record<Locale, Phrases> = {
 
 const UNTITLED: Record<Locale, string> = { ko: '이번 챕터', en: 'This chapter' }
 const DESCRIPTION_MAX = 280
+const INSTRUCTION_MAX = 280
 const TERM_MAX = 40
 const TERMS_MAX = 4
 /** How many of the three tasks an exercise has. */

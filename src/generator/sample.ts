@@ -1,6 +1,7 @@
 /**
  * The sample model: ready-made text for trying the product out, in the chapter’s language and around its
- * title and description. The same chapter always gets the same text. It asks nobody and costs nothing.
+ * title and description. The same chapter always gets the same text. It asks nobody and costs nothing. A part that is
+ * written again begins with what was asked for.
  *
  * It thinks for `delayMs` in all (a concept; an exercise 1.3 times, a quiz 1.7 times as long, so that a
  * chapter’s parts arrive one after another). Meanwhile its text grows, and it reports progress four times, evenly
@@ -26,7 +27,7 @@ import { Value } from '@sinclair/typebox/value'
 import type { GenerationMessage } from '../contract/generation.js'
 import { JOB_KINDS, type JobKind, type JobResults } from '../contract/job.js'
 import { type GenerateContext, type Model, ModelError } from './model.js'
-import { PHRASES, topicOf } from './sample-text.js'
+import { PHRASES, sayInstruction, topicOf } from './sample-text.js'
 import type { SoFar } from './text-so-far.js'
 
 export interface SampleModelOptions {
@@ -58,7 +59,7 @@ export function createSampleModel({ delayMs, delay = abortableSleep }: SampleMod
       const isHit = attempt <= (steering.times ?? 1)
 
       if (isHit && steering.hang?.includes(kind)) await hang(signal)
-      const result = phrases.write[kind as K](topicOf(message))
+      const result = sayInstruction<K>(phrases.write[kind as K](topicOf(message)), message)
       await think((steering.delay_ms ?? delayMs) * PACE[kind])
       if (isHit && steering.fail?.includes(kind)) {
         throw new ModelError(phrases.failed, {

@@ -41,7 +41,8 @@ export function answerProblems(app: FastifyInstance): void {
   const allowedAt = readRoutes(app)
   const notFound = ({ method, url }: FastifyRequest): AppError => {
     const allowed = allowedAt(url)
-    return allowed.length > 0
+    // A folder's route takes any name, and may have no such file.
+    return allowed.length > 0 && !allowed.includes(method)
       ? new MethodNotAllowedError(method, allowed)
       : new AppError('route_not_found', `${method} ${url.slice(0, 200)} is not served here`)
   }

@@ -51,42 +51,55 @@ export interface Memberships<Inside extends Held> {
   close(): Promise<void>
 }
 
+/** All memberships of one connection. Their sums are kept, so that a join costs the same however many there are. */
+interface Connection<Inside extends Held> {
+  memberships: Map<number, Membership<Inside>>
+  /** Memberships that are wanted. */
+  wanted: number
+  /** Joins and leaves that wait. */
+  waiting: number
+}
+
 export function createMemberships<Inside extends Held>(): Memberships<Inside> {
-  const connections = new WeakMap<ChapterSocket, Map<number, Membership<Inside>>>()
+  const connections = new WeakMap<ChapterSocket, Connection<Inside>>()
   const underWay = new Set<Promise<unknown>>()
 
-  const of = (socket: ChapterSocket): Map<number, Membership<Inside>> => {
-    const known = connections.get(socket) ?? new Map<number, Membership<Inside>>()
+  function connectionOf(socket: ChapterSocket): Connection<Inside> {
+    const known = connections.get(socket) ?? { memberships: new Map(), wanted: 0, waiting: 0 }
     connections.set(socket, known)
     return known
   }
 
-  function forgetIfIdle(memberships: Map<number, Membership<Inside>>, id: number): void {
-    const membership = memberships.get(id)
-    if (membership?.inside === undefined && membership?.waiting === 0) memberships.delete(id)
+  function forgetIfIdle(connection: Connection<Inside>, id: number): void {
+    const membership = connection.memberships.get(id)
+    if (membership === undefined || membership.inside !== undefined || membership.waiting > 0) return
+    connection.memberships.delete(id)
+    if (membership.isWanted) connection.wanted -= 1
   }
 
   return {
-    of,
-    count: (socket) => [...of(socket).values()].filter(({ isWanted }) => isWanted).length,
+    of: (socket) => connectionOf(socket).memberships,
+    count: (socket) => connectionOf(socket).wanted,
 
     async inOrder(socket, id, isWanted, task) {
-      const memberships = of(socket)
-      const waiting = [...memberships.values()].reduce((sum, membership) => sum + membership.waiting, 0)
-      if (waiting >= MAX_WAITING)
+      const connection = connectionOf(socket)
+      const { memberships } = connection
+      if (connection.waiting >= MAX_WAITING)
         throw new AppError(
           'too_many_requests',
           `${MAX_WAITING} joins and leaves are waiting; ask more slowly`,
         )
       const membership: Membership<Inside> = memberships.get(id) ?? {
         inside: undefined,
-        isWanted,
+        isWanted: false,
         waiting: 0,
         tail: Promise.resolve(),
       }
       memberships.set(id, membership)
+      connection.wanted += Number(isWanted) - Number(membership.isWanted)
       membership.isWanted = isWanted
       membership.waiting += 1
+      connection.waiting += 1
       const done = membership.tail.then(() => task(membership))
       const tail = done.catch(() => {})
       membership.tail = tail
@@ -96,21 +109,22 @@ export function createMemberships<Inside extends Held>(): Memberships<Inside> {
       } finally {
         underWay.delete(tail)
         membership.waiting -= 1
-        forgetIfIdle(memberships, id)
+        connection.waiting -= 1
+        forgetIfIdle(connection, id)
       }
     },
 
     exit(socket, id) {
-      const memberships = of(socket)
-      const membership = memberships.get(id)
+      const connection = connectionOf(socket)
+      const membership = connection.memberships.get(id)
       if (membership === undefined) return
       membership.inside?.share.close()
       membership.inside = undefined
-      forgetIfIdle(memberships, id)
+      forgetIfIdle(connection, id)
     },
 
     leaveAll(socket) {
-      for (const membership of connections.get(socket)?.values() ?? []) {
+      for (const membership of connections.get(socket)?.memberships.values() ?? []) {
         membership.inside?.share.close()
         membership.inside = undefined
       }

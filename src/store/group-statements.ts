@@ -275,10 +275,19 @@ attempts as (
   on conflict (chapter_id, kind, job_id, attempt) do update set
     outcome = excluded.outcome, ended_at = excluded.ended_at, reason = excluded.reason, error = excluded.error
 )`,
+  // Those that were never written go, and the oldest. The statement does not see the rows that it adds.
   revisions: sql`
 begun as (
-  select x.* from ${recordset(table.revision, 'revisions', REVISION_SENT, { keptRevision: 'int' })}
+  select x.* from ${recordset(table.revision, 'revisions', REVISION_SENT, { keptRevision: 'int', maxRevisions: 'int' })}
     join changed on changed.id = x."chapterId"
+), outdated as (
+  delete from revision r using begun x
+  where r.chapter_id = x."chapterId" and r.kind = x.kind and r.revision is distinct from x."keptRevision"
+    and (r.result is null or r.revision <= (
+      select e.revision from revision e
+      where e.chapter_id = x."chapterId" and e.kind = x.kind and e.result is not null
+        and e.revision < x."keptRevision"
+      order by e.revision desc offset x."maxRevisions" - 1 limit 1))
 ), revisions as (
   insert into revision (chapter_id, kind, revision, instruction, result, created_at)
   select x."chapterId", x.kind, x.revision, x.instruction, null::json, to_timestamp(x."createdAt" / 1000)

@@ -147,6 +147,26 @@ t.test('the same chapter always gets the same text', async (t) => {
   }
 })
 
+t.test('a part that is written again says in the chapter’s language what was asked for', async (t) => {
+  const faults: unknown[] = []
+  for (const [locale, begin] of [
+    ['ko', '다시 생성한'],
+    ['en', 'Written again'],
+  ] as const)
+    for (const instruction of [null, '더 짧게', ...HOSTILE, 'long '.repeat(400)])
+      for (const kind of JOB_KINDS) {
+        const result = await resultOf(kind, { locale, revision: 2, instruction })
+        const text = JSON.stringify(result)
+        if (!ajv.validate(RESULTS[kind], result)) faults.push([kind, instruction, ajv.errors])
+        if (!text.includes(begin)) faults.push([kind, instruction, 'not said'])
+        if (instruction === '더 짧게' && !text.includes('“더 짧게”'))
+          faults.push([kind, 'not what was asked'])
+        const first = await resultOf(kind, { locale, revision: 1, instruction: null })
+        if (JSON.stringify(first).includes(begin)) faults.push([kind, 'said at first'])
+      }
+  t.strictSame(faults, [])
+})
+
 t.test('exercises come in every difficulty', async (t) => {
   const seen = new Set<unknown>()
   for (let chapter_id = 1; chapter_id <= 30; chapter_id++) {

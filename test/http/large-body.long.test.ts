@@ -63,6 +63,20 @@ const FINISHES: Record<string, string> = {
   'a model’s text of quotes': JSON.stringify({ raw: '"'.repeat(BYTES / 2 - 100) }),
   'a model’s text of backslashes': JSON.stringify({ raw: '\\'.repeat(BYTES / 2 - 100) }),
   'a model’s text of escaped quotes': JSON.stringify({ raw: `{"a":"${'\\"'.repeat(BYTES / 4 - 100)}` }),
+  'a model’s text of long texts in single quotes': JSON.stringify({
+    raw: `{"a": b ${`'${'x '.repeat(11_000)}`.repeat(46)}}`,
+  }),
+  'a model’s text of short texts in single quotes': JSON.stringify({
+    raw: `${`{"a": b ${`'${'x '.repeat(25)}`.repeat(1000)}} `.repeat(20)}`,
+  }),
+  'a model’s text of line breaks': JSON.stringify({ raw: `{"a":"${'\n'.repeat(BYTES / 2 - 100)}"` }),
+  'a model’s text of spaces before something broken': JSON.stringify({
+    raw: `{"a":"b" ${'x'.repeat(BYTES - 100)}}`,
+  }),
+  'a model’s text of a list of objects': JSON.stringify({ raw: `[${'{},'.repeat(BYTES / 3 - 100)}{}]` }),
+  'fields that each hold broken JSON': fields(25_000, '"{\\"title\\":1}"', 'f'),
+  'a name of a megabyte': `{"${'x́'.repeat(BYTES / 3 - 10)}":1}`,
+  backspaces: JSON.stringify({ title: '', content: '\b'.repeat(BYTES / 2 - 100) }),
   'a model’s text that begins again and again': JSON.stringify({
     raw: '{"title":"a",'.repeat(BYTES / 17 - 9),
   }),

@@ -24,6 +24,16 @@ async function say(t: Test, bytes: string): Promise<{ statuses: number[]; text: 
 const CLOSE = 'connection: close'
 const JSON_TYPE = 'content-type: application/json'
 
+t.test(
+  'a file that is not there is 404 and no wrong method, and nothing leads out of its folder',
+  async (t) => {
+    for (const path of ['nowhere.js', '..%2f..%2fpackage.json']) {
+      const { status, body } = await request(`${url}/docs/static/${path}`)
+      t.match({ status, body }, { status: 404, body: { code: 'route_not_found' } }, path)
+    }
+  },
+)
+
 t.test('a known path says which methods it has, whatever body came with the wrong one', async (t) => {
   const bodies: [type: string, body: string][] = [
     ['application/json', '{'],

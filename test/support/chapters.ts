@@ -25,6 +25,7 @@ export const POLICY: DecisionContext['policy'] = Object.freeze({
   retryMaxMs: 60_000,
   patienceMs: 60 * MINUTE_MS,
   quizMinShare: 0.6,
+  maxRevisions: 20,
 })
 
 /** The circumstances of a decision at `now`: no jitter, ids that say when and in which order they were drawn. */

@@ -4,7 +4,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -34,17 +34,27 @@ export async function findHaproxy(): Promise<string | undefined> {
   return find()
 }
 
-/** Resolves when it sends requests to every node. */
-export async function startHaproxy(t: Test, program: string, ports: readonly number[]): Promise<Haproxy> {
+/**
+ * Resolves when it sends requests to every node.
+ * @param edit changes the configuration, such as a timeout that a test cannot wait for
+ */
+export async function startHaproxy(
+  t: Test,
+  program: string,
+  ports: readonly number[],
+  edit: (config: string) => string = (config) => config,
+): Promise<Haproxy> {
   const port = await freePort()
   // Its path must be short.
   const directory = mkdtempSync(join(tmpdir(), 'hap-'))
   const statsSocket = join(directory, 's')
+  const config = join(directory, 'haproxy.cfg')
+  writeFileSync(config, edit(readFileSync(CONFIG, 'utf8')))
   const statsConfig = join(directory, 'stats.cfg')
   writeFileSync(statsConfig, `global\n  stats socket ${statsSocket} mode 600 level user\n`)
 
   const nodes = Object.fromEntries(ports.map((port, index) => [`NODE_${index + 1}`, `127.0.0.1:${port}`]))
-  const child = spawn(program, ['-db', '-f', CONFIG, '-f', statsConfig], {
+  const child = spawn(program, ['-db', '-f', config, '-f', statsConfig], {
     env: { ...process.env, BIND: `127.0.0.1:${port}`, ...nodes },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
