@@ -142,7 +142,8 @@ export class SimulatedBus implements NonNullable<FeedOptions['bus']> {
       reconnect = resolve
     })
     await chance.pause(30)
-    for (const [chapterId, { isConfirmed }] of this.channels) if (isConfirmed) this.subscribed.add(chapterId)
+    // Those that are not confirmed too, as the bus does: their confirmation may be on its way, and is no longer true.
+    for (const chapterId of this.channels.keys()) this.subscribed.add(chapterId)
     reconnect()
     await this.command(() => {})
     this.listener.onMissed()
