@@ -51,6 +51,7 @@ export function runSchedule(
   }
 
   async function recover(fault: Happenings['happened'][number]): Promise<void> {
+    const begun = happened.length
     let wellBy = Date.now() + WELL_MS
     let last = 'nothing'
     while (Date.now() < wellBy) {
@@ -59,7 +60,8 @@ export function runSchedule(
         const states = await Promise.all(scene.nodes.map((node) => node.dependencies()))
         last = JSON.stringify(states)
         if (states.every((state) => Object.values(state).every((word) => word === 'ok'))) {
-          fault.wellAfterMs = Date.now() - fault.to
+          // Not when another fault came first.
+          if (happened.length === begun && active.size === 0) fault.wellAfterMs = Date.now() - fault.to
           return
         }
       } catch (error) {

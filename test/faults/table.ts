@@ -37,7 +37,7 @@ export function latenessTable(faults: readonly FaultRow[], lateness: ReadonlyMap
           eventsOf(kind),
           cells(kind, 'during'),
           cells(kind, 'after'),
-          msOf(Math.max(0, ...wellAfterMs)),
+          wellAfterMs.length === 0 ? '' : msOf(Math.max(...wellAfterMs)),
         ]
       : [kind, 'skipped', skipped, '', '', ''],
   )
