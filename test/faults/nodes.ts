@@ -62,7 +62,7 @@ export interface NodesPlan {
 /** Two nodes beside each other are this far apart when their clocks are turned. */
 export const CLOCKS_APART_MS = 90_000
 const PRELOAD = fileURLToPath(new URL('../../dist-test/faults/preload.js', import.meta.url))
-const READY = { timeoutMs: 90_000, everyMs: 50 }
+const READY = { timeoutMs: 300_000, everyMs: 50 }
 
 export async function createNodes(
   ending: Ending,

@@ -29,10 +29,6 @@ export const PROMISES = {
     'Outages',
     'events more than 5 s late while Redis was away, beyond those without a fault',
   ],
-  lateWithoutFault: [
-    'Outages',
-    'events from a socket’s own well node that came only from the log, without a fault',
-  ],
   retryAfter: ['Outages', '503 without Retry-After'],
   odd5xx: ['Outages', '5xx that are not 503'],
   connection: ['Outages', 'connections lost while their node was well'],
