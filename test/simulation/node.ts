@@ -35,6 +35,7 @@ export const POLICY: GenerationPolicy = Object.freeze({
   retryMaxMs: 4000,
   patienceMs: 40_000,
   quizMinShare: 0.6,
+  maxRevisions: 20,
 })
 const POLL_MS = 500
 const NEVER_MS = 1_000_000_000

@@ -12,6 +12,7 @@
  * services and tap are known).
  */
 
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
@@ -37,6 +38,7 @@ await end(members.map((pid) => [pid, 'SIGTERM']))
 // A test that was told to end may have started something meanwhile.
 await end(membersOf(directory).flatMap((pid) => (services.has(pid) ? [] : [[pid, 'SIGKILL']])))
 await end([...services])
+for (const folder of mountsIn(directory)) execFileSync('umount', ['--lazy', folder])
 await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
 
 /** Signals each process, and kills those that are still there after a while. */
@@ -54,6 +56,13 @@ function membersOf(run: string): number[] {
   return procEntries().filter((pid) => readProc(pid, 'environ').split('\0').includes(mark) && isAlive(pid))
 }
 
+function mountsIn(run: string): string[] {
+  const folders = readProc('self', 'mounts')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
+  return folders.filter((folder) => folder.startsWith(`${run}/`))
+}
+
 function procEntries(): number[] {
   try {
     return readdirSync('/proc').map(Number).filter(Number.isInteger)
@@ -66,7 +75,7 @@ function commandOf(pid: number): string {
   return `${pid} ${readProc(pid, 'cmdline').replaceAll('\0', ' ').trim()}`
 }
 
-function readProc(pid: number, file: string): string {
+function readProc(pid: number | 'self', file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8')
   } catch {

@@ -7,9 +7,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { Redis } from 'ioredis'
-import type { Test } from 'tap'
 import { findBinary } from './binaries.js'
 import { freePort, waitFor } from './condition.js'
+import type { Ending } from './ending.js'
 import type { Service } from './services.js'
 
 export const REDIS: Service = {
@@ -58,11 +58,11 @@ export interface OwnRedis {
   thaw(): void
 }
 
-/** A Redis that nobody else uses, ended with the test. */
-export async function ownRedis(t: Test): Promise<OwnRedis> {
+/** A Redis that nobody else uses, ended with the test. Starts again on the same port. */
+export async function ownRedis(t: Ending, onPort?: number): Promise<OwnRedis> {
   const binary = findBinary(['redis-server'])
   if (binary === undefined) throw new Error('redis-server is needed: run `apt-get install redis-server`')
-  const port = await freePort()
+  const port = onPort ?? (await freePort())
   const url = `redis://127.0.0.1:${port}`
   let server: ChildProcess | undefined
 

@@ -46,20 +46,18 @@ export interface ServiceRun {
   keep(pid: number, signal: NodeJS.Signals): void
 }
 
-export const SERVICES: readonly Service[] = [
-  {
-    name: 'PostgreSQL',
-    envVar: 'DATABASE_URL',
-    exampleUrl: 'postgres://user:password@localhost:5432/postgres',
-    binaries: ['postgres', 'initdb'],
-    folders: debianPostgresFolders,
-    debianPackage: 'postgresql',
-    start: startPostgres,
-    version: postgresVersion,
-  },
-  REDIS,
-  KAFKA,
-]
+export const POSTGRES: Service = {
+  name: 'PostgreSQL',
+  envVar: 'DATABASE_URL',
+  exampleUrl: 'postgres://user:password@localhost:5432/postgres',
+  binaries: ['postgres', 'initdb'],
+  folders: debianPostgresFolders,
+  debianPackage: 'postgresql',
+  start: startPostgres,
+  version: postgresVersion,
+}
+
+export const SERVICES: readonly Service[] = [POSTGRES, REDIS, KAFKA]
 
 /** Makes `service` available and returns its URL and a line that says what it is. */
 export async function provide(
@@ -84,20 +82,8 @@ async function startPrivate(
   service: Service,
   run: Pick<ServiceRun, 'env' | 'keep'> & { directory: string },
 ): Promise<string> {
-  const find = () => findInstallation(service.binaries, service.folders())
-  let installation = find()
-  if (installation === undefined && canInstallPackages()) {
-    await installPackages(service.debianPackage)
-    installation = find()
-  }
-  if (installation === undefined) {
-    throw new Error(
-      `${service.name} is needed: no ${service.binaries.join(' and ')} on the PATH. ` +
-        `Run \`apt-get install ${service.debianPackage}\` (TEST_INSTALL=1 does that), or set ${service.envVar}, ` +
-        `for example ${service.envVar}=${service.exampleUrl}`,
-    )
-  }
-  const user = process.getuid?.() === 0 ? unprivilegedUser() : undefined
+  const installation = await installationOf(service)
+  const user = serviceUser()
   const directory = join(run.directory, service.envVar.toLowerCase())
   mkdirSync(directory)
   if (user) {
@@ -105,6 +91,27 @@ async function startPrivate(
     chownSync(directory, user.uid, user.gid)
   }
   return service.start({ ...run, directory, installation, user })
+}
+
+/** The folder of its programs, which are installed first where that is allowed. */
+export async function installationOf(service: Service): Promise<string> {
+  const find = () => findInstallation(service.binaries, service.folders())
+  let installation = find()
+  if (installation === undefined && canInstallPackages()) {
+    await installPackages(service.debianPackage)
+    installation = find()
+  }
+  if (installation !== undefined) return installation
+  throw new Error(
+    `${service.name} is needed: no ${service.binaries.join(' and ')} on the PATH. ` +
+      `Run \`apt-get install ${service.debianPackage}\` (TEST_INSTALL=1 does that), or set ${service.envVar}, ` +
+      `for example ${service.envVar}=${service.exampleUrl}`,
+  )
+}
+
+/** Whom services run as; undefined: as this process does. */
+export function serviceUser(): ServiceRun['user'] {
+  return process.getuid?.() === 0 ? unprivilegedUser() : undefined
 }
 
 /**
@@ -158,7 +165,7 @@ async function startPostgres(run: ServiceRun): Promise<string> {
   }
 }
 
-async function postgresVersion(url: string): Promise<string> {
+export async function postgresVersion(url: string): Promise<string> {
   const sql = postgres(url, { max: 1, connect_timeout: 10, onnotice: () => {} })
   try {
     const [row] = await sql<{ server_version: string }[]>`SHOW server_version`

@@ -1,11 +1,17 @@
 /**
  * Faults on the wire: a TCP proxy that forwards, stalls (connections stay open and nothing passes, as when a
- * machine or a network is gone without a word), or refuses.
+ * machine or a network is gone without a word), slows down, or refuses.
  */
 
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import type { Test } from 'tap'
+import { Transform } from 'node:stream'
+import type { Ending } from './ending.js'
+
+export interface Address {
+  host: string
+  port: number
+}
 
 export interface TcpProxy {
   readonly port: number
@@ -23,21 +29,42 @@ export interface TcpProxy {
   abandon(): void
   /** Of the connections of now what is sent arrives, and what is answered does not. */
   mute(): void
+  /** From now on everything arrives that much later, ms, in both directions; 0 as at first. */
+  slow(delayMs: number): void
 }
 
-export async function tcpProxy(t: Test, target: { host: string; port: number }): Promise<TcpProxy> {
+interface Pair {
+  near: Socket
+  far: Socket
+  there: Transform
+  back: Transform
+}
+
+export interface ProxyOptions {
+  /** The port to listen on; a free one unless given. */
+  port?: number
+}
+
+/** @param target where connections go; a function is asked for each, `undefined` refuses it */
+export async function tcpProxy(
+  t: Ending,
+  target: Address | (() => Address | undefined),
+  { port = 0 }: ProxyOptions = {},
+): Promise<TcpProxy> {
   let state: 'forwarding' | 'stalled' | 'cut' = 'forwarding'
   let accepted = 0
+  let delayMs = 0
   const listeners: ((bytes: Buffer) => void)[] = []
-  const pairs = new Set<{ near: Socket; far: Socket }>()
-  const abandoned = new Set<{ near: Socket; far: Socket }>()
+  const pairs = new Set<Pair>()
+  const abandoned = new Set<Pair>()
 
   const server = createServer((near) => {
     accepted += 1
     near.on('error', () => {})
-    if (state === 'cut') return near.resetAndDestroy()
-    const far = connect(target)
-    const pair = { near, far }
+    const address = typeof target === 'function' ? target() : target
+    if (state === 'cut' || address === undefined) return near.resetAndDestroy()
+    const far = connect(address)
+    const pair = { near, far, there: delaying(() => delayMs), back: delaying(() => delayMs) }
     pairs.add(pair)
     far.on('error', () => {})
     const end = () => {
@@ -47,14 +74,13 @@ export async function tcpProxy(t: Test, target: { host: string; port: number }):
     }
     near.on('close', end)
     far.on('close', end)
-    near.pipe(far)
-    far.pipe(near)
+    flow(pair)
     far.on('data', (bytes: Buffer) => {
       for (const listener of listeners) listener(bytes)
     })
     if (state === 'stalled') hold(pair)
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
     for (const { near, far } of [...pairs, ...abandoned]) {
@@ -64,9 +90,14 @@ export async function tcpProxy(t: Test, target: { host: string; port: number }):
     server.close()
   })
 
-  function hold({ near, far }: { near: Socket; far: Socket }): void {
-    near.unpipe(far)
-    far.unpipe(near)
+  function flow({ near, far, there, back }: Pair): void {
+    near.pipe(there).pipe(far)
+    far.pipe(back).pipe(near)
+  }
+
+  function hold({ near, far, there, back }: Pair): void {
+    near.unpipe(there)
+    far.unpipe(back)
     near.pause()
     far.pause()
   }
@@ -83,9 +114,9 @@ export async function tcpProxy(t: Test, target: { host: string; port: number }):
     },
     resume() {
       if (state === 'stalled')
-        for (const { near, far } of pairs) {
-          near.pipe(far)
-          far.pipe(near)
+        for (const { near, far, there, back } of pairs) {
+          near.pipe(there)
+          far.pipe(back)
         }
       state = 'forwarding'
     },
@@ -97,10 +128,13 @@ export async function tcpProxy(t: Test, target: { host: string; port: number }):
       }
     },
     mute() {
-      for (const { near, far } of pairs) {
-        far.unpipe(near)
+      for (const { far, back } of pairs) {
+        far.unpipe(back)
         far.resume()
       }
+    },
+    slow(ms) {
+      delayMs = ms
     },
     cut() {
       state = 'cut'
@@ -110,4 +144,42 @@ export async function tcpProxy(t: Test, target: { host: string; port: number }):
       }
     },
   }
+}
+
+/** Hands on what comes after that time, in order; at once while it is 0 and nothing waits. */
+function delaying(delayMs: () => number): Transform {
+  const waiting: { due: number; bytes: Buffer }[] = []
+  let timer: NodeJS.Timeout | undefined
+  let flushed: (() => void) | undefined
+  const release = () => {
+    timer = undefined
+    for (let first = waiting[0]; first !== undefined; first = waiting[0]) {
+      const wait = first.due - performance.now()
+      if (wait > 0) {
+        timer = setTimeout(release, wait)
+        return
+      }
+      waiting.shift()
+      stage.push(first.bytes)
+    }
+    flushed?.()
+  }
+  const stage = new Transform({
+    transform(bytes: Buffer, _encoding, taken) {
+      if (delayMs() === 0 && waiting.length === 0) return taken(null, bytes)
+      const due = Math.max(performance.now() + delayMs(), waiting.at(-1)?.due ?? 0)
+      waiting.push({ due, bytes })
+      timer ??= setTimeout(release, delayMs())
+      taken()
+    },
+    flush(done) {
+      flushed = done
+      if (waiting.length === 0) done()
+    },
+    destroy(error, done) {
+      clearTimeout(timer)
+      done(error)
+    },
+  })
+  return stage
 }
