@@ -82,7 +82,7 @@ export interface NodeSystem {
 }
 
 const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url))
-const READY_MS = 60_000
+const READY_MS = 150_000
 
 export async function startNodes(t: Test, count: number, options: NodesOptions = {}): Promise<NodeSystem> {
   const databaseUrl = options.databaseUrl ?? (await postgresUrl(t))
