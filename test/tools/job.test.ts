@@ -9,7 +9,7 @@ import { freePort, waitFor } from '../support/condition.js'
 import { kafkaConfig, readTopics } from '../support/kafka.js'
 import { scale } from '../support/scale.js'
 
-const LONG = { timeoutMs: 40_000 }
+const LONG = { timeoutMs: 150_000 }
 const RESULT = { title: '변수', content: '# 변수\n\n이름입니다.' }
 
 t.jobs = 3
