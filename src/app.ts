@@ -49,7 +49,7 @@ import { page } from './http/page.js'
 import { registerRateLimits } from './http/rate-limit.js'
 import { requestCheck, socketIoCheck } from './http/request-check.js'
 import { revisionRoutes } from './http/revisions.js'
-import { createHttpServer } from './http/server.js'
+import { type BuildSerializer, createHttpServer } from './http/server.js'
 import { watchTokenRoutes } from './http/watch-token.js'
 import { webhookRoutes } from './http/webhooks.js'
 import { createMetrics, type Metrics } from './metrics.js'
@@ -90,6 +90,8 @@ export interface Overrides {
   pollMs?: number
   /** How often the log is asked for what rooms lack, ms. */
   repairMs?: number
+  /** What writes answers, so that several servers of a process compile it once. */
+  buildSerializer?: BuildSerializer
 }
 
 const POLL_MS = 500
@@ -98,7 +100,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   const { now = Date.now, random = Math.random, newId = randomUUID, pollMs = POLL_MS } = overrides
   const { generation } = config
   const lifecycle = createLifecycle(config)
-  const app = await openServer(config, lifecycle, overrides.logger)
+  const app = await openServer(config, lifecycle, overrides)
   const { log } = app
   const nodeId = newId()
   lifecycle.register(app)
@@ -430,9 +432,13 @@ function whileListening<P extends Part>(
 async function openServer(
   config: Config,
   { isClosing }: Lifecycle,
-  logger: FastifyBaseLogger | undefined,
+  { logger, buildSerializer }: Overrides,
 ): Promise<FastifyInstance> {
-  const options = { config, isDraining: isClosing, ...(logger === undefined ? {} : { logger }) }
+  const options = {
+    ...{ config, isDraining: isClosing },
+    ...(logger === undefined ? {} : { logger }),
+    ...(buildSerializer === undefined ? {} : { buildSerializer }),
+  }
   return (await createHttpServer(options)) as unknown as FastifyInstance
 }
 

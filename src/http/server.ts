@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { TSchema } from '@sinclair/typebox'
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import type { Config } from '../config/config.js'
 import { Problem } from '../contract/problem.js'
 import { compileCheck } from '../contract/validation.js'
@@ -26,16 +26,23 @@ const CONNECTION_TIMEOUT_MS = 60_000
 /** How often requests that take too long to arrive are looked for. */
 const SLOW_CHECK_MS = 5000
 
+export type BuildSerializer = NonNullable<
+  NonNullable<NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']>['buildSerializer']
+>
+
 export interface HttpServerOptions {
   config: Pick<Config, 'corsOrigin' | 'logFormat' | 'logLevel' | 'trustProxy'>
   logger?: FastifyBaseLogger
   isDraining: () => boolean
+  /** Fastify's own unless given. */
+  buildSerializer?: BuildSerializer
 }
 
-export async function createHttpServer({ config, logger, isDraining }: HttpServerOptions) {
+export async function createHttpServer({ config, logger, isDraining, buildSerializer }: HttpServerOptions) {
   const refuse = requestCheck(config.corsOrigin)
   const app = fastify({
     ...(logger === undefined ? { logger: await logOptions(config) } : { loggerInstance: logger }),
+    ...(buildSerializer && { schemaController: { compilersFactory: { buildSerializer } } }),
     bodyLimit: CLIENT_BODY_LIMIT_BYTES,
     trustProxy: typeof config.trustProxy === 'boolean' ? config.trustProxy : [...config.trustProxy],
     // A slow sender must not hold a connection for ever; SSE and Socket.IO are answers, not requests.

@@ -1,6 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { readEnvFile } from '../../src/config/env-file.js'
 import { createChapter, post, request } from '../support/client.js'
 import { spawnServer, startServer, workFolder, workFolderWithData } from '../support/server-process.js'
 
@@ -28,11 +29,8 @@ t.test('a server takes settings from .env that the environment does not set, and
   t.equal(refused.status, 401)
 })
 
-t.test('without .env nothing is said of it', async (t) => {
-  const server = await spawnServer(t, await workFolder(t), { LOG_LEVEL: 'loud' })
-  t.same(await server.ended, { code: 1, signal: null })
-  t.match(server.output(), 'LOG_LEVEL')
-  t.notMatch(server.output(), '.env')
+t.test('without .env nothing is read', async (t) => {
+  t.equal(readEnvFile(join(t.testdir({}), '.env')), undefined)
 })
 
 t.test('a start that .env makes impossible names the file and what it sets', async (t) => {
@@ -44,10 +42,9 @@ t.test('a start that .env makes impossible names the file and what it sets', asy
   t.match(server.output(), /\.env was read; it sets GENERATION_MAX_ATTEMPTS, LOG_LEVEL/)
 })
 
-t.test('a .env that cannot be read stops the start, and the message names it', async (t) => {
-  const folder = await workFolder(t)
-  await mkdir(join(folder, '.env'))
-  const server = await spawnServer(t, folder)
-  t.same(await server.ended, { code: 1, signal: null })
-  t.match(server.output(), /The configuration cannot be used:\n {2}- .*\.env cannot be read/)
+t.test('a .env that cannot be read is refused, and the message names it', async (t) => {
+  t.throws(() => readEnvFile(join(t.testdir({ '.env': {} }), '.env')), {
+    name: 'ConfigError',
+    message: /\.env cannot be read/,
+  })
 })

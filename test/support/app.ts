@@ -7,6 +7,7 @@ import { buildApp, type Overrides } from '../../src/app.js'
 import { readConfig } from '../../src/config/config.js'
 import { freePort } from './condition.js'
 import { postgresDatabase } from './database.js'
+import { buildSerializer } from './serializers.js'
 
 export interface TestApp {
   app: FastifyInstance
@@ -48,6 +49,7 @@ export async function buildTestApp(
     PORT: String(port),
   })
   const app = await buildApp(config, {
+    buildSerializer,
     pollMs: 20,
     repairMs: 200,
     ...overrides,

@@ -46,7 +46,7 @@ export function countingWorker(
         most = Math.max(most, out.size)
         void answer(message)
       }
-      await delay(2)
+      await delay(10)
     }
   }
   void run()

@@ -20,6 +20,7 @@ import { readConfig } from '../../src/config/config.js'
 import { freePort, waitFor } from './condition.js'
 import { postgresUrl } from './database.js'
 import { redisPrefix, sharedRedisUrl } from './redis.js'
+import { buildSerializer } from './serializers.js'
 import { type TcpProxy, tcpProxy } from './tcp-proxy.js'
 
 export interface NodesOptions {
@@ -81,7 +82,7 @@ export interface NodeSystem {
 }
 
 const SERVER = fileURLToPath(new URL('../../dist/server.js', import.meta.url))
-const READY_MS = 60_000
+const READY_MS = 150_000
 
 export async function startNodes(t: Test, count: number, options: NodesOptions = {}): Promise<NodeSystem> {
   const databaseUrl = options.databaseUrl ?? (await postgresUrl(t))
@@ -163,7 +164,7 @@ function testNode(t: Test, { env, port, redis, postgres, options }: NodeParts) {
     }
     const config = readConfig(env)
     const logger = pino({ level: config.logLevel }, { write: (line) => addLine(log, line) })
-    app = await buildApp(config, { pollMs: 50, logger, ...options.overrides })
+    app = await buildApp(config, { buildSerializer, pollMs: 50, logger, ...options.overrides })
     await app.listen({ host: config.host, port })
   }
 

@@ -50,14 +50,12 @@ export function chapterOf(page: Page): number {
 export async function waitForSeqs(t: Test, page: Page, url: string, id: number) {
   const { last_seq: last } = await get<{ last_seq: number }>(`${url}/v1/chapter/${id}`)
   await page.locator(`#timeline li[data-seq="${last}"]`).waitFor({ state: 'attached' })
-  const seqs = await page
-    .locator('#timeline li')
-    .evaluateAll((all) => all.map((li) => Number(li.getAttribute('data-seq'))))
-  t.same(
-    seqs.sort((one, other) => one - other),
-    Array.from({ length: last }, (_, index) => index + 1),
-    'every event once',
-  )
+  const seqs = async () => {
+    const lines = await page.locator('#timeline li').evaluateAll((all) => all.map((li) => li.dataset.seq))
+    return lines.map(Number).sort((one, other) => one - other)
+  }
+  const all = Array.from({ length: last }, (_, index) => index + 1)
+  await becomes(t, seqs, all, 'every event once')
 }
 
 /**

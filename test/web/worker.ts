@@ -6,6 +6,7 @@ import { buildApp, type Overrides } from '../../src/app.js'
 import { readConfig } from '../../src/config/config.js'
 import { freePort } from '../support/condition.js'
 import { postgresUrl } from '../support/database.js'
+import { buildSerializer } from '../support/serializers.js'
 
 export interface Server {
   url: string
@@ -28,7 +29,7 @@ export async function startServer(
   }
   const listen = async () => {
     const config = readConfig(settings)
-    const app = await buildApp(config, overrides)
+    const app = await buildApp(config, { buildSerializer, ...overrides })
     await app.listen({ host: config.host, port: config.port })
     return app
   }
