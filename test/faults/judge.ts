@@ -144,9 +144,9 @@ async function readChapters(databaseUrl: string, after: number): Promise<Chapter
     `select c.id::float8 as id, c.status, c.last_seq::float8 as last_seq, coalesce((c.metadata ->> 'n')::float8, -1) as n,
       co.is_complete and ex.is_complete and q.quizzes = c.quiz_count and q.whole as is_whole,
       (select count(*)::float8 from job j where j.chapter_id = c.id and j.status in ('queued', 'published')) as open_jobs,
-      array[co.title, ex.question, q.mark] || array(
+      to_json(array[co.title, ex.question, q.mark] || array(
         select coalesce(r.result ->> 'title', r.result ->> 'question', r.result -> 'quizzes' -> 0 ->> 'question')
-        from revision r where r.chapter_id = c.id) as marks
+        from revision r where r.chapter_id = c.id)) as marks
      from chapter c join concept co on co.chapter_id = c.id join exercise ex on ex.chapter_id = c.id
      cross join lateral (select count(*) as quizzes, bool_and(is_complete) as whole,
        min(question) filter (where position = 1) as mark from quiz where chapter_id = c.id) q

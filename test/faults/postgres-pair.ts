@@ -131,7 +131,12 @@ export async function startPostgresPair(
   }
 
   async function asking<T>(cluster: Cluster, ask: (sql: Sql) => Promise<T>): Promise<T> {
-    const sql = postgres(urlOf(cluster, 'postgres'), { max: 1, connect_timeout: 5, onnotice() {} })
+    const sql = postgres(urlOf(cluster, 'postgres'), {
+      max: 1,
+      connect_timeout: 5,
+      fetch_types: false,
+      onnotice() {},
+    })
     try {
       return await ask(sql)
     } finally {

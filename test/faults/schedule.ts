@@ -57,17 +57,19 @@ export function scheduleOf({ seed, durationMs, nodes, kinds, first }: SchedulePl
   const planned: PlannedFault[] = []
   if (kinds.length === 0) return planned
   let deck: FaultKind[] = first === undefined ? [] : [first]
+  // The one before still lasts when this one begins.
+  let isSecond = false
   for (let atMs = FIRST_MS; atMs < durationMs; ) {
     if (deck.length === 0) deck = shuffled(kinds, random)
     const kind = deck.shift() as FaultKind
     const lastsMs = 2000 + random.below(4000)
     planned.push({ kind, atMs, lastsMs, node: random.below(nodes) })
     const next = deck[0]
-    const mayOverlap = next !== undefined && FAULTS[next] !== FAULTS[kind]
-    // After the one that lasts longest of those before.
+    const overlaps: boolean =
+      random.chance(OVERLAP) && !isSecond && next !== undefined && FAULTS[next] !== FAULTS[kind]
     const endMs = Math.max(...planned.slice(-2).map((fault) => fault.atMs + fault.lastsMs))
-    const overlaps = random.chance(OVERLAP) && mayOverlap && endMs === atMs + lastsMs
     atMs = overlaps ? atMs + random.below(lastsMs) : endMs + 1500 + random.below(1500)
+    isSecond = overlaps
   }
   return planned
 }

@@ -166,7 +166,7 @@ async function startPostgres(run: ServiceRun): Promise<string> {
 }
 
 export async function postgresVersion(url: string): Promise<string> {
-  const sql = postgres(url, { max: 1, connect_timeout: 10, onnotice: () => {} })
+  const sql = postgres(url, { max: 1, connect_timeout: 10, fetch_types: false, onnotice: () => {} })
   try {
     const [row] = await sql<{ server_version: string }[]>`SHOW server_version`
     return row?.server_version ?? 'of unknown version'

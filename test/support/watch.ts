@@ -219,9 +219,12 @@ export async function readLog(databaseUrl: string): Promise<Map<number, { seq: n
   return log
 }
 
-/** One connection for one errand. */
+/**
+ * One connection for one errand. Arrays come as text: postgres.js would ask for their types first, and a connection that
+ * is lost at that moment would end the process.
+ */
 export async function query<Row>(databaseUrl: string, statement: string): Promise<Row[]> {
-  const sql = postgres(databaseUrl, { max: 1, connect_timeout: 20, onnotice() {} })
+  const sql = postgres(databaseUrl, { max: 1, connect_timeout: 20, fetch_types: false, onnotice() {} })
   try {
     return [...(await sql.unsafe(statement))] as unknown as Row[]
   } finally {
