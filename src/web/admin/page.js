@@ -36,8 +36,8 @@ const root = byId('view', HTMLElement)
 const announcer = byId('announcer', HTMLElement)
 
 let place = currentPlace()
-/** What was read of this place; null until then. @type {any} */
-let data = null
+/** What was read of this place; undefined until then. @type {any} */
+let data
 /** By the server’s clock. @type {number | null} */
 let readAt = null
 let isAway = false
@@ -74,7 +74,7 @@ function navigate(address) {
 /** @param {Place} next */
 function open(next) {
   place = next
-  data = null
+  data = undefined
   refused = null
   picked = new Set()
   dialog.close()
@@ -162,7 +162,7 @@ async function refresh() {
     else setAway(false)
     if (error instanceof RefusedError) {
       refused = tokenForm.take(error) ? null : error
-      if (error.status === 403 || error.status === 404) data = null
+      if (error.status === 403 || error.status === 404) data = undefined
     } else if (!(error instanceof UnreachableError)) throw error
   } finally {
     if (reading === own) reading = null
@@ -208,7 +208,7 @@ function render() {
   const hadFocus = root.contains(document.activeElement)
   show(
     root,
-    data === null
+    data === undefined
       ? [noteWithout()]
       : [...VIEWS[view].show(data, { query, picked, empty: emptyKey() }), pager()],
   )
@@ -226,7 +226,7 @@ function noteWithout() {
 /** @returns {import('./strings.js').StringKey} */
 function emptyKey() {
   const { view, query } = place
-  if (data.next_cursor) return 'empty_page'
+  if (data?.next_cursor) return 'empty_page'
   if (Object.keys(query).length > 0) return 'empty_filtered'
   return view === 'chapter' || view === 'kinds' ? 'none_here' : `empty_${view}`
 }
@@ -260,7 +260,7 @@ function showConnection() {
   setText(byId('connection-words', HTMLElement), isAway ? words('away') : words('read_at', { time }))
   const note = byId('offline', HTMLElement)
   note.hidden = !isAway
-  const since = data === null ? '' : ` ${words('away_since', { time })}`
+  const since = data === undefined ? '' : ` ${words('away_since', { time })}`
   setText(note, isAway ? `${words('away_text')}${since}` : '')
 }
 
