@@ -71,8 +71,8 @@ const JOB_ID = '4a4aef0c-3b36-4f3f-9d1e-7d3c0d9a2a51'
 
 /** Why a job does not go on; the first that is true is told. */
 export const STUCK_REASONS = {
-  paused: 'an operator paused its kind',
   waiting_for_retry: 'its last attempt failed; the next one is sent at `until_at`',
+  paused: 'an operator paused its kind',
   window_full: 'it waits for a place in the window, after `waiting_before` others',
   not_published: 'it is due and nobody sends it: the queue is away, or no node has room',
   no_worker_started: 'it was sent and no worker has begun',

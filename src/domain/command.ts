@@ -67,7 +67,8 @@ export interface Replies {
   partial: CallbackAnswer & { work?: { jobId: string; attempt: number; lastSeq: number } }
   expire: undefined
   hold_expired: undefined
-  retry: ChapterAccepted
+  /** `restarted`: the kinds that begin again. */
+  retry: ChapterAccepted & { restarted: JobKind[] }
   /** `message`: what was done. */
   restart: { message: string }
   /** `already`: it was cancelled before. */

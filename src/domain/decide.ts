@@ -216,7 +216,7 @@ function holdExpired(changes: Changes, command: Command<'hold_expired'>): undefi
   if (actionOn(job, 'hold_expired', { jobId, attempt }) === 'requeue') requeue(changes, kind, dueAt)
 }
 
-function retry(changes: Changes, { jobIds }: Command<'retry'>): ChapterAccepted {
+function retry(changes: Changes, { jobIds }: Command<'retry'>): Replies['retry'] {
   const { id, status } = changes.chapter
   const failed = kindsWith(changes, 'retry', 'restart').filter(
     (kind) => jobIds?.includes(changes.job(kind).jobId) ?? true,
@@ -229,7 +229,7 @@ function retry(changes: Changes, { jobIds }: Command<'retry'>): ChapterAccepted 
         : `Chapter ${id} is ${status}; only one that is processing or failed can be tried again`,
     )
   restartJobs(changes, failed)
-  return accepted(changes)
+  return { ...accepted(changes), restarted: failed }
 }
 
 function restart(changes: Changes, { kind }: Command<'restart'>): Replies['restart'] {

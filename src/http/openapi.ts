@@ -67,6 +67,10 @@ export const openapi = fp(
           { name: 'Tokens', description: 'For clients: tokens that may only read' },
           { name: 'Webhooks', description: 'For workers: n8n, the generator' },
           { name: 'Operating', description: 'For whoever runs it' },
+          {
+            name: 'admin',
+            description: 'For operators: what is stuck, what failed, and what they can do about it',
+          },
         ],
       },
       transform: ({ schema, url, route }) => {
