@@ -283,6 +283,7 @@ export const RedriveRequest = Type.Object(
   },
   {
     additionalProperties: false,
+    minProperties: 1,
     description:
       'Either `filter` or `ids`. Each job that failed before the request is tried again once, from attempt 1',
     examples: [{ filter: { kind: 'quiz', reason: 'unavailable' }, rate_per_s: 10, limit: 1000 }],

@@ -195,8 +195,12 @@ function withOptionalBodies(paths: unknown): unknown {
       const body = (operation as { requestBody?: { required?: boolean; content: Record<string, Schema> } })
         .requestBody
       const { $ref } = (body?.content['application/json']?.schema ?? {}) as { $ref?: string }
-      const required = SHAPES[$ref?.split('/').at(-1) ?? '']?.required as unknown[] | undefined
-      if (body !== undefined && $ref !== undefined && (required ?? []).length === 0) body.required = false
+      const { required, minProperties = 0 } = (SHAPES[$ref?.split('/').at(-1) ?? ''] ?? {}) as {
+        required?: unknown[]
+        minProperties?: number
+      }
+      const mayBeEmpty = (required ?? []).length === 0 && minProperties === 0
+      if (body !== undefined && $ref !== undefined && mayBeEmpty) body.required = false
     }
   return paths
 }
