@@ -8,6 +8,8 @@
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { createRedriver } from './admin/redriver.js'
+import { adminRoutes } from './admin/routes.js'
 import { createSemaphore } from './async/semaphore.js'
 import { createTokenVerifier } from './auth/token.js'
 import { createTokenSigner } from './auth/watch-token.js'
@@ -16,12 +18,13 @@ import type { Config } from './config/config.js'
 import { courseRoomOf } from './contract/course.js'
 import { isEndEvent } from './contract/event.js'
 import { roomOf } from './contract/socket.js'
-import { createDispatcher, LEASE_MS } from './dispatch/dispatcher.js'
+import { createDispatcher, type Dispatcher, LEASE_MS } from './dispatch/dispatcher.js'
 import { createHttpQueue } from './dispatch/http-queue.js'
 import { createKafkaQueue } from './dispatch/kafka-queue.js'
 import { createLocalQueue } from './dispatch/local-queue.js'
 import { dueJobOf } from './dispatch/message.js'
 import { createNotices } from './dispatch/notices.js'
+import { createPauses } from './dispatch/pauses.js'
 import { createPlaces } from './dispatch/places.js'
 import type { JobQueue } from './dispatch/queue.js'
 import { deletedMessage } from './domain/messages.js'
@@ -60,16 +63,21 @@ import { createCourseRooms } from './sockets/course-rooms.js'
 import { serveSockets, socketIo } from './sockets/io.js'
 import { type ChapterRooms, createChapterRooms } from './sockets/rooms.js'
 import { createSessions } from './sockets/sessions.js'
+import { createAuditStore } from './store/audit.js'
 import { createChapterStore } from './store/chapters.js'
 import { createCourseStore } from './store/courses.js'
 import { type Database, openEmbeddedDatabase } from './store/database.js'
 import { createDeliveryStore } from './store/deliveries.js'
 import { createEventStore } from './store/events.js'
+import { createFailedJobStore } from './store/failed-jobs.js'
 import { createJobStore, type JobStore } from './store/jobs.js'
 import { createOpenJobStore, type OpenJobStore } from './store/open-jobs.js'
 import { createPartialStore } from './store/partials.js'
+import { createPauseStore } from './store/pauses.js'
 import { openPostgres } from './store/postgres.js'
+import { createRedriveStore } from './store/redrives.js'
 import { createRevisionStore } from './store/revisions.js'
+import { createRunningJobStore } from './store/running-jobs.js'
 import { createSessionStore } from './store/sessions.js'
 import { createWindowStore } from './store/window.js'
 import { logAttempts } from './telemetry/attempt-log.js'
@@ -95,6 +103,8 @@ export interface Overrides {
 }
 
 const POLL_MS = 500
+/** A redrive that nobody carries on is found after so many. */
+const REDRIVE_POLLS = 4
 
 export async function buildApp(config: Config, overrides: Overrides = {}): Promise<FastifyInstance> {
   const { now = Date.now, random = Math.random, newId = randomUUID, pollMs = POLL_MS } = overrides
@@ -117,6 +127,11 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   const sessionStore = createSessionStore(database.db)
   const events = createEventStore(database.db)
   const courses = createCourseStore(database.db)
+  const pauseStore = createPauseStore(database.db)
+  const failedJobs = createFailedJobStore(database.db)
+  const redrives = createRedriveStore(database.db)
+  const deliveries = createDeliveryStore(database.db)
+  const audit = createAuditStore(database.db)
   if (database.isExclusive) await jobs.voidLeases(now())
 
   // Committed events, to this node's listeners and to the nodes that have some.
@@ -172,11 +187,24 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       random,
       log,
     })
-  const dispatcher = whileListening(app, () =>
+  const pauses = whileListening(app, () =>
+    createPauses({
+      store: pauseStore,
+      pollMs,
+      onPaused: (kinds) =>
+        queue
+          .giveBack?.(kinds)
+          .catch((error: unknown) => log.warn({ err: error }, 'paused jobs are given back later')),
+      onResumed: () => dispatcher()?.look(),
+      onError: (error) => log.warn({ err: error }, 'pauses could not be read; they are read again'),
+    }),
+  )
+  const dispatcher: () => Dispatcher | undefined = whileListening(app, () =>
     createDispatcher({
       queue,
       jobs,
       places,
+      pauses: pauses(),
       now,
       // By HTTP a job is with its worker as soon as it is sent.
       queueTimeoutMs: config.dispatch === 'http' ? generation.timeoutMs : generation.queueTimeoutMs,
@@ -270,7 +298,11 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   // Time: deadlines, retention.
   whileListening(app, () =>
-    createSweeper({ jobs, events, groups, now, pollMs, eventRetentionMs: config.eventRetentionMs, log }),
+    createSweeper({
+      ...{ jobs, events, audit, groups, now, pollMs, log },
+      eventRetentionMs: config.eventRetentionMs,
+      auditRetentionMs: config.auditRetentionMs,
+    }),
   )
   app.addHook('preClose', () => queue.close())
 
@@ -280,7 +312,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       ? undefined
       : createNotices({
           config: config.notify,
-          deliveries: createDeliveryStore(database.db),
+          deliveries,
           retentionMs: config.eventRetentionMs,
           closeMs: lifecycle.closeSocketsMs,
           onOutcome: metrics.noticeSent,
@@ -289,6 +321,16 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
           pollMs,
           log,
         }),
+  )
+
+  // Failed jobs that operators have tried again.
+  const redriver = whileListening(app, () =>
+    createRedriver({
+      ...{ redrives, audit, now, log },
+      failed: failedJobs,
+      submit: (command) => groups.submit(command),
+      pollMs: REDRIVE_POLLS * pollMs,
+    }),
   )
 
   // Sockets.
@@ -352,10 +394,11 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
 
   // Requests.
   measureRequests(app, metrics)
+  const waitingBefore = window && ((id: number) => window.waitingBefore(id, config.window.all > 0, now()))
   await app.register(chapterRoutes, {
     groups,
     chapters,
-    waitingBefore: window && ((id) => window.waitingBefore(id, config.window.all > 0, now())),
+    waitingBefore,
     revisions,
     defaultLocale: config.defaultLocale,
     clients,
@@ -381,6 +424,19 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     authenticate: webhookAuth(config.webhookSecrets),
     onAnswer: metrics.callbackAnswered,
     onMended: metrics.answerMended,
+  })
+  await app.register(adminRoutes, {
+    ...{ groups, chapters, revisions, events, deliveries, redrives, audit, clients, publicUrl, now },
+    waitingBefore,
+    policy: generation,
+    running: createRunningJobStore(database.db),
+    failed: failedJobs,
+    pauses: pauseStore,
+    onPausesChanged: async () => pauses()?.refresh(),
+    countJobs: () => jobs.count({ now: now(), isWindowed: places !== undefined }),
+    onRedrive: () => redriver()?.look(),
+    isNotifying: config.notify !== undefined,
+    corsOrigin: config.corsOrigin,
   })
   await app.register(healthRoutes, {
     isDraining: lifecycle.isDraining,

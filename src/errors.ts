@@ -61,6 +61,22 @@ export class RevisionNotFoundError extends AppError {
   }
 }
 
+export class RedriveNotFoundError extends AppError {
+  override readonly name = 'RedriveNotFoundError'
+
+  constructor(redriveId: number) {
+    super('redrive_not_found', `There is no redrive ${redriveId}`)
+  }
+}
+
+export class DeliveryNotFoundError extends AppError {
+  override readonly name = 'DeliveryNotFoundError'
+
+  constructor(chapterId: number, seq: number) {
+    super('delivery_not_found', `There is no notice of event ${seq} of chapter ${chapterId}`)
+  }
+}
+
 /** Tokens are signed elsewhere, or nobody needs one. */
 export class TokensOffError extends AppError {
   override readonly name = 'TokensOffError'

@@ -144,6 +144,8 @@ export interface Config {
   readonly drainDelayMs: number
   readonly shutdownTimeoutMs: number
   readonly eventRetentionMs: number
+  /** How long what operators did is kept. */
+  readonly auditRetentionMs: number
   readonly maxWaitingBytes: number
   readonly maxRoomsPerSocket: number
   readonly webhookBodyLimitBytes: number
@@ -378,6 +380,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, en
     drainDelayMs: whole('DRAIN_DELAY_MS'),
     shutdownTimeoutMs: whole('SHUTDOWN_TIMEOUT_MS'),
     eventRetentionMs: whole('EVENT_RETENTION_MS'),
+    auditRetentionMs: whole('AUDIT_RETENTION_MS'),
     maxWaitingBytes: whole('MAX_WAITING_BYTES'),
     maxRoomsPerSocket: whole('MAX_ROOMS_PER_SOCKET'),
     webhookBodyLimitBytes: whole('WEBHOOK_BODY_LIMIT_BYTES'),

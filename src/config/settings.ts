@@ -324,6 +324,12 @@ export const SETTINGS = {
     Number.MAX_SAFE_INTEGER,
     'How long the event log of an ended chapter is kept',
   ),
+  AUDIT_RETENTION_MS: integer(
+    365 * DAY_MS,
+    1000,
+    Number.MAX_SAFE_INTEGER,
+    'How long it is kept what operators did',
+  ),
   MAX_WAITING_BYTES: integer(
     134_217_728,
     1_048_576,

@@ -14,6 +14,8 @@ export const ERRORS = {
   origin_not_allowed: { status: 403, title: 'Pages of this origin may not call this server' },
   chapter_not_found: { status: 404, title: 'There is no such chapter' },
   revision_not_found: { status: 404, title: 'There is no such revision' },
+  redrive_not_found: { status: 404, title: 'There is no such redrive' },
+  delivery_not_found: { status: 404, title: 'There is no such notice' },
   route_not_found: { status: 404, title: 'There is nothing at this address' },
   method_not_allowed: { status: 405, title: 'This address has no such method' },
   request_timeout: {

@@ -3,6 +3,7 @@
  * stands inside another: a reference instead of a copy. Used when documents are made, not on any request.
  */
 import { type TSchema, Type } from '@sinclair/typebox'
+import * as admin from './admin.js'
 import * as callback from './callback.js'
 import * as chapter from './chapter.js'
 import * as course from './course.js'
@@ -117,6 +118,25 @@ export const SHAPES: Readonly<Record<string, TSchema>> = {
   Callbacks: generation.GenerationMessage.properties.callback,
   Notice: notice.Notice,
   NoticeData: notice.Notice.properties.data,
+  StuckList: admin.StuckList,
+  StuckJob: admin.StuckJob,
+  AdminChapter: admin.AdminChapter,
+  AdminJob: admin.AdminJob,
+  AdminAccepted: admin.AdminAccepted,
+  EndRequest: admin.EndRequest,
+  DeadLetterList: admin.DeadLetterList,
+  DeadLetterView: admin.DeadLetterView,
+  RedriveFilter: admin.RedriveFilter,
+  RedriveRequest: admin.RedriveRequest,
+  Redrive: admin.Redrive,
+  RedriveList: admin.RedriveList,
+  PauseRequest: admin.PauseRequest,
+  KindState: admin.KindState,
+  KindList: admin.KindList,
+  DeliveryList: admin.DeliveryList,
+  DeliveryView: admin.DeliveryView,
+  AuditEntry: admin.AuditEntry,
+  AuditList: admin.AuditList,
   Alive: health.Alive,
   Ready: health.Ready,
   ConnectionEstablished: messages.ConnectionEstablished,
@@ -142,6 +162,11 @@ export const VALUES: Readonly<Record<string, readonly string[]>> = {
   StartRefusal: callback.START_REFUSALS,
   CallbackStatus: callback.CALLBACK_STATUSES,
   NoticeType: notice.NOTICE_TYPES,
+  DeliveryStatus: notice.DELIVERY_STATUSES,
+  StuckWhy: admin.STUCK_WHYS,
+  RedriveStatus: admin.REDRIVE_STATUSES,
+  AuditAction: admin.AUDIT_ACTIONS,
+  AuditOutcome: admin.AUDIT_OUTCOMES,
 }
 
 /** A shape is known by its properties, which a copy with another description or in another place still has. */

@@ -5,6 +5,8 @@
  *
  * With a window (`places.ts`) nothing is leased to its maker: every job waits until a claim gives it a place, and a
  * place that became free on this node is claimed at once.
+ *
+ * Of a paused kind (`pauses.ts`) nothing is sent. Its jobs stay queued; those that this node has by chance it gives back.
  */
 import type { FastifyBaseLogger } from 'fastify'
 import { createBatcher } from '../async/batcher.js'
@@ -14,6 +16,7 @@ import type { DueJob, JobStore, PublishedAttempt } from '../store/jobs.js'
 import { traceparentOf } from '../telemetry/traceparent.js'
 import { jobAttributes, type Span, type Tracing } from '../telemetry/tracing.js'
 import { deadLetterMessage, jobMessage } from './message.js'
+import type { Pauses } from './pauses.js'
 import type { Places } from './places.js'
 import type { JobQueue } from './queue.js'
 
@@ -39,7 +42,9 @@ export interface Dispatcher {
 
 export interface DispatcherOptions {
   queue: JobQueue
-  jobs: Pick<JobStore, 'claimDue' | 'markPublished' | 'claimDeadLetters' | 'deleteDeadLetters'>
+  jobs: Pick<JobStore, 'claimDue' | 'unclaim' | 'markPublished' | 'claimDeadLetters' | 'deleteDeadLetters'>
+  /** undefined: no kind is ever paused. */
+  pauses?: Pick<Pauses, 'known' | 'has'> | undefined
   /** undefined: any number of jobs may be with workers. */
   places?: Places | undefined
   now: () => number
@@ -53,7 +58,7 @@ export interface DispatcherOptions {
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { queue, jobs, places, now, queueTimeoutMs, publicUrl, pollMs, tracing, log } = options
+  const { queue, jobs, places, pauses, now, queueTimeoutMs, publicUrl, pollMs, tracing, log } = options
   const offered: DueJob[] = []
   let claimedAt = Number.NEGATIVE_INFINITY
 
@@ -72,7 +77,11 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   const turns = repeat(
     async () => {
-      const own = offered.splice(0, Math.max(0, Math.min(MAX_BATCH, queue.capacity)))
+      const paused = await pauses?.known()
+      // Those of a paused kind stay leased to this node for a while, and are then claimed once it goes on.
+      const own = offered
+        .splice(0, Math.max(0, Math.min(MAX_BATCH, queue.capacity)))
+        .filter(({ kind }) => !paused?.has(kind))
       if (own.length > 0) {
         await send(own)
         // Offers that never end must not keep claims waiting: retries are found by nothing else.
@@ -86,9 +95,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       claimedAt = now()
       const leasedUntil = now() + LEASE_MS
       const claimed = places
-        ? await places.claim(limit, leasedUntil)
-        : await jobs.claimDue({ now: now(), leasedUntil, limit })
-      if (claimed.length > 0) await send(claimed)
+        ? await places.claim(limit, leasedUntil, paused)
+        : await jobs.claimDue({ now: now(), leasedUntil, limit, ...(paused === undefined ? {} : { paused }) })
+      // Paused since, or given a place before: its sender is gone.
+      const unwanted = claimed.filter(({ kind }) => pauses?.has(kind))
+      if (unwanted.length > 0) await jobs.unclaim(unwanted)
+      const wanted = claimed.filter((job) => !unwanted.includes(job))
+      if (wanted.length > 0) await send(wanted)
       return claimed.length === limit || offered.length > 0
     },
     pollMs,

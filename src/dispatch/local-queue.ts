@@ -105,6 +105,19 @@ export function createLocalQueue({ work, hold, now, log }: LocalQueueOptions): J
     async publishDeadLetters(letters) {
       logDeadLetters(letters, log)
     },
+    async giveBack(kinds) {
+      const back = waiting.filter(({ message }) => kinds.has(message.kind))
+      if (back.length === 0) return
+      waiting.splice(0, waiting.length, ...waiting.filter((job) => !back.includes(job)))
+      for (const job of back) {
+        const { job_id } = job.message
+        if (held.get(job_id) === job) held.delete(job_id)
+      }
+      await hold(
+        back.map(({ message }) => refOf(message)),
+        now(),
+      )
+    },
     async close() {
       await renewal.stop()
       const jobs = heldJobs()

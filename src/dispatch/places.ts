@@ -20,8 +20,11 @@ import type { DueJob } from '../store/jobs.js'
 import type { WindowRow, WindowStore } from '../store/window.js'
 
 export interface Places {
-  /** Takes free places for at most so many jobs; they are this node’s to send until then. */
-  claim(limit: number, leasedUntil: number): Promise<DueJob[]>
+  /**
+   * Takes free places for at most so many jobs; they are this node’s to send until then. Kinds that are paused are given
+   * none.
+   */
+  claim(limit: number, leasedUntil: number, paused?: ReadonlySet<JobKind>): Promise<DueJob[]>
   /** Takes note of what was committed on this node. @returns whether a place became free */
   hear(events: readonly ChapterEvent[]): boolean
   /** How many places each window has, as this node last read it; null: no limit. For the metrics. */
@@ -65,7 +68,7 @@ export function createPlaces({ limits, store, now, random }: PlacesOptions): Pla
   }
 
   return {
-    async claim(limit, leasedUntil) {
+    async claim(limit, leasedUntil, paused = new Set()) {
       await release()
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
         row ??= await store.read()
@@ -77,7 +80,7 @@ export function createPlaces({ limits, store, now, random }: PlacesOptions): Pla
             now: now(),
             leasedUntil,
             limit,
-            places: placesNow(widths),
+            places: withoutPaused(placesNow(widths), paused),
             expectedClaims: row.claims,
             widths: widths === row.widths ? null : widths,
           })
@@ -109,6 +112,13 @@ export function createPlaces({ limits, store, now, random }: PlacesOptions): Pla
       return placesNow(row?.widths ?? {})
     },
   }
+}
+
+function withoutPaused(
+  places: Record<WindowName, number | null>,
+  paused: ReadonlySet<JobKind>,
+): Record<WindowName, number | null> {
+  return { ...places, ...Object.fromEntries([...paused].map((kind) => [kind, 0])) }
 }
 
 function nothingEnded(): Ends {

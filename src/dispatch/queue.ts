@@ -3,6 +3,7 @@
  * process.
  */
 import type { DeadLetter } from '../contract/generation.js'
+import type { JobKind } from '../contract/job.js'
 import type { Message } from './message.js'
 
 export interface JobQueue {
@@ -23,6 +24,11 @@ export interface JobQueue {
   probe?(): Promise<void>
   /** Why it takes nothing at the moment, as it last showed; only of queues that cannot be asked. */
   trouble?(): string | undefined
+  /**
+   * Only of queues that keep jobs before somebody works on them: those of these kinds are queued again, same attempt.
+   * What is worked on stays.
+   */
+  giveBack?(kinds: ReadonlySet<JobKind>): Promise<void>
   /** Stops work under way; what was not finished is left for another process. */
   close(): Promise<void>
 }

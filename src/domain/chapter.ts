@@ -18,7 +18,7 @@ export interface JobState {
   progress: number
   /** When this job (not this attempt) was asked for. */
   requestedAt: number
-  /** While `queued`: publish it then, not before. */
+  /** While `queued`: publish it then, not before. While `failed`: since when. */
   dueAt: number
   /** While `published`: it timed out then, unless a heartbeat moves it. */
   deadlineAt: number | null

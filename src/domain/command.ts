@@ -39,7 +39,10 @@ export type ChapterCommand = { chapterId: number } & (
   | { type: 'expire'; kind: JobKind; jobId: string; attempt: number }
   /** `dueAt`: the process lives, gives the job back, and it is to be sent again then. */
   | { type: 'hold_expired'; kind: JobKind; jobId: string; attempt: number; dueAt?: number }
-  | { type: 'retry' }
+  /** `jobIds`: of the failed jobs only these, so that asking twice starts none of them twice. */
+  | { type: 'retry'; jobIds?: readonly string[] }
+  /** By hand: the attempt under way is given up and costs nothing; what waits is due now; what failed begins again. */
+  | { type: 'restart'; kind: JobKind }
   | { type: 'cancel' }
   | { type: 'regenerate'; kind: JobKind; instruction: string | null }
   | {
@@ -64,7 +67,10 @@ export interface Replies {
   partial: CallbackAnswer & { work?: { jobId: string; attempt: number; lastSeq: number } }
   expire: undefined
   hold_expired: undefined
-  retry: ChapterAccepted
+  /** `restarted`: the kinds that begin again. */
+  retry: ChapterAccepted & { restarted: JobKind[] }
+  /** `message`: what was done. */
+  restart: { message: string }
   /** `already`: it was cancelled before. */
   cancel: ChapterAccepted & { already: boolean }
   regenerate: RevisionAccepted

@@ -26,8 +26,9 @@ import {
   regenerate as regenerateKind,
   renewDeadlines,
   requeue,
-  restart,
+  restart as restartJobs,
   restore as restoreContent,
+  startAnew,
   timeOut,
 } from './steps.js'
 
@@ -58,6 +59,7 @@ const DECISIONS: { [T in CommandType]: (changes: Changes, command: never) => Rep
   expire,
   hold_expired: holdExpired,
   retry,
+  restart,
   cancel,
   regenerate,
   restore,
@@ -214,9 +216,11 @@ function holdExpired(changes: Changes, command: Command<'hold_expired'>): undefi
   if (actionOn(job, 'hold_expired', { jobId, attempt }) === 'requeue') requeue(changes, kind, dueAt)
 }
 
-function retry(changes: Changes): ChapterAccepted {
+function retry(changes: Changes, { jobIds }: Command<'retry'>): Replies['retry'] {
   const { id, status } = changes.chapter
-  const failed = kindsWith(changes, 'retry', 'restart')
+  const failed = kindsWith(changes, 'retry', 'restart').filter(
+    (kind) => jobIds?.includes(changes.job(kind).jobId) ?? true,
+  )
   const isOpen = status === 'processing' || status === 'failed'
   if (!isOpen || failed.length === 0)
     throw new WrongStateError(
@@ -224,8 +228,31 @@ function retry(changes: Changes): ChapterAccepted {
         ? `Chapter ${id} has no failed job to try again`
         : `Chapter ${id} is ${status}; only one that is processing or failed can be tried again`,
     )
-  restart(changes, failed)
-  return accepted(changes)
+  restartJobs(changes, failed)
+  return { ...accepted(changes), restarted: failed }
+}
+
+function restart(changes: Changes, { kind }: Command<'restart'>): Replies['restart'] {
+  const { id, status } = changes.chapter
+  if (status !== 'processing' && status !== 'failed')
+    throw new WrongStateError(`Chapter ${id} is ${status}; nothing of it can be started anew`)
+  const job = changes.job(kind)
+  switch (actionOn(job, 'restart', {})) {
+    case 'send_now':
+      if (job.dueAt <= changes.context.now) return { message: `${kind} is to be sent already` }
+      requeue(changes, kind)
+      return { message: `${kind} is sent now; it does not wait any longer` }
+    case 'start_anew':
+      startAnew(changes, kind)
+      return {
+        message: `${kind} is sent anew; what its worker says from now on is ignored, but for a result`,
+      }
+    case 'restart':
+      restartJobs(changes, [kind])
+      return { message: `${kind} begins again at attempt 1` }
+    default:
+      throw new WrongStateError(`The ${kind} is ${job.status}; it cannot be started anew`)
+  }
 }
 
 function cancel(changes: Changes): ChapterAccepted & { already: boolean } {

@@ -29,6 +29,7 @@ export const JOB_INPUTS = [
   'expire',
   'hold_expired',
   'retry',
+  'restart',
   'cancel',
   'regenerate',
 ] as const
@@ -58,6 +59,10 @@ export type JobAction =
   | 'requeue'
   /** → queued under a new job id, attempt 1 */
   | 'restart'
+  /** → queued under a new job id, same attempt, due now */
+  | 'start_anew'
+  /** due now, if it was to wait */
+  | 'send_now'
   /** → cancelled */
   | 'cancel'
   /** → queued under a new job id, attempt 1, for the next revision; the content stays meanwhile */
@@ -101,6 +106,7 @@ export const JOB_TABLE: Record<JobStanding, Record<JobInput, Cell>> = {
     expire: 'none',
     hold_expired: 'none',
     retry: 'none',
+    restart: 'send_now',
     cancel: 'cancel',
     regenerate: 'none',
   },
@@ -112,6 +118,7 @@ export const JOB_TABLE: Record<JobStanding, Record<JobInput, Cell>> = {
     expire: ifCurrent('time_out', 'none'),
     hold_expired: ifCurrent('requeue', 'none'),
     retry: 'none',
+    restart: 'start_anew',
     cancel: 'cancel',
     regenerate: 'none',
   },
@@ -123,6 +130,7 @@ export const JOB_TABLE: Record<JobStanding, Record<JobInput, Cell>> = {
     expire: 'none',
     hold_expired: 'none',
     retry: 'none',
+    restart: 'none',
     cancel: 'none',
     regenerate: 'regenerate',
   },
@@ -135,6 +143,7 @@ export const JOB_TABLE: Record<JobStanding, Record<JobInput, Cell>> = {
     expire: 'none',
     hold_expired: 'none',
     retry: 'none',
+    restart: 'none',
     cancel: 'none',
     regenerate: 'regenerate',
   },
@@ -147,6 +156,7 @@ export const JOB_TABLE: Record<JobStanding, Record<JobInput, Cell>> = {
     expire: 'none',
     hold_expired: 'none',
     retry: 'restart',
+    restart: 'restart',
     cancel: 'none',
     regenerate: 'regenerate',
   },
@@ -158,6 +168,7 @@ export const JOB_TABLE: Record<JobStanding, Record<JobInput, Cell>> = {
     expire: 'none',
     hold_expired: 'none',
     retry: 'none',
+    restart: 'none',
     cancel: 'none',
     regenerate: 'none',
   },

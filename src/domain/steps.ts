@@ -71,6 +71,8 @@ interface AttemptEnd {
   error: string | null
   retryable: boolean
   leastWaitMs: number
+  /** By hand: it costs no attempt, and the next try waits for nothing. */
+  isRestart?: true
 }
 
 /** Failures for load: they are no fault of the work. */
@@ -89,7 +91,7 @@ export function endAttempt(changes: Changes, kind: JobKind, end: AttemptEnd): vo
   const hadProgress = job.progress > 0
   const isBusy = BUSY_REASONS.includes(reason)
   const ageMs = now - job.requestedAt
-  const isFree = end.retryable && isBusy && ageMs < policy.patienceMs
+  const isFree = end.isRestart ?? (end.retryable && isBusy && ageMs < policy.patienceMs)
   // A later attempt is still told why the one before it failed.
   if (!isFree || job.attempt === 1) {
     job.reason = reason
@@ -99,9 +101,11 @@ export function endAttempt(changes: Changes, kind: JobKind, end: AttemptEnd): vo
 
   if (isFree || (end.retryable && job.attempt < job.maxAttempts)) {
     const next = isFree ? job.attempt : job.attempt + 1
-    const waitMs = isBusy
-      ? busyWaitMs(ageMs, end.leastWaitMs, policy, random)
-      : Math.max(backoffMs(next, policy, random), end.leastWaitMs)
+    const waitMs = end.isRestart
+      ? 0
+      : isBusy
+        ? busyWaitMs(ageMs, end.leastWaitMs, policy, random)
+        : Math.max(backoffMs(next, policy, random), end.leastWaitMs)
     const retryAt = now + waitMs
     if (isFree) job.jobId = newId()
     queueAttempt(job, next, retryAt)
@@ -133,6 +137,7 @@ export function endAttempt(changes: Changes, kind: JobKind, end: AttemptEnd): vo
   // The content of an earlier revision stays for good.
   const kept = job.keptRevision !== null
   job.status = kept ? 'completed' : 'failed'
+  job.dueAt = now
   job.deadlineAt = null
   job.progress = kept ? 100 : 0
   changes.emit(`${kind}_failed`, {
@@ -150,6 +155,12 @@ export function timeOut(changes: Changes, kind: JobKind): void {
   const { attempt, maxAttempts } = changes.job(kind)
   changes.emit(`${kind}_timeout`, { status: 'timeout', attempt, max_attempts: maxAttempts })
   endAttempt(changes, kind, { reason: 'timeout', error: null, retryable: true, leastWaitMs: 0 })
+}
+
+/** An operator gives the current attempt up: it is sent again at once, under a new job id. */
+export function startAnew(changes: Changes, kind: JobKind): void {
+  const error = 'an operator started this attempt anew'
+  endAttempt(changes, kind, { reason: 'timeout', error, retryable: true, leastWaitMs: 0, isRestart: true })
 }
 
 /** Queues the same attempt again: the process that worked on it died or gave it back. */

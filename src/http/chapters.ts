@@ -24,7 +24,7 @@ import { type JobKind, JobView } from '../contract/job.js'
 import type { Violation } from '../contract/problem.js'
 import type { Locale } from '../contract/scalar.js'
 import { toWire } from '../contract/wire.js'
-import { type ChapterState, jobsOf } from '../domain/chapter.js'
+import { type ChapterState, type JobState, jobsOf } from '../domain/chapter.js'
 import type { NewChapter } from '../domain/create.js'
 import { ChapterNotFoundError, InvalidRequestError, WrongStateError } from '../errors.js'
 import { type ChapterStore, summaryOf } from '../store/chapters.js'
@@ -254,7 +254,8 @@ export const chapterRoutes: FastifyPluginAsyncTypebox<ChapterRoutesOptions> = as
     async (request, reply) => {
       const { id } = request.params
       await requireOwner(request, id)
-      return reply.code(202).send(await groups.submit({ type: 'retry', chapterId: id }))
+      const { restarted: _, ...accepted } = await groups.submit({ type: 'retry', chapterId: id })
+      return reply.code(202).send(accepted)
     },
   )
 
@@ -377,6 +378,21 @@ function sorted(value: unknown): unknown {
   return entries.map(([name, inner]) => [name, sorted(inner)])
 }
 
+/** A job’s view. @param before how many are given a place in the window before it */
+export function jobView(
+  state: ChapterState,
+  job: JobState,
+  past: ChapterHistory[JobKind],
+  before: number | undefined,
+): JobView {
+  return toWire(JobView, {
+    ...job,
+    ...(before === undefined ? {} : { waitingBefore: before }),
+    error: job.reason === null ? null : { reason: job.reason, message: job.error },
+    ...revisionFields(state, job, past),
+  })
+}
+
 function chapterView(
   state: ChapterState,
   history: ChapterHistory,
@@ -384,15 +400,7 @@ function chapterView(
 ): ChapterView {
   return {
     ...summaryOf(state),
-    jobs: jobsOf(state).map((job) => {
-      const before = waiting[job.kind]
-      return toWire(JobView, {
-        ...job,
-        ...(before === undefined ? {} : { waitingBefore: before }),
-        error: job.reason === null ? null : { reason: job.reason, message: job.error },
-        ...revisionFields(state, job, history[job.kind]),
-      })
-    }),
+    jobs: jobsOf(state).map((job) => jobView(state, job, history[job.kind], waiting[job.kind])),
   }
 }
 

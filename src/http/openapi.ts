@@ -67,6 +67,10 @@ export const openapi = fp(
           { name: 'Tokens', description: 'For clients: tokens that may only read' },
           { name: 'Webhooks', description: 'For workers: n8n, the generator' },
           { name: 'Operating', description: 'For whoever runs it' },
+          {
+            name: 'admin',
+            description: 'For operators: what is stuck, what failed, and what they can do about it',
+          },
         ],
       },
       transform: ({ schema, url, route }) => {
@@ -192,8 +196,12 @@ function withOptionalBodies(paths: unknown): unknown {
       const body = (operation as { requestBody?: { required?: boolean; content: Record<string, Schema> } })
         .requestBody
       const { $ref } = (body?.content['application/json']?.schema ?? {}) as { $ref?: string }
-      const required = SHAPES[$ref?.split('/').at(-1) ?? '']?.required as unknown[] | undefined
-      if (body !== undefined && $ref !== undefined && (required ?? []).length === 0) body.required = false
+      const { required, minProperties = 0 } = (SHAPES[$ref?.split('/').at(-1) ?? ''] ?? {}) as {
+        required?: unknown[]
+        minProperties?: number
+      }
+      const mayBeEmpty = (required ?? []).length === 0 && minProperties === 0
+      if (body !== undefined && $ref !== undefined && mayBeEmpty) body.required = false
     }
   return paths
 }

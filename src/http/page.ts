@@ -1,5 +1,6 @@
 /**
- * The live page at `/` and `/socket_client_example.html`, with its modules under `/web/`.
+ * The live page at `/` and `/socket_client_example.html`, and the operators’ page at `/admin`, with their modules under
+ * `/web/`. Both are files that anybody may read; what they show is the API’s to give.
  * Which files there are is decided at start, so the path of a request never chooses a file. `@fastify/static` sends
  * them, `@fastify/compress` compresses them.
  * The client package is served as it is compiled, under `/web/client/`; the import map in the page says where its
@@ -23,6 +24,13 @@ const CLIENT_FOLDER = fileURLToPath(new URL('../../src/client/dist/', import.met
 const NOT_FOR_BROWSERS = ['react.js']
 const SERVED = ['.css', '.js', '.svg']
 
+/** Where each page is, and the file that it is. */
+const PAGES = {
+  '/': 'index.html',
+  '/socket_client_example.html': 'index.html',
+  '/admin': 'admin/index.html',
+} as const
+
 const VENDOR = {
   '/web/vendor/marked.js': 'marked',
   '/web/vendor/purify.js': 'dompurify',
@@ -34,10 +42,10 @@ const VENDOR = {
  * What is shown was written by an AI. DOMPurify cleans it; should it ever miss something, this is
  * why nothing runs, nothing is fetched from elsewhere and nothing is submitted.
  */
-const contentSecurityPolicy = (importMapHash: string) =>
+const contentSecurityPolicy = (importMapHash: string | undefined) =>
   [
     "default-src 'none'",
-    `script-src 'self' '${importMapHash}'`,
+    `script-src 'self'${importMapHash === undefined ? '' : ` '${importMapHash}'`}`,
     "style-src 'self'",
     "img-src 'self' data:",
     // Safari’s 'self' does not cover ws: and wss: before 15.4.
@@ -62,15 +70,17 @@ const HEADERS = {
 interface Asset {
   folder: string
   name: string
+  /** Of a page. */
+  importMapHash?: string
 }
 
 export const page: FastifyPluginAsync = async (app) => {
   await app.register(compress, { encodings: ['br', 'gzip'], globalDecompression: false })
   await app.register(files, { serve: false, cacheControl: false, lastModified: false })
 
-  const html = await readFile(`${FOLDER}/index.html`, 'utf8')
-  const headers = { ...HEADERS, 'content-security-policy': contentSecurityPolicy(hashImportMap(html)) }
-  for (const [path, { name, folder }] of await listAssets())
+  const assets = await listAssets()
+  for (const [path, { name, folder, importMapHash }] of assets) {
+    const headers = { ...HEADERS, 'content-security-policy': contentSecurityPolicy(importMapHash) }
     app.get(path, { schema: { hide: true }, logLevel: 'warn' }, (request, reply) => {
       const asked = request.raw.headers
       // It speaks to caches on the way. @fastify/send would ignore `If-None-Match` because of it.
@@ -80,14 +90,17 @@ export const page: FastifyPluginAsync = async (app) => {
         asked['accept-encoding'] = asked['accept-encoding'].replace(/\*[^,]*/g, 'identity')
       return reply.headers(headers).sendFile(name, folder)
     })
+  }
 }
 
 /** Every file that is served, by its path. */
 async function listAssets(): Promise<Map<string, Asset>> {
   const assets = new Map<string, Asset>()
-  const index = { folder: FOLDER, name: 'index.html' }
-  assets.set('/', index).set('/socket_client_example.html', index)
-  for (const name of await readdir(FOLDER))
+  for (const [path, name] of Object.entries(PAGES)) {
+    const importMapHash = hashImportMap(await readFile(`${FOLDER}/${name}`, 'utf8'))
+    assets.set(path, { folder: FOLDER, name, importMapHash })
+  }
+  for (const name of [...(await readdir(FOLDER)), ...(await listAdmin())])
     if (SERVED.includes(extname(name))) assets.set(`/web/${name}`, { folder: FOLDER, name })
   for (const name of await listClient())
     if (extname(name) === '.js' && !NOT_FOR_BROWSERS.includes(name))
@@ -97,6 +110,10 @@ async function listAssets(): Promise<Map<string, Asset>> {
     assets.set(path, { folder: dirname(file), name: basename(file) })
   }
   return assets
+}
+
+async function listAdmin(): Promise<string[]> {
+  return (await readdir(`${FOLDER}/admin`)).map((name) => `admin/${name}`)
 }
 
 async function listClient(): Promise<string[]> {
@@ -111,6 +128,6 @@ async function listClient(): Promise<string[]> {
 /** As browsers compute it: of the text between the tags, with line feeds for line ends. */
 function hashImportMap(html: string): string {
   const [, text] = /<script type="importmap">([\s\S]*?)<\/script>/.exec(html) ?? []
-  if (text === undefined) throw new Error('index.html has no import map')
+  if (text === undefined) throw new Error('the page has no import map')
   return `sha256-${createHash('sha256').update(text.replace(/\r\n?/g, '\n')).digest('base64')}`
 }

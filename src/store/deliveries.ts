@@ -6,10 +6,10 @@
  * overlaps with what it looked at before, since a write may commit after others that have a later time. The rows that
  * are kept say what was seen: they outlive by far every event that is still looked at. Instants are milliseconds.
  */
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { type DeliveryStatus, NOTICES, type NoticeType } from '../contract/notice.js'
 import { toInstant } from '../contract/wire.js'
-import { type Db, prepare } from './prepared.js'
+import { type Db, prepare, preparedByParts } from './prepared.js'
 import { keysOf, recordFields } from './records.js'
 import * as table from './schema.js'
 
@@ -76,6 +76,7 @@ export interface DeliveryStore {
   deleteEndedBefore(before: number, limit: number): Promise<number>
   /** Newest first. */
   listDeliveries(filter: DeliveryFilter): Promise<Delivery[]>
+  read(ref: DeliveryRef): Promise<Delivery | undefined>
   /** Sends it again, whatever became of it, for as long as a new one is tried. @returns false when there is none */
   redeliver(ref: DeliveryRef, now: number, giveUpAt: number): Promise<boolean>
 }
@@ -94,7 +95,8 @@ export function createDeliveryStore(db: Db): DeliveryStore {
   const claim = prepare<{ due: DueDelivery }>(db, 'claim_deliveries', CLAIM)
   const settle = prepare(db, 'settle_delivery', SETTLE)
   const remove = prepare(db, 'delete_deliveries', DELETE)
-  const list = prepare<{ delivery: Delivery }>(db, 'list_deliveries', LIST)
+  const list = preparedByParts<{ delivery: Delivery }, ListPart>(db, 'list_deliveries', listStatement)
+  const one = prepare<{ delivery: Delivery }>(db, 'read_delivery', ONE)
   const redeliver = prepare(db, 'redeliver', REDELIVER)
 
   return {
@@ -131,15 +133,21 @@ export function createDeliveryStore(db: Db): DeliveryStore {
       return (await remove({ before: toInstant(before), limit })).length
     },
     async listDeliveries({ status, chapterId, after, limit }) {
-      const rows = await list({
-        status: status ?? null,
-        chapterId: chapterId ?? null,
+      const parts: ListPart[] = [
+        ...(chapterId === undefined ? [] : (['chapter'] as const)),
+        ...(status === undefined ? [] : [status]),
+      ]
+      const rows = await list(parts, {
+        ...(chapterId === undefined ? {} : { chapterId }),
         afterAt: after === undefined ? null : toInstant(after.endedAt),
         afterChapterId: after?.chapterId ?? null,
         afterSeq: after?.seq ?? null,
         limit,
       })
       return rows.map(({ delivery }) => delivery)
+    },
+    async read({ chapterId, seq }) {
+      return (await one({ chapterId, seq }))[0]?.delivery
     },
     async redeliver({ chapterId, seq }, now, giveUpAt) {
       const rows = await redeliver({ chapterId, seq, now: toInstant(now), giveUpAt: toInstant(giveUpAt) })
@@ -227,19 +235,32 @@ with old as materialized (
 delete from delivery using old where delivery.chapter_id = old.chapter_id and delivery.seq = old.seq
 returning delivery.seq`
 
-const STATUS = sql`case when d.delivered_at is not null then 'delivered' when d.failed_at is not null then 'failed'
-  else 'pending' end`
-const status = sql`${sql.placeholder('status')}::text`
+type ListPart = DeliveryStatus | 'chapter'
 
-const LIST = sql`
+/** Each by an index of its own: those that failed, or that are pending, may be few among many. */
+const LISTED: Record<ListPart, SQL> = {
+  pending: sql`d.delivered_at is null and d.failed_at is null`,
+  delivered: sql`d.delivered_at is not null`,
+  failed: sql`d.failed_at is not null`,
+  chapter: sql`d.chapter_id = ${whole('chapterId')}`,
+}
+
+const listStatement = (parts: readonly ListPart[]) => sql`
 select json_build_object(
   ${recordFields(table.delivery, 'd', keysOf(table.delivery, ['leasedUntil']))}, ${ownership}) as delivery
 from delivery d join chapter c on c.id = d.chapter_id
-where (${status} is null or ${STATUS} = ${status})
-  and (${whole('chapterId')} is null or d.chapter_id = ${whole('chapterId')})
-  and (${at('afterAt')} is null
-    or (d.ended_at, d.chapter_id, d.seq) < (${at('afterAt')}, ${whole('afterChapterId')}, ${whole('afterSeq')}))
+where ${sql.join(
+  parts.map((part) => sql`${LISTED[part]} and `),
+  sql``,
+)} (d.ended_at, d.chapter_id, d.seq) < (coalesce(${at('afterAt')}, 'infinity'),
+    coalesce(${whole('afterChapterId')}, 9223372036854775807), coalesce(${whole('afterSeq')}, 0))
 order by d.ended_at desc, d.chapter_id desc, d.seq desc limit ${limit}`
+
+const ONE = sql`
+select json_build_object(
+  ${recordFields(table.delivery, 'd', keysOf(table.delivery, ['leasedUntil']))}, ${ownership}) as delivery
+from delivery d join chapter c on c.id = d.chapter_id
+where d.chapter_id = ${whole('chapterId')} and d.seq = ${whole('seq')}`
 
 const REDELIVER = sql`
 update delivery set delivered_at = null, failed_at = null, leased_until = null, attempts = 0,

@@ -63,8 +63,10 @@ interface Claim {
 }
 
 export interface JobStore {
-  /** Queued jobs whose time has come, oldest first. */
-  claimDue(claim: Claim): Promise<DueJob[]>
+  /** Queued jobs whose time has come, oldest first; none of the kinds that are paused. */
+  claimDue(claim: Claim & { paused?: ReadonlySet<JobKind> }): Promise<DueJob[]>
+  /** Gives queued attempts back that were claimed and are not sent: no node has them, and they have no place. */
+  unclaim(attempts: AttemptRef[]): Promise<void>
   /** Published jobs past their deadline. */
   claimOverdue(claim: Claim): Promise<AttemptRef[]>
   /** Published jobs whose process has not renewed its hold on them. */
@@ -96,11 +98,18 @@ export function createJobStore(db: Db): JobStore {
   const remove = prepare(db, 'delete_dead_letters', DELETE_DEAD_LETTERS)
   const mark = prepare(db, 'mark_published', MARK_PUBLISHED)
   const hold = prepare<{ jobId: string }>(db, 'hold_jobs', HOLD)
+  const unclaim = prepare(db, 'unclaim_jobs', UNCLAIM)
   const count = prepare<CountRow>(db, 'count_jobs', COUNT)
   const voidAll = prepare(db, 'void_leases', VOID_LEASES)
 
   return {
-    claimDue: async (claim) => (await due(values(claim))).map((row) => row.due),
+    async claimDue({ paused = new Set(), ...claim }) {
+      const rows = await due({ ...values(claim), paused: [...paused].join() })
+      return rows.map((row) => row.due)
+    },
+    async unclaim(attempts) {
+      await unclaim({ attempts: JSON.stringify(attempts) })
+    },
     claimOverdue: async (claim) => (await overdue(values(claim))).map((row) => row.attempt),
     claimExpiredHolds: async (claim) => (await expiredHolds(values(claim))).map((row) => row.attempt),
     claimDeadLetters: async (claim) => (await letters(values(claim))).map((row) => row.due),
@@ -187,6 +196,7 @@ const CLAIM_DUE = sql`
 with free as materialized (
   select chapter_id, kind from job
   where status = 'queued' and due_at <= ${now} and ${isFree}
+    and kind <> all(string_to_array(${sql.placeholder('paused')}::text, ','))
   order by due_at limit ${limit} for update skip locked
 ), x as (
   update job set leased_until = ${leasedUntil} from free
@@ -240,6 +250,14 @@ update job set status = 'published', deadline_at = to_timestamp(sent."deadlineAt
   placed_at = null
 from sent where job.chapter_id = sent.chapter_id and job.kind = sent.kind
 returning job.kind`
+
+const UNCLAIM = sql`
+with claimed as materialized (
+  select job.chapter_id, job.kind
+  from ${recordset(table.job, 'attempts', ['chapterId', 'kind', 'jobId', 'attempt'])}, ${namedJob('queued')}
+)
+update job set leased_until = null, placed_at = null
+from claimed where job.chapter_id = claimed.chapter_id and job.kind = claimed.kind`
 
 /** Skips rows that a write has locked, so that it can never deadlock with one; the caller asks again for those. */
 const HOLD = sql`

@@ -21,6 +21,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
+import { AUDIT_ACTIONS, AUDIT_OUTCOMES, type RedriveFilter } from '../contract/admin.js'
 import { CHAPTER_STATUSES } from '../contract/chapter.js'
 import type { ProgressUpdate } from '../contract/event.js'
 import {
@@ -29,12 +30,23 @@ import {
   FAILURE_REASONS,
   JOB_KINDS,
   JOB_STATUSES,
+  type JobKind,
   QUIZ_TYPES,
 } from '../contract/job.js'
 import { NOTICE_TYPES } from '../contract/notice.js'
 import { LOCALES } from '../contract/scalar.js'
 import { toInstant } from '../contract/wire.js'
 import type { Widths } from '../domain/window.js'
+
+/** A job that stands failed, by the name of its last work. */
+export interface FailedJobRef {
+  chapterId: number
+  kind: JobKind
+  jobId: string
+}
+
+/** How far a redrive came: the last failed job it looked at, or how many of its ids. */
+export type RedriveCursor = { at: number; chapterId: number; kind: JobKind } | { taken: number }
 
 const id = () => bigint('id', { mode: 'number' }).generatedByDefaultAsIdentity().primaryKey()
 const chapterId = () => bigint('chapter_id', { mode: 'number' }).notNull()
@@ -155,7 +167,7 @@ export const job = pgTable(
     maxAttempts: integer('max_attempts').notNull(),
     progress: percent('progress'),
     requestedAt: instant('requested_at').notNull(),
-    /** While queued: to be published then. */
+    /** While queued: to be published then. While failed: since when. */
     dueAt: instant('due_at').notNull(),
     /** While published: overdue then. */
     deadlineAt: instant('deadline_at'),
@@ -186,6 +198,8 @@ export const job = pgTable(
       .on(t.kind, t.ownerId, t.chapterId, t.dueAt)
       .where(sql`status = 'queued' and leased_until is null`),
     index('job_placed').on(t.placedAt).where(sql`status = 'queued' and placed_at is not null`),
+    // Only jobs that stand failed cost anything here.
+    index('job_failed').on(t.dueAt, t.chapterId, t.kind).where(sql`status = 'failed'`),
     index('job_held').on(t.heldUntil).where(sql`status = 'published' and held_until is not null`),
     check('job_kind', isOneOf('kind', JOB_KINDS)),
     check('job_status', isOneOf('status', JOB_STATUSES)),
@@ -285,6 +299,7 @@ export const delivery = pgTable(
     primaryKey({ name: 'delivery_of_event', columns: [t.chapterId, t.seq] }),
     index('delivery_to_send').on(t.dueAt).where(sql`delivered_at is null and failed_at is null`),
     index('delivery_by_age').on(t.endedAt, t.chapterId, t.seq),
+    index('delivery_failed').on(t.endedAt, t.chapterId, t.seq).where(sql`failed_at is not null`),
     check('delivery_type', isOneOf('type', NOTICE_TYPES)),
   ],
 )
@@ -384,6 +399,74 @@ export const generationWindow = pgTable(
     widths: json('widths').$type<Widths>().notNull().default({}),
   },
   () => [check('generation_window_one', sql`id = 1`)],
+)
+
+/** Kinds of which nothing is sent until an operator takes them out of here. */
+export const kindPause = pgTable(
+  'kind_pause',
+  {
+    kind: text('kind', { enum: JOB_KINDS }).primaryKey(),
+    pausedAt: instant('paused_at').notNull(),
+    pausedBy: text('paused_by').notNull(),
+    reason: text('reason'),
+  },
+  () => [check('kind_pause_kind', isOneOf('kind', JOB_KINDS))],
+)
+
+/**
+ * Failed jobs that are to be tried again, a batch after the other. Any node takes the next one, under a lease: it writes
+ * the batch down before it acts, so that another node can finish it and count it.
+ */
+export const redrive = pgTable(
+  'redrive',
+  {
+    id: id(),
+    /** One of them is set. */
+    filter: json('filter').$type<RedriveFilter>(),
+    ids: json('ids').$type<string[]>(),
+    ratePerS: integer('rate_per_s').notNull(),
+    maxJobs: integer('max_jobs'),
+    actor: text('actor').notNull(),
+    requestId: text('request_id').notNull(),
+    createdAt: instant('created_at').notNull(),
+    /** The next batch is taken then. */
+    dueAt: instant('due_at').notNull(),
+    leasedUntil: instant('leased_until'),
+    /** The job that was looked at last, or how many of `ids` were. */
+    cursor: json('cursor').$type<RedriveCursor>(),
+    /** What is being done; null between two batches. */
+    batch: json('batch').$type<FailedJobRef[]>(),
+    redriven: integer('redriven').notNull().default(0),
+    skipped: integer('skipped').notNull().default(0),
+    /** Why it last stood still. */
+    lastError: text('last_error'),
+    isCancelled: boolean('is_cancelled').notNull().default(false),
+    endedAt: instant('ended_at'),
+  },
+  (t) => [index('redrive_open').on(t.dueAt).where(sql`ended_at is null or batch is not null`)],
+)
+
+/** What operators did. It outlives what it is about, so it refers to nothing. */
+export const audit = pgTable(
+  'audit',
+  {
+    id: id(),
+    at: instant('at').notNull(),
+    actor: text('actor').notNull(),
+    action: text('action', { enum: AUDIT_ACTIONS }).notNull(),
+    chapterId: bigint('chapter_id', { mode: 'number' }),
+    kind: text('kind', { enum: JOB_KINDS }),
+    details: json('details').$type<Record<string, unknown>>().notNull(),
+    requestId: text('request_id').notNull(),
+    /** Written as `begun` before the act. */
+    outcome: text('outcome', { enum: AUDIT_OUTCOMES }).notNull().default('begun'),
+    problem: text('problem'),
+  },
+  (t) => [
+    index('audit_by_time').on(t.at),
+    index('audit_of_chapter').on(t.chapterId, t.id).where(sql`chapter_id is not null`),
+    check('audit_outcome', isOneOf('outcome', AUDIT_OUTCOMES)),
+  ],
 )
 
 /** Nodes that are alive, as far as sessions need to know. */

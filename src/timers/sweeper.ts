@@ -6,6 +6,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { repeat } from '../async/repeat.js'
 import type { CommitGroups } from '../chapters/commit-group.js'
 import { ChapterNotFoundError } from '../errors.js'
+import type { AuditStore } from '../store/audit.js'
 import type { EventStore } from '../store/events.js'
 import type { AttemptRef, JobStore } from '../store/jobs.js'
 
@@ -20,10 +21,12 @@ const KEY_RETENTION_MS = 48 * 60 * 60 * 1000
 export interface SweeperOptions {
   jobs: Pick<JobStore, 'claimOverdue' | 'claimExpiredHolds'>
   events: Pick<EventStore, 'deleteLogsEndedBefore' | 'deleteKeysBefore'>
+  audit?: Pick<AuditStore, 'deleteBefore'>
   groups: Pick<CommitGroups, 'submit'>
   now: () => number
   pollMs: number
   eventRetentionMs: number
+  auditRetentionMs?: number
   /** A longer pause between two sweeps means that the database or this process stood still, ms. */
   standstillMs?: number
   /** How long those who hold jobs may take to renew their holds afterwards, ms. */
@@ -34,7 +37,7 @@ export interface SweeperOptions {
 export function createSweeper(options: SweeperOptions): {
   close(): Promise<void>
 } {
-  const { jobs, events, groups, now, pollMs, eventRetentionMs, log } = options
+  const { jobs, events, groups, now, pollMs, eventRetentionMs, auditRetentionMs, log } = options
   const { standstillMs = STANDSTILL_MS, renewalMs = RENEWAL_MS } = options
   const onError = (error: unknown) => log.warn({ err: error }, 'a sweep failed; it is tried again')
 
@@ -82,7 +85,11 @@ export function createSweeper(options: SweeperOptions): {
     async () => {
       const logs = await events.deleteLogsEndedBefore(now() - eventRetentionMs, LIMIT)
       await events.deleteKeysBefore(now() - KEY_RETENTION_MS)
-      return logs === LIMIT
+      const entries =
+        auditRetentionMs === undefined
+          ? undefined
+          : await options.audit?.deleteBefore(now() - auditRetentionMs, LIMIT)
+      return logs === LIMIT || entries === LIMIT
     },
     10 * pollMs,
     onError,

@@ -107,6 +107,9 @@ export function openChapterPage(act) {
       setAttribute(link, 'aria-current', own === view ? 'page' : null)
     }
     byId('back', HTMLElement).hidden = !rights().mayChange
+    const operate = byId('operate', HTMLAnchorElement)
+    operate.hidden = view !== 'details' || !rights().mayOperate
+    setAttribute(operate, 'href', `/admin?view=chapter&id=${chapter.id}`)
   }
 
   /** A learner’s progress. @param {Chapter} chapter @param {View} view */

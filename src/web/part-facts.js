@@ -88,8 +88,17 @@ function factsOf(job, state, requestId) {
   return facts
 }
 
-/** @param {JobView['history'][number]} attempt */
-function describeAttempt({ attempt, revision, job_id: jobId, outcome, reason, error, started_at, ended_at }) {
+/** An attempt that has ended. @param {JobView['history'][number]} attempt */
+export function describeAttempt({
+  attempt,
+  revision,
+  job_id: jobId,
+  outcome,
+  reason,
+  error,
+  started_at,
+  ended_at,
+}) {
   const why = reason === null ? '' : `: ${wordsOr(`reason_${reason}`, reason)}`
   const times = [started_at, ended_at].map((at) => (at === null ? '–' : formatDay(at))).join(' → ')
   const name =

@@ -49,7 +49,7 @@ function storedToken() {
 }
 
 /** @type {typeof fetch} */
-async function fetchAndNoteClock(input, init) {
+export async function fetchAndNoteClock(input, init) {
   const response = await fetch(input, init)
   const offset = Date.parse(response.headers.get('date') ?? '') - Date.now()
   if (!Number.isNaN(offset)) clockOffsetMs = Math.abs(offset) > CLOCK_TOLERANCE_MS ? offset : 0

@@ -173,6 +173,7 @@ const EN = {
   view_learner: 'Reading',
   view_teacher: 'Teaching',
   view_details: 'Details',
+  operate: 'For operators',
   attempt_n: 'Attempt {n}',
   attempt_of_version: 'Attempt {n} at version {revision}',
   run_n: 'run {n}',
@@ -418,6 +419,7 @@ const KO = {
   view_learner: '학습',
   view_teacher: '수업 관리',
   view_details: '상세 정보',
+  operate: '운영자 화면',
   attempt_n: '{n}번째 시도',
   attempt_of_version: '버전 {revision}, {n}번째 시도',
   run_n: '{n}차 생성',
@@ -496,6 +498,13 @@ const KO = {
 }
 
 const STRINGS = { en: EN, ko: KO }
+
+/** The words of another page, which uses these too. @param {Record<Language, Record<string, string>>} more */
+export function addStrings({ en, ko }) {
+  Object.assign(EN, en)
+  Object.assign(KO, ko)
+}
+
 const STORED_AS = 'chaptercast.language'
 
 /** @type {Language} */

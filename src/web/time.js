@@ -21,3 +21,18 @@ export function formatDay(at) {
     timeStyle: 'medium',
   }).format(new Date(at))
 }
+
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1000],
+]
+
+/** “3 minutes ago”, “in 2 hours”. @param {string} at @param {number} nowMs */
+export function formatDistance(at, nowMs) {
+  const ms = Date.parse(at) - nowMs
+  const [unit, length] = UNITS.find(([, each]) => Math.abs(ms) >= each) ?? ['second', 1000]
+  return new Intl.RelativeTimeFormat(language()).format(Math.trunc(ms / length), unit)
+}

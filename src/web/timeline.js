@@ -132,7 +132,7 @@ function describeEntry({ event: { name, payload }, isNews }) {
 }
 
 /** @param {string} name */
-function toneOf(name) {
+export function toneOf(name) {
   if (name.endsWith('_completed')) return 'good'
   if (name.endsWith('_failed')) return 'bad'
   if (name.endsWith('_timeout') || name.endsWith('_retrying') || name.endsWith('_cancelled')) return 'warn'

@@ -74,6 +74,12 @@ export function openTokenForm(asked, given) {
       }
       return true
     },
+    /** Asks for another token than the one there is. */
+    ask() {
+      keepToken(undefined)
+      form.hidden = false
+      input.focus()
+    },
     focus: () => input.focus(),
     /** The page speaks another language now. */
     translated() {

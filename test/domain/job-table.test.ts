@@ -52,6 +52,7 @@ queued    | expire       | other   | =         |                                
 queued    | hold_expired | current | =         |                                    |
 queued    | hold_expired | other   | =         |                                    |
 queued    | retry        | unnamed | =         |                                    | 409
+queued    | restart      | unnamed | =         |                                    | restarted
 queued    | cancel       | unnamed | cancelled | chapter_cancelled                  | cancelled
 queued    | start        | earlier | =         |                                    | superseded
 queued    | finish       | earlier | =         |                                    | duplicate
@@ -76,6 +77,7 @@ published | expire       | other   | =         |                                
 published | hold_expired | current | queued    |                                    |
 published | hold_expired | other   | =         |                                    |
 published | retry        | unnamed | =         |                                    | 409
+published | restart      | unnamed | queued    | concept_retrying                   | restarted
 published | cancel       | unnamed | cancelled | chapter_cancelled                  | cancelled
 published | start        | earlier | =         |                                    | superseded
 published | finish       | earlier | =         |                                    | duplicate
@@ -100,6 +102,7 @@ completed | expire       | other   | =         |                                
 completed | hold_expired | current | =         |                                    |
 completed | hold_expired | other   | =         |                                    |
 completed | retry        | unnamed | =         |                                    | 409
+completed | restart      | unnamed | =         |                                    | 409
 completed | cancel       | unnamed | completed | chapter_cancelled                  | cancelled
 completed | start        | earlier | =         |                                    | completed
 completed | finish       | earlier | =         |                                    | duplicate
@@ -130,6 +133,7 @@ kept      | hold_expired | current | =         |                                
 kept      | hold_expired | other   | =         |                                    |
 kept      | hold_expired | earlier | =         |                                    |
 kept      | retry        | unnamed | =         |                                    | 409
+kept      | restart      | unnamed | =         |                                    | 409
 kept      | cancel       | unnamed | completed | chapter_cancelled                  | cancelled
 kept      | regenerate   | unnamed | queued    | concept_regenerating               | regenerating
 failed    | start        | current | =         |                                    | superseded
@@ -148,6 +152,7 @@ failed    | expire       | other   | =         |                                
 failed    | hold_expired | current | =         |                                    |
 failed    | hold_expired | other   | =         |                                    |
 failed    | retry        | unnamed | queued    | chapter_retrying                   | retrying
+failed    | restart      | unnamed | queued    | chapter_retrying                   | restarted
 failed    | cancel       | unnamed | failed    | chapter_cancelled                  | cancelled
 failed    | start        | earlier | =         |                                    | superseded
 failed    | finish       | earlier | =         |                                    | ignored
@@ -172,6 +177,7 @@ cancelled | expire       | other   | =         |                                
 cancelled | hold_expired | current | =         |                                    |
 cancelled | hold_expired | other   | =         |                                    |
 cancelled | retry        | unnamed | =         |                                    | 409
+cancelled | restart      | unnamed | =         |                                    | 409
 cancelled | cancel       | unnamed | =         |                                    | already
 cancelled | start        | earlier | =         |                                    | cancelled
 cancelled | finish       | earlier | =         |                                    | ignored
@@ -191,6 +197,7 @@ const NAMES: Record<JobInput, readonly (typeof MATCHES)[number][]> = {
   expire: ['current', 'other', 'earlier'],
   hold_expired: ['current', 'other', 'earlier'],
   retry: ['unnamed'],
+  restart: ['unnamed'],
   cancel: ['unnamed'],
   regenerate: ['unnamed'],
 }
@@ -350,6 +357,8 @@ function commandOf(input: JobInput, named: { jobId?: string; attempt?: number })
     case 'retry':
     case 'cancel':
       return { type: input, chapterId }
+    case 'restart':
+      return { type: input, chapterId, kind: 'concept' }
     case 'regenerate':
       return { type: input, chapterId, kind: 'concept', instruction: null }
   }
@@ -373,6 +382,7 @@ function inWords({ type }: ChapterCommand, reply: unknown): string {
     return run === true ? `run${isDated ? '' : `, but until ${deadline_at}`}` : String(reason)
   }
   if (type === 'regenerate') return status === 'processing' ? 'regenerating' : String(status)
+  if (type === 'restart') return 'restarted'
   if (type === 'retry') return status === 'processing' ? 'retrying' : String(status)
   if (type === 'cancel') return already === true ? 'already' : String(status)
   return `${status}${cancelled === true ? ', useless' : ''}`

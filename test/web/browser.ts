@@ -164,7 +164,8 @@ export function smallTargets(page: Page): Promise<string[]> {
   return page.evaluate(() =>
     [...document.querySelectorAll('button, a, summary, input, select, textarea')]
       .filter((node) => node.checkVisibility() && node.closest('.written') === null)
-      .filter((node) => node.getBoundingClientRect().height < 43.5)
+      // The label of a checkbox is pressed with it.
+      .filter((node) => (node.closest('label') ?? node).getBoundingClientRect().height < 43.5)
       .map((node) => `${node.tagName} ${node.id} ${node.textContent}`),
   )
 }

@@ -15,7 +15,7 @@ ChapterStatus: TypeAlias = Literal["processing", "completed", "failed", "cancell
 JobKind: TypeAlias = Literal["concept", "exercise", "quiz"]
 JobStatus: TypeAlias = Literal["queued", "published", "completed", "failed", "cancelled"]
 Locale: TypeAlias = Literal["ko", "en"]
-ErrorCode: TypeAlias = Literal["invalid_request", "invalid_json", "unauthorized", "token_expired", "forbidden", "origin_not_allowed", "chapter_not_found", "revision_not_found", "route_not_found", "method_not_allowed", "request_timeout", "wrong_state", "course_too_large", "tokens_off", "too_large", "unsupported_media_type", "expectation_failed", "idempotency_key_reused", "too_many_rooms", "too_many_requests", "rate_limited", "headers_too_large", "internal", "unavailable"]
+ErrorCode: TypeAlias = Literal["invalid_request", "invalid_json", "unauthorized", "token_expired", "forbidden", "origin_not_allowed", "chapter_not_found", "revision_not_found", "redrive_not_found", "delivery_not_found", "route_not_found", "method_not_allowed", "request_timeout", "wrong_state", "course_too_large", "tokens_off", "too_large", "unsupported_media_type", "expectation_failed", "idempotency_key_reused", "too_many_rooms", "too_many_requests", "rate_limited", "headers_too_large", "internal", "unavailable"]
 EventName: TypeAlias = Literal["chapter_processing_started", "concept_processing", "exercise_processing", "quiz_processing", "concept_started", "exercise_started", "quiz_started", "concept_completed", "exercise_completed", "quiz_completed", "all_completed", "concept_timeout", "exercise_timeout", "quiz_timeout", "concept_retrying", "exercise_retrying", "quiz_retrying", "concept_failed", "exercise_failed", "quiz_failed", "chapter_failed", "chapter_retrying", "chapter_cancelled", "concept_regenerating", "exercise_regenerating", "quiz_regenerating"]
 
 class ChapterCreate(TypedDict):
@@ -332,7 +332,7 @@ class Problem(TypedDict):
     type: str
     title: str
     status: int
-    code: Literal["invalid_request", "invalid_json", "unauthorized", "token_expired", "forbidden", "origin_not_allowed", "chapter_not_found", "revision_not_found", "route_not_found", "method_not_allowed", "request_timeout", "wrong_state", "course_too_large", "tokens_off", "too_large", "unsupported_media_type", "expectation_failed", "idempotency_key_reused", "too_many_rooms", "too_many_requests", "rate_limited", "headers_too_large", "internal", "unavailable"]
+    code: Literal["invalid_request", "invalid_json", "unauthorized", "token_expired", "forbidden", "origin_not_allowed", "chapter_not_found", "revision_not_found", "redrive_not_found", "delivery_not_found", "route_not_found", "method_not_allowed", "request_timeout", "wrong_state", "course_too_large", "tokens_off", "too_large", "unsupported_media_type", "expectation_failed", "idempotency_key_reused", "too_many_rooms", "too_many_requests", "rate_limited", "headers_too_large", "internal", "unavailable"]
     detail: str
     errors: NotRequired[list[Violation]]
     request_id: str

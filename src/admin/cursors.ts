@@ -1,0 +1,39 @@
+/**
+ * Where the next page of a list begins: opaque to whoever reads it, so that it may become something else.
+ */
+import { InvalidRequestError } from '../errors.js'
+
+type Part = string | number
+
+/** @param list what it is a cursor of: one of another list is refused */
+export function toCursor(list: string, parts: readonly Part[]): string {
+  return Buffer.from([list, ...parts].join('|')).toString('base64url')
+}
+
+/**
+ * @returns whole numbers as numbers, the rest as text; undefined without a cursor
+ * @throws {InvalidRequestError} when it is not one that this server gave for this list
+ */
+export function fromCursor(
+  list: string,
+  cursor: string | undefined,
+  shape: readonly ('number' | 'string')[],
+): Part[] | undefined {
+  if (cursor === undefined) return undefined
+  const [name, ...texts] = Buffer.from(cursor, 'base64url').toString().split('|')
+  const parts = texts.map((text, index) => (shape[index] === 'number' ? Number(text) : text))
+  const isWhole = parts.every((part, index) =>
+    shape[index] === 'number'
+      ? Number.isSafeInteger(part) && texts[index] !== ''
+      : /^[a-z~]*$/.test(String(part)),
+  )
+  if (name !== list || parts.length !== shape.length || !isWhole)
+    throw new InvalidRequestError([
+      {
+        path: '/query/cursor',
+        message: 'is not a cursor that this server gave for this list',
+        code: 'pattern',
+      },
+    ])
+  return parts
+}
