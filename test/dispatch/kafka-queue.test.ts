@@ -9,8 +9,8 @@ import {
 } from '../../src/contract/generation.js'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { createKafkaQueue, inParts, type KafkaQueue } from '../../src/dispatch/kafka-queue.js'
-import { traceparentOf } from '../../src/telemetry/traceparent.js'
 import { UnavailableError } from '../../src/errors.js'
+import { traceparentOf } from '../../src/telemetry/traceparent.js'
 import { waitFor } from '../support/condition.js'
 import {
   faultyNetwork,

@@ -127,6 +127,14 @@ export class MemoryStore {
             }),
           )
         }),
+      unclaim: (attempts) =>
+        connect('unclaim', (commit) => {
+          for (const ref of attempts) {
+            const row = this.named(ref, 'queued')
+            if (row !== undefined) row.leases[ref.kind].leasedUntil = null
+          }
+          commit(undefined)
+        }),
       claimOverdue: (claim) =>
         connect('claim overdue', (commit) => {
           const due = this.free(claim.now, (job) => (job.deadlineAt ?? Number.POSITIVE_INFINITY) <= claim.now)
