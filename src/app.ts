@@ -417,7 +417,11 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     running: createRunningJobStore(database.db),
     failed: failedJobs,
     pauses: pauseStore,
-    onPausesChanged: async () => pauses()?.refresh(),
+    // If it cannot be read now, it is with the next look, as on every other node.
+    onPausesChanged: async () =>
+      pauses()
+        ?.refresh()
+        .catch(() => {}),
     countJobs: () => jobs.count({ now: now(), isWindowed: places !== undefined }),
     onRedrive: () => redriver()?.look(),
     isNotifying: config.notify !== undefined,

@@ -6,9 +6,11 @@ import { JOB_KINDS } from '../../src/contract/job.js'
 import { createCourseStore } from '../../src/store/courses.js'
 import { type Database, PLANNING } from '../../src/store/database.js'
 import { createDeliveryStore } from '../../src/store/deliveries.js'
+import { createFailedJobStore } from '../../src/store/failed-jobs.js'
 import { createOpenJobStore } from '../../src/store/open-jobs.js'
 import { createPartialStore } from '../../src/store/partials.js'
 import type { Db } from '../../src/store/prepared.js'
+import { createRunningJobStore } from '../../src/store/running-jobs.js'
 import { createWindowStore } from '../../src/store/window.js'
 import { NEW_CHAPTER } from '../support/chapters.js'
 import { postgresUrl } from '../support/database.js'
@@ -197,6 +199,9 @@ async function useEverything(database: Database): Promise<void> {
     ...{ status: 500, error: 'no', deliveredAt: null, failedAt: null, dueAt: now },
   })
   await deliveries.listDeliveries({ status: 'pending', limit: 20, after: { ...delivery, endedAt: now } })
+  await deliveries.listDeliveries({ status: 'failed', limit: 20 })
+  await deliveries.listDeliveries({ chapterId: 20, limit: 20 })
+  await deliveries.read(delivery)
   await deliveries.redeliver(delivery, now, now)
   await deliveries.deleteEndedBefore(now - LONG_AGO_MS, 200)
 
@@ -217,6 +222,21 @@ async function useEverything(database: Database): Promise<void> {
   await partials.deleteEnded()
   await events.deleteLogsEndedBefore(now - LONG_AGO_MS, 200)
   await events.deleteKeysBefore(now - LONG_AGO_MS)
+  await useOperators(database, now)
+}
+
+/** What operators see and do. */
+async function useOperators(database: Database, now: number): Promise<void> {
+  const running = createRunningJobStore(database.db)
+  await running.list({ after: { chapterId: 200, kind: 'quiz' }, chapters: 500, ownerId: 220 })
+  await running.holdsOf(20)
+  const failed = createFailedJobStore(database.db)
+  const page = { after: { at: now, chapterId: 20, kind: 'quiz' as const }, ownerId: 20, limit: 20 }
+  await failed.list(page)
+  await failed.refs({ ...page, after: { ...page.after, at: 0 } })
+  await failed.ofChapter(80)
+  await failed.named([randomUUID(), randomUUID()])
+  await nodeOn(database).jobs.unclaim([{ chapterId: 20, kind: 'quiz', jobId: randomUUID(), attempt: 1 }])
 }
 
 async function useCourses(database: Database): Promise<void> {
