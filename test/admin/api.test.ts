@@ -124,6 +124,7 @@ t.test('the story of a chapter has its jobs, log, revisions, notices, dead lette
   const { id, owner } = await make()
   await finishAll(url, id, ['concept', 'exercise'])
   await failForGood(id, 'quiz', 'refused')
+  clock.advance(1000)
   await post(`${admin}/chapter/${id}/quiz/restart`)
   await failForGood(id, 'quiz', 'model_error')
   const story = (await waitFor('both notices', async () => {

@@ -196,7 +196,10 @@ t.test('a retry starts what failed again, and nothing else', async (t) => {
     events.map(({ name }) => name),
     ['chapter_retrying'],
   )
-  t.same(reply, { chapter_id: 1, status: 'processing', last_seq: ENDED.failed.lastSeq + 1 })
+  t.same(reply, {
+    ...{ chapter_id: 1, status: 'processing', last_seq: ENDED.failed.lastSeq + 1 },
+    restarted: ['concept', 'quiz'],
+  })
   t.match(state, { status: 'processing', completedAt: null })
   t.equal(state.jobs.exercise, ENDED.failed.jobs.exercise)
   t.same(deadLetters, [])

@@ -196,8 +196,9 @@ function buildWorld(seed: number, weather: Weather) {
           break
         }
         counts.ignored += 1
-        // What it has is another text after a lost message: all is sent anew.
-        offset = answer.length > 0 && text.length >= answer.length && chance(0.7) ? undefined : offset
+        // What it has is another text after a lost message: all is sent anew, soon or after a while.
+        const isBehind = answer.length > 0 && text.length >= answer.length && chance(0.7)
+        offset = isBehind || performance.now() - since > 1000 ? undefined : offset
       }
       job.text = text
       if (chance(0.1)) {

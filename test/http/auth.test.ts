@@ -211,7 +211,10 @@ t.test('nothing secret is logged, and what is open is said once', async (t) => {
 
   const opened = capture()
   await buildTestApp(t, {}, { logger: opened.logger })
-  const warnings = opened.lines().filter(({ level }) => level === 40)
+  const said = await waitFor('what is open is said', () =>
+    opened.lines().some(({ msg }) => /is at http/.test(String(msg))) ? opened.lines() : undefined,
+  )
+  const warnings = said.filter(({ level }) => level === 40)
   t.equal(warnings.length, 1)
   t.match(warnings[0]?.msg, /JWT_SECRET.*WEBHOOK_SECRET/)
 })

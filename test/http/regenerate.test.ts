@@ -127,7 +127,11 @@ t.test('a history is bounded in length', async (t) => {
   const { history } = await viewJob(url, id, 'quiz')
   t.equal(history.length, 20)
   t.match(history.at(-1), { revision: 24, outcome: 'completed' })
-  t.same((await request(at('quiz/revisions'))).body.revisions.length, 24)
+  t.equal(
+    (await request(at('quiz/revisions'))).body.revisions.length,
+    21,
+    'the current one, and 20 before it',
+  )
 })
 
 t.test('a chapter that is at work, cancelled or unknown is not written again', async (t) => {
