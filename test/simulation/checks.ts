@@ -21,6 +21,7 @@ export interface Checks {
   answered(command: ChapterCommand, reply: unknown): void
   created(request: CreateRequest, reply: CreateReply): void
   written(row: Row, write: ChapterWrite): void
+  deleted(row: Row): void
   unexpected(error: unknown): void
   /** Nothing is under way any more. */
   atTheEnd(store: MemoryStore): void
@@ -135,6 +136,11 @@ export function createChecks(options: {
       if (write.creation === undefined) return
       if (titles.has(state.title)) world.fault(`chapter ${state.id} was made twice: ${state.title}`)
       titles.add(state.title)
+    },
+
+    // A create whose node gave it up may land after all: once the chapter is deleted, no constraint refuses it.
+    deleted({ state }) {
+      titles.delete(state.title)
     },
 
     unexpected(error) {

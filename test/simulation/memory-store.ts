@@ -61,6 +61,7 @@ export interface MemoryStoreOptions {
   /** Rows were left out because somebody was changing them. */
   onSkipped: () => void
   onWritten?: (row: Row, write: ChapterWrite) => void
+  onDeleted?: (row: Row) => void
   /** Without it a write takes a chapter wherever it stands: a fault that has to be found. */
   checksVersion: boolean
 }
@@ -343,6 +344,7 @@ export class MemoryStore {
       this.deleted.add(state.id)
       this.byCreateId.delete(row.createId)
       this.active.delete(row)
+      this.options.onDeleted?.(row)
       for (const [jobId, { chapterId }] of this.deadLetters)
         if (chapterId === state.id) this.deadLetters.delete(jobId)
       return

@@ -45,7 +45,11 @@ export function createRequests(world: World, checks: Checks, nodes: () => Simula
     })
   }
 
-  async function insist<T>(tries: number, call: (node: SimulatedNode) => Promise<T>): Promise<T | undefined> {
+  async function insist<T>(
+    tries: number,
+    call: (node: SimulatedNode) => Promise<T>,
+    onLost?: () => void,
+  ): Promise<T | undefined> {
     for (let count = 1; count <= tries; count++) {
       const answer = await ask(call)
       if (answer !== 'lost' && 'reply' in answer) return answer.reply
@@ -54,6 +58,7 @@ export function createRequests(world: World, checks: Checks, nodes: () => Simula
         return undefined
       }
       world.count(answer === 'lost' ? 'unanswered' : 'unavailable')
+      if (answer === 'lost') onLost?.()
       await world.sleep(world.between(50, 1000))
     }
     return undefined
@@ -62,13 +67,16 @@ export function createRequests(world: World, checks: Checks, nodes: () => Simula
   return {
     async submit(command, { tries }) {
       world.count('commands')
-      const reply = await insist(tries, (node) => {
+      const call = (node: SimulatedNode) => {
         world.record('asks', command)
         return node.groups.submit(command).then((reply) => {
           world.record('answers', { ...command, reply })
           return { reply }
         })
-      })
+      }
+      // A worker whose start was taken and not answered asks again, hears that it runs already, and leaves it.
+      const onLost = command.type === 'start' ? () => world.trouble() : undefined
+      const reply = await insist(tries, call, onLost)
       if (reply !== undefined) checks.answered(command, reply.reply)
       return reply?.reply
     },

@@ -70,6 +70,7 @@ async function runIn(world: World, random: Random, options: RunOptions): Promise
     whileWriting: (call) => time.after(random.chance(0.5) ? 0 : random() * 4, undefined, call),
     onSkipped: () => world.trouble(),
     onWritten: checks.written,
+    onDeleted: checks.deleted,
     checksVersion: options.checksVersion ?? true,
   })
   const redis = new SimulatedRedis(world)

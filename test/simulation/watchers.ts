@@ -5,8 +5,8 @@
  */
 import type { ProgressUpdate } from '../../src/contract/event.js'
 import type { JoinedChapter } from '../../src/contract/socket.js'
-import { AppError } from '../../src/errors.js'
 import type { ChapterSocket } from '../../src/sockets/chapter-io.js'
+import { refusalOf } from '../../src/sockets/rooms.js'
 import type { Row } from './memory-store.js'
 import type { SimulatedNode } from './node.js'
 import type { World } from './world.js'
@@ -47,6 +47,8 @@ export class Watcher {
   private last = 0
   private progress: number | undefined
   private isIn = false
+  /** It has asked to be let in anew, with the cursor of that moment; it asks once. */
+  private isJoining = false
   private isDeleted = false
 
   constructor(world: World, nodes: () => SimulatedNode[], chapterId: number) {
@@ -81,7 +83,7 @@ export class Watcher {
   /** Something happens to it: it leaves and comes back, or its connection breaks. */
   stir(): void {
     const { random } = this.world
-    if (!this.isIn || this.isDeleted || this.socket === undefined) return
+    if (!this.isIn || this.isJoining || this.isDeleted || this.socket === undefined) return
     if (random.chance(0.5)) this.comeBack(false)
     else this.joinAnew(this.socket)
   }
@@ -102,7 +104,8 @@ export class Watcher {
     this.world.record('joins', { chapter: this.chapterId, after: this.last })
     socket.node.rooms.join(asClient(socket), this.chapterId, this.last).catch((error: unknown) => {
       if (this.socket !== socket) return
-      if (!(error instanceof AppError)) this.world.fault(`a join failed: ${String(error)}`)
+      // Refused after a minute without the database, too: then a client asks again.
+      if (refusalOf(error).code === 'internal') this.world.fault(`a join failed: ${String(error)}`)
       this.comeBack(false)
     })
   }
@@ -110,6 +113,7 @@ export class Watcher {
   /** On the same connection. */
   private joinAnew(socket: FakeSocket): void {
     const { world, chapterId } = this
+    this.isJoining = true
     world.send(socket.node.life, () => {
       if (this.socket !== socket || !socket.connected) return
       void socket.node.rooms.leave(asClient(socket), chapterId).then(() => {
@@ -125,6 +129,7 @@ export class Watcher {
     const { world, socket } = this
     if (socket === undefined) return
     this.isIn = false
+    this.isJoining = false
     if (isAbrupt && this.last > 0) this.last -= world.random.below(Math.min(3, this.last + 1))
     this.socket = undefined
     world.time.after(world.latency(), socket.node.life, () => {
@@ -141,6 +146,7 @@ export class Watcher {
     if (this.socket !== socket) return
     if (name === 'joined_chapter') {
       this.isIn = true
+      this.isJoining = false
       if ((payload as JoinedChapter).reset === true) this.last = 0
       return
     }
