@@ -69,7 +69,10 @@ export class SimulatedTime {
       if (call === undefined || owner?.isDead === true) continue
       if (owner !== undefined && owner.stoppedUntil > step.at) {
         this.orders += 1
-        this.push({ at: owner.stoppedUntil, order: this.orders, owner, call })
+        // The same step, so that it can still be called off.
+        step.at = owner.stoppedUntil
+        step.order = this.orders
+        this.push(step)
         continue
       }
       this.now = Math.max(this.now, step.at)
