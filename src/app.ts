@@ -81,8 +81,8 @@ import { createRunningJobStore } from './store/running-jobs.js'
 import { createSessionStore } from './store/sessions.js'
 import { createWindowStore } from './store/window.js'
 import { logAttempts } from './telemetry/attempt-log.js'
-import { openTelemetry, type Telemetry } from './telemetry/telemetry.js'
-import type { Tracing } from './telemetry/tracing.js'
+import { openTelemetry } from './telemetry/telemetry.js'
+import type { Telemetry, Tracing } from './telemetry/tracing.js'
 import { createSweeper } from './timers/sweeper.js'
 
 /** What tests put in place of the real thing. */

@@ -45,8 +45,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { abortable } from '../async/deadline.js'
 import type { TelemetryConfig } from '../config/config.js'
 import { createMetricBridge } from './metric-bridge.js'
-import type { Telemetry } from './telemetry.js'
-import type { Span, Tracing } from './tracing.js'
+import type { Span, Telemetry, Tracing } from './tracing.js'
 
 /** How long what is left may take to be sent, ms. */
 const CLOSE_MS = 1000

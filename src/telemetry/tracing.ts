@@ -1,8 +1,22 @@
 /**
- * What parts of the program may say of their work, so that it can be seen as a trace. Contexts travel as W3C
+ * What telemetry offers the program: metrics that are exported, and traces of what its parts do. Contexts travel as W3C
  * `traceparent`, as they do in messages and in the database. Without OpenTelemetry there is no `Tracing`, and nothing of
  * this costs anything; `opentelemetry.ts` is the only implementation.
  */
+import type { FastifyInstance } from 'fastify'
+import type { Registry } from 'prom-client'
+
+export interface Telemetry {
+  readonly tracing: Tracing | undefined
+  /** Before its other hooks and routes. */
+  traceRequests(app: FastifyInstance): Promise<void>
+  /** Those of `/metrics`, from now on. */
+  exportMetrics(registry: Pick<Registry, 'getMetricsAsJSON'>): void
+  /** Sends the metrics for the last time, while what they ask for is still there. Does not wait for it. */
+  leaving(): void
+  /** Sends what is left, for a second at most. */
+  close(): Promise<void>
+}
 
 export interface Tracing {
   /** Of the work under way; undefined outside of any. */
