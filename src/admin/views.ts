@@ -23,17 +23,10 @@ import type { RunningJob } from '../store/running-jobs.js'
 import type { Stuck } from './stuck.js'
 
 export function stuckView(job: RunningJob, stuck: Stuck, waitingBefore: number | null): StuckJob {
-  const { chapterId, courseId, ownerId, title, kind, jobId, status, attempt, maxAttempts, progress } = job
+  const { status, progress } = job
   return {
-    chapter_id: chapterId,
-    course_id: courseId,
-    owner_id: ownerId,
-    title,
-    kind,
-    job_id: jobId,
+    ...listedJob(job),
     status,
-    attempt,
-    max_attempts: maxAttempts,
     progress,
     requested_at: toInstant(job.requestedAt),
     why: stuck.why,
@@ -45,19 +38,12 @@ export function stuckView(job: RunningJob, stuck: Stuck, waitingBefore: number |
 }
 
 export function deadLetterView({ job, failedAt, attempts }: FailedJob, publicUrl: string): DeadLetterView {
-  const { chapterId, courseId, ownerId, title, kind, jobId, attempt, maxAttempts, reason, error } = job
+  const { jobId, attempt, reason, error } = job
   // The row says why this attempt failed; its message said that of the one before.
   const before = attempts.find((each) => each.jobId === jobId && each.attempt === attempt - 1)
   const asked = { ...job, reason: before?.reason ?? null, error: before?.error ?? null }
   return {
-    chapter_id: chapterId,
-    course_id: courseId,
-    owner_id: ownerId,
-    title,
-    kind,
-    job_id: jobId,
-    attempt,
-    max_attempts: maxAttempts,
+    ...listedJob(job),
     failed_at: toInstant(failedAt),
     reason,
     error,
@@ -106,5 +92,25 @@ export function auditView(row: AuditRow): AuditEntry {
     request_id: row.requestId,
     outcome: row.outcome,
     problem: row.problem,
+  }
+}
+
+/** Which job it is, in every list of jobs. */
+function listedJob(
+  job: Pick<
+    RunningJob,
+    'chapterId' | 'courseId' | 'ownerId' | 'title' | 'kind' | 'jobId' | 'attempt' | 'maxAttempts'
+  >,
+) {
+  const { title, kind, attempt } = job
+  return {
+    chapter_id: job.chapterId,
+    course_id: job.courseId,
+    owner_id: job.ownerId,
+    title,
+    kind,
+    job_id: job.jobId,
+    attempt,
+    max_attempts: job.maxAttempts,
   }
 }

@@ -4,23 +4,12 @@
 import type { Page } from 'playwright-core'
 import t from 'tap'
 import { withBrowser } from '../support/chromium.js'
-import { noticeReceiver } from '../support/receiver.js'
-import { openPage, waitForText } from './browser.js'
-import { create, fail, finish, get, KINDS, startServer } from './worker.js'
+import { waitForText } from './browser.js'
+import { STUCK, startForOperators } from './operators.js'
+import { create, fail, finish, KINDS } from './worker.js'
 
 await withBrowser(t, async (browser) => {
-  const receiver = await noticeReceiver(t)
-  const { url } = await startServer(t, { NOTIFY_URL: receiver.url })
-  const open = (t: Parameters<typeof openPage>[0], address: string) =>
-    openPage(t, browser, `${url}/admin${address}`)
-  /** Whatever waits longer than no time at all. */
-  const STUCK = '?view=stuck&unsent_s=0&unstarted_s=0&silent_s=0'
-  const jobOf = async (id: number, kind: string) => {
-    const { jobs } = await get<{ jobs: { kind: string; job_id: string; status: string; attempt: number }[] }>(
-      `${url}/v1/chapter/${id}`,
-    )
-    return jobs.find((job) => job.kind === kind)
-  }
+  const { url, receiver, open, jobOf } = await startForOperators(t, browser)
   const refuse = (id: number, kind: 'concept' | 'quiz' = 'quiz', error = 'I would rather not') =>
     fail(url, id, kind, { error, reason: 'refused', retryable: false })
 
