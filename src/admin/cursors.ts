@@ -1,5 +1,5 @@
 /**
- * Where the next page of a list begins: opaque to whoever reads it, so that it may become something else.
+ * Where the next page of a list begins. The cursor is opaque, so its format may change.
  */
 import { InvalidRequestError } from '../errors.js'
 

@@ -1,5 +1,5 @@
 /**
- * Who is an operator: a token with role `admin`. With client authentication off, whoever is on this very machine.
+ * Operators have a token with role `admin`. Without client authentication, operators are clients on the same machine.
  *
  * That is judged by the connection’s own address, and never by what a header says. A proxy on this machine connects from
  * here too, so a request that came through one is refused. A page of another site in the operator’s own browser also

@@ -1,5 +1,5 @@
 /**
- * What operators may see and do: `/v1/admin/`. Role `admin`; with client authentication off only from this very machine.
+ * What operators may see and do: `/v1/admin/`. Role `admin`; without client authentication only from the machine itself.
  *
  * | Request | Success |
  * |---|---|
@@ -74,7 +74,7 @@ export const STUCK_REASONS = {
   waiting_for_retry: 'its last attempt failed; the next one is sent at `until_at`',
   paused: 'an operator paused its kind',
   window_full: 'it waits for a place in the window, after `waiting_before` others',
-  not_published: 'it is due and nobody sends it: the queue is away, or no node has room',
+  not_published: 'it is due but not sent: the queue is away, or no node has room',
   no_worker_started: 'it was sent and no worker has begun',
   silent: 'a worker began and was not heard since',
 } as const
@@ -318,8 +318,7 @@ export const Redrive = Type.Object(
     ),
   },
   {
-    description:
-      'Any node carries it on, also after the one that began it died: each job is counted once, whoever does it',
+    description: 'If the node that began it dies, another one continues. Each job is counted once',
     examples: [
       {
         redrive_id: 4,
@@ -354,7 +353,7 @@ const note = (description: string) =>
   Type.Optional(Type.String({ minLength: 1, maxLength: NOTE_MAX, description }))
 
 export const PauseRequest = Type.Object(
-  { reason: note('For the audit log and whoever wonders') },
+  { reason: note('Shown in the audit log') },
   { additionalProperties: false, examples: [{ reason: 'The model is being replaced' }] },
 )
 export type PauseRequest = Static<typeof PauseRequest>

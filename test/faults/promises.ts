@@ -23,7 +23,7 @@ export const PROMISES = {
   busy: ['Busy is not broken', 'attempts lost to a busy model'],
   window: ['A window bounds the load', 'times that more jobs were out than the window has'],
   course: ['A course', 'chapters whose last status a course did not hear'],
-  notice: ['Notices', 'ends that were not told of'],
+  notice: ['Notices', 'runs whose end was not announced'],
   partial: ['Text so far', 'pieces of text that do not follow what was heard'],
   lateWithoutRedis: [
     'Outages',

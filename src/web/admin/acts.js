@@ -9,11 +9,12 @@ import { describeFilter } from './redrives.js'
 import { words } from './strings.js'
 
 /** @typedef {import('chaptercast-client').JobKind} JobKind */
+/** @typedef {import('../../contract/admin.js').Redrive} Redrive */
 /** @typedef {Record<string, string>} Data of the button */
 /** @typedef {{ text: (name: string) => string | undefined, number: (name: string) => number | undefined, has: (name: string) => boolean }} Given */
 /**
  * @typedef {{ question: string, lines: string[], yes: string, isGrave?: boolean, fields?: Node[],
- *   send: (given: Given) => Promise<unknown>, done: (answer: any) => string }} Act
+ *   send: (given: Given) => Promise<unknown>, done: (answer: unknown) => string }} Act
  */
 
 const RATE = 10
@@ -126,7 +127,7 @@ function redrive(data) {
         rate_per_s: number('rate_per_s'),
         limit: number('limit'),
       }),
-    done: (answer) => words('redrive_done', { n: answer.redrive_id }),
+    done: (answer) => words('redrive_done', { n: /** @type {Redrive} */ (answer).redrive_id }),
   }
 }
 

@@ -69,7 +69,7 @@ const EN = {
   because_paused: 'An operator paused this kind.',
   because_waiting_for_retry: 'The last attempt failed. The next one is sent later.',
   because_window_full: 'It waits for a place in the window. {n} are given one before it.',
-  because_not_published: 'It is due and nobody sends it: the queue is away, or no node has room.',
+  because_not_published: 'It is due but not sent: the queue is away, or no node has room.',
   because_no_worker_started: 'It was sent, and no worker has begun.',
   because_silent: 'A worker began, and was not heard since.',
   since: 'Since',
