@@ -1,6 +1,7 @@
 /**
  * A worker as bad as workers are: it repeats, forgets, delays and garbles, is busy at times, calls whichever node it
- * likes, and asks again when it does not know what became of its call. What it does with a job follows from the seed.
+ * likes, and asks again when it does not know what became of its call. What it does with a job follows from the seed,
+ * but for when its model is busy.
  */
 import { setMaxListeners } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -48,6 +49,11 @@ export interface WorkerOptions {
 const CROWD_MS = 1500
 /** As long as it asks again. */
 const PATIENCE_MS = 90_000
+/**
+ * Its model is busy now and then, as models are. A model that is busy all the time, if only for few jobs, would keep the
+ * window narrow, and the whole run would wait for it.
+ */
+const BUSY = { firstMs: 10_000, everyMs: 150_000, forMs: 3000 }
 const GARBAGE = [
   { raw: 'As a language model I would rather not.' },
   { raw: '{"title": "half' },
@@ -63,6 +69,11 @@ export function createWorker({ nodes, ask, ledger, findings, attemptTimeoutMs }:
   const crowds = new Map<number, { size: number; meet: () => void; met: Promise<void> }>()
   const atChapters = new Map<number, number>()
   let posts = 0
+  const begunAt = performance.now()
+  const isBusyTime = () => {
+    const sinceMs = performance.now() - begunAt - BUSY.firstMs
+    return sinceMs >= 0 && sinceMs % BUSY.everyMs < BUSY.forMs
+  }
 
   /** True the first time. */
   function isFirst(what: string): boolean {
@@ -103,7 +114,7 @@ export function createWorker({ nodes, ask, ledger, findings, attemptTimeoutMs }:
       done.forgotten += 1
       return
     }
-    if (fate > 0.03 && fate < 0.04 && once('busy')) {
+    if (isBusyTime() && fate > 0.1 && fate < 0.4 && once('busy')) {
       done.busy += 1
       await call(random, path('fail'), {
         job_id: jobId,

@@ -125,7 +125,7 @@ async function testClients(t: Test, program: string): Promise<void> {
       t.teardown(() => launched.close())
       const addresses = { 'another origin': await serve(t, PAGE), 'a file from disk': fileOf(t, PAGE) }
       for (const [origin, address] of Object.entries(addresses)) {
-        const before = await proxy.answers()
+        const before = await settledAnswers(proxy)
         const chapterId = await createChapter(proxy.url)
         const page = await launched.newPage()
         await page.goto(address)
@@ -154,6 +154,23 @@ async function testClients(t: Test, program: string): Promise<void> {
     )
     t.same(wrongWith(staying), [])
   })
+}
+
+/** Once they stand still: requests that a page left open when it was closed count as refused, a moment later. */
+function settledAnswers(proxy: {
+  answers(): Promise<Record<string, number>>
+}): Promise<Record<string, number>> {
+  let last = ''
+  return waitFor(
+    'the counts of answers stand still',
+    async () => {
+      const answers = await proxy.answers()
+      const [before, now] = [last, JSON.stringify([answers['4xx'], answers['5xx']])]
+      last = now
+      return before === now ? answers : undefined
+    },
+    { everyMs: 1000 },
+  )
 }
 
 interface PageClient {
