@@ -26,10 +26,17 @@ export type Verdict = { answer: Answer; mended: Mend[] } | { violations: Violati
 
 /** A result is found at most so deep in objects and strings around it. */
 const MAX_DEPTH = 4
+/** Nothing that is meant as a result, or around one, has so many fields; comparing their names would take long. */
+const MAX_FIELDS = 1000
 /** Of a refusal, so that it can be read. */
 const MAX_VIOLATIONS = 20
 
+const TOO_MANY_FIELDS: Verdict = {
+  violations: [{ path: '/body', message: `has more than ${MAX_FIELDS} fields`, code: 'invalid' }],
+}
+
 export function judgeAnswer(kind: JobKind, given: unknown): Verdict {
+  if (hasManyFields(given)) return TOO_MANY_FIELDS
   const own = isRecord(given) ? withoutWork(given) : given
   const raw = isRecord(own) && typeof own.raw === 'string' && !isShaped(kind, own) ? own.raw : undefined
   const handedIn = raw ?? own
@@ -63,7 +70,7 @@ interface Reading extends FoundJson {
 
 /** Everything in what was handed in that has the shape of a result, whether or not it is a good one. */
 function readingsOf(kind: JobKind, given: unknown, budget: SearchBudget, depth = 0): Reading[] {
-  if (depth > MAX_DEPTH) return []
+  if (depth > MAX_DEPTH || hasManyFields(given)) return []
   if (typeof given === 'string') return readingsOfText(kind, given, budget, depth)
   const plain = { value: given, mended: [], isRebuilt: false, isModelText: false }
   if (isShaped(kind, given)) return [plain]
@@ -149,7 +156,12 @@ function listIn(value: Record<string, unknown>): { list: unknown; isRenamed: boo
 const checkConcept = compileCheck(ConceptResult)
 const checkExercise = compileCheck(ExerciseResult)
 
+function hasManyFields(value: unknown): boolean {
+  return isRecord(value) && Object.keys(value).length > MAX_FIELDS
+}
+
 function verdictOn(kind: JobKind, reading: Reading): Verdict {
+  if (hasManyFields(reading.value)) return TOO_MANY_FIELDS
   const mended = new Set<Mend>(reading.mended)
   const note: Note = (mend) => void mended.add(mend)
   const { value, isModelText } = reading

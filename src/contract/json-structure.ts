@@ -5,9 +5,9 @@
 
 /** Deepest nesting of a body, in objects and lists. */
 export const MAX_BODY_DEPTH = 500
-/** Objects, lists, and the fields and items in them; a larger body may have one for each 20 bytes. */
-export const MAX_BODY_PARTS = 50_000
-const MIN_BYTES_A_PART = 20
+/** Objects, lists, and the fields and items in them; a larger body may have one for each 40 bytes. */
+export const MAX_BODY_PARTS = 25_000
+const MIN_BYTES_A_PART = 40
 
 /** Smaller bodies cannot have enough of either to matter. */
 const SMALL_BYTES = 16_384

@@ -176,3 +176,11 @@ t.test('any text at all is judged soon, and never throws', { timeout: 60_000 }, 
     for (const kind of ['concept', 'exercise', 'quiz'] as const)
       t.ok('violations' in judgeAnswer(kind, given), JSON.stringify(given))
 })
+
+t.test('an object with thousands of fields is refused by their number, at any depth', async (t) => {
+  const many = Object.fromEntries(Array.from({ length: 1001 }, (_, index) => [`f${index}`, '{"title":1}']))
+  const expected = { violations: [{ message: 'has more than 1000 fields' }] }
+  t.match(judgeAnswer('concept', { ...many, title: 'T', content: 'Long enough.' }), expected)
+  t.match(judgeAnswer('quiz', many), expected)
+  t.has(judgeAnswer('quiz', { result: many }), { violations: [{}] })
+})

@@ -74,6 +74,7 @@ const FINISHES: Record<string, string> = {
     raw: `{"a":"b" ${'x'.repeat(BYTES - 100)}}`,
   }),
   'a model’s text of a list of objects': JSON.stringify({ raw: `[${'{},'.repeat(BYTES / 3 - 100)}{}]` }),
+  'fields that each hold a bracket': fields(25_000, `"{${'x'.repeat(20)}"`, 'f'),
   'fields that each hold broken JSON': fields(25_000, '"{\\"title\\":1}"', 'f'),
   'a name of a megabyte': `{"${'x́'.repeat(BYTES / 3 - 10)}":1}`,
   backspaces: JSON.stringify({ title: '', content: '\b'.repeat(BYTES / 2 - 100) }),
