@@ -66,6 +66,7 @@ interface Connection {
   isFull: boolean
   /** What was unsent when it was last looked at, and for how many looks none of it was sent. */
   unsentBytes: number
+  /** -1: nothing was unsent. */
   sentBytes: number
   stalledFor: number
 }
@@ -96,7 +97,7 @@ export function trackConnections(
       waiting: [],
       isFull: false,
       unsentBytes: 0,
-      sentBytes: 0,
+      sentBytes: -1,
       stalledFor: 0,
     }
     open.add(connection)
@@ -259,9 +260,14 @@ function isAnswered(current: Exchange | undefined): boolean {
 function measure(connection: Connection): void {
   const { socket } = connection
   const unsentBytes = socket.writableLength
+  // Of thousands, nearly all: to count what was sent costs more.
+  if (unsentBytes === 0) {
+    connection.unsentBytes = connection.stalledFor = 0
+    connection.sentBytes = -1
+    return
+  }
   const sentBytes = socket.bytesWritten - unsentBytes
-  connection.stalledFor =
-    unsentBytes > 0 && sentBytes === connection.sentBytes ? connection.stalledFor + 1 : 0
+  connection.stalledFor = sentBytes === connection.sentBytes ? connection.stalledFor + 1 : 0
   connection.unsentBytes = unsentBytes
   connection.sentBytes = sentBytes
 }

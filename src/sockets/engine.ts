@@ -20,17 +20,15 @@ export interface Websocket {
   _socket: { end(): void }
 }
 
-/** The websocket of a connection, how much waits to be sent, and how much of it Socket.IO itself holds. */
-export function transportOf(conn: ChapterSocket['conn']): {
-  websocket: Websocket | undefined
-  unsentBytes: number
-  queuedBytes: number
-} {
-  const { writeBuffer, transport } = conn as unknown as EngineSocket
-  const websocket = transport.name === 'websocket' ? transport.socket : undefined
-  const queuedBytes = writeBuffer.reduce(
-    (sum, { data }) => sum + (typeof data === 'string' ? data.length : 0),
-    0,
-  )
-  return { websocket, unsentBytes: queuedBytes + (websocket?.bufferedAmount ?? 0), queuedBytes }
+export function websocketOf(conn: ChapterSocket['conn']): Websocket | undefined {
+  const { transport } = conn as unknown as EngineSocket
+  return transport.name === 'websocket' ? transport.socket : undefined
+}
+
+/** How much Socket.IO itself holds for a connection, beside what its websocket holds. */
+export function queuedBytesOf(conn: ChapterSocket['conn']): number {
+  let bytes = 0
+  for (const { data } of (conn as unknown as EngineSocket).writeBuffer)
+    if (typeof data === 'string') bytes += data.length
+  return bytes
 }

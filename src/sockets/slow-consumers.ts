@@ -4,7 +4,7 @@
  */
 
 import type { ChapterIo, ChapterSocket } from './chapter-io.js'
-import { transportOf } from './engine.js'
+import { queuedBytesOf, websocketOf } from './engine.js'
 import { piecesTaken } from './pieces.js'
 
 /** A client that has more unread than that must go on reading, or its connection is cut; it comes back and is replayed. */
@@ -24,16 +24,16 @@ export interface SlowReaders {
  */
 export function watchSlowConsumers(io: ChapterIo, connections: SlowReaders): () => void {
   // What they hold together counts as well, beside what other connections hold.
-  connections.watch(() =>
-    [...io.sockets.sockets.values()].map(({ conn }) => {
-      const { queuedBytes } = transportOf(conn)
-      return { unsentBytes: queuedBytes, cut: () => cut(conn) }
-    }),
-  )
+  connections.watch(function* () {
+    for (const { conn } of io.sockets.sockets.values()) {
+      const unsentBytes = queuedBytesOf(conn)
+      if (unsentBytes > 0) yield { unsentBytes, cut: () => cut(conn) }
+    }
+  })
   const seen = new WeakMap<ChapterSocket['conn'], { taken: number; stalls: number }>()
   const timer = setInterval(() => {
     for (const { conn } of io.sockets.sockets.values()) {
-      const { unsentBytes } = transportOf(conn)
+      const unsentBytes = queuedBytesOf(conn) + (websocketOf(conn)?.bufferedAmount ?? 0)
       if (unsentBytes <= MAX_UNSENT_BYTES) {
         seen.delete(conn)
         continue
@@ -49,7 +49,7 @@ export function watchSlowConsumers(io: ChapterIo, connections: SlowReaders): () 
 }
 
 function cut(conn: ChapterSocket['conn']): void {
-  const { websocket } = transportOf(conn)
+  const websocket = websocketOf(conn)
   if (websocket === undefined) conn.close(true)
   else websocket.terminate()
 }
