@@ -2,7 +2,8 @@
  * What a file of tests gets from `import t from 'tap'` (see compile.ts): the test that stands for the file. tap itself has
  * one root test a process; a process here runs one file after another (see lane.ts), each under a test of its own.
  */
-import { t as root, type Test } from 'tap'
+import type { Test } from 'tap'
+import { t as root } from './tap-without-hooks.js'
 
 let current: Test = root
 

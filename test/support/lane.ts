@@ -5,9 +5,10 @@
  */
 import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { t as root, Test, type TestOpts } from 'tap'
+import type { Base, Test as TapTest, TestOpts } from 'tap'
 import { compiledFile } from './compile.js'
 import { setCurrentTest } from './current-test.js'
+import { t as root, Test } from './tap-without-hooks.js'
 
 export type LaneMessage = { tap: string } | { end: { cpuMs: number; memoryBytes: number } }
 
@@ -15,12 +16,14 @@ const PATIENCE_MS = 2000
 
 // It has no tests, and would fail for want of them in the end.
 root.setTimeout(0)
+let current: TapTest | undefined
+process.on('uncaughtException', failRunningTest)
 process.on('message', ({ file }: { file: string }) => run(file))
 process.once('disconnect', () => {
   setTimeout(() => {
     console.error(`left open by a test: ${process.getActiveResourcesInfo().join(', ')}`)
     // Not a failure: some tests give up on purpose what would last for ever.
-    process.exit(0)
+    process.exit()
   }, PATIENCE_MS).unref()
 })
 
@@ -33,6 +36,7 @@ function run(file: string): void {
     cb: () => import(pathToFileURL(compiledFile(file)).href),
   }
   const test = new Test(options)
+  current = test
   setCurrentTest(test)
   test.on('data', (tap: string | Buffer) => send({ tap: String(tap) }))
   test.on('end', () => {
@@ -40,6 +44,18 @@ function run(file: string): void {
     send({ end: { cpuMs: cpuMs() - before, memoryBytes: process.memoryUsage.rss() } })
   })
   test.runMain(() => {})
+}
+
+/** The innermost one; if several run at once, the one that they are in. */
+function failRunningTest(error: unknown): void {
+  let running: Base | undefined = current
+  while (running instanceof Test && running.activeSubtests.size === 1) [running] = running.activeSubtests
+  if (running && !running.results) {
+    running.threw(error)
+    return
+  }
+  console.error(`uncaught exception after the tests of ${current?.name}`, error)
+  process.exitCode = 1
 }
 
 function send(message: LaneMessage): void {
