@@ -2,17 +2,14 @@
  * Databases behind the store: a real PostgreSQL through postgres.js, and PGlite. Same schema, same
  * migrations; what is promised holds on both.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
 import type { Test } from 'tap'
-import { type Database, openEmbeddedDatabase, PLANNING } from '../../src/store/database.js'
+import { type Database, PLANNING } from '../../src/store/database.js'
 import { MIGRATIONS_DIR } from '../../src/store/migrations.js'
 import type { Db } from '../../src/store/prepared.js'
-import { copyEmbeddedDatabase } from './embedded.js'
+import { lendEmbeddedDatabase } from './embedded.js'
 import { createDatabase } from './postgres.js'
 
 async function applyMigrations(url: string): Promise<void> {
@@ -47,22 +44,11 @@ export async function postgresDatabase(t: Test): Promise<Database> {
   return connectPostgres(t, await postgresUrl(t))
 }
 
-/** A fresh PGlite with migrations, in a folder that is gone after the test. */
+/** A PGlite with migrations and empty tables, which nobody else has until the test ends. */
 export async function embeddedDatabase(t: Test): Promise<Database> {
-  const folder = await mkdtemp(join(tmpdir(), 'chaptercast-pglite-'))
-  const dataDir = join(folder, 'data')
-  await copyEmbeddedDatabase(dataDir)
-  const database = await openEmbeddedDatabase(dataDir)
-  let closing: Promise<void> | undefined
-  const close = () => {
-    closing ??= database.close()
-    return closing
-  }
-  t.teardown(async () => {
-    await close()
-    await rm(folder, { recursive: true, force: true })
-  })
-  return { ...database, close }
+  const database = await lendEmbeddedDatabase()
+  t.teardown(database.close)
+  return database
 }
 
 /** Each database the store promises to work on, by name: loop over it. */
