@@ -31,7 +31,7 @@ const TEXTS: Record<Locale, Texts> = {
       timeout: (kind) => `${kind} 생성 시간이 초과되었습니다.`,
       retrying: (kind) => `${kind} 생성을 다시 시도합니다.`,
       failed: (kind) => `${kind} 생성에 실패했습니다.`,
-      regenerating: (kind) => `${kind} 재생성을 요청했습니다.`,
+      regenerating: (kind) => `${kind} 생성을 다시 요청했습니다.`,
     },
   },
   en: {
