@@ -25,7 +25,11 @@ export const answerOf = (response, texts) => {
 
   if (statusCode === 0) {
     if (error === undefined) return failed(texts.broken, 'model_error')
-    const isTimeout = /timed? ?out|ETIMEDOUT|ECONNABORTED/i.test(JSON.stringify(error))
+    // Not the whole error: n8n puts the node into it, whose parameters have a timeout, and axios the whole prompt.
+    const { message, messages, code, httpCode, cause } = Object(error)
+    const why = [String(error), message, messages, code, httpCode, cause?.message].flat().join(' ')
+    // Where there is no connection yet, nobody is writing.
+    const isTimeout = /timed? ?out|ECONNABORTED/i.test(why) && !why.includes('connect E')
     return isTimeout ? failed(texts.timeout, 'timeout') : busy(texts.unavailable, 'unavailable', 15)
   }
   // Waiting does not fill an account.

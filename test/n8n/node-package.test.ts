@@ -128,6 +128,7 @@ t.test('a failure is recognised by its words, told to the server, and red', asyn
     ['You exceeded your current quota', { reason: 'model_error', retryable: false }],
     ['Authorization failed - please check your credentials', { reason: 'model_error', retryable: false }],
     ['connect ECONNREFUSED 127.0.0.1:1', { reason: 'unavailable', retry_after_s: 15 }],
+    ['connect ETIMEDOUT 192.0.2.1:443', { reason: 'unavailable', retry_after_s: 15 }],
     ['The service was not able to process your request', { reason: 'unavailable' }],
     ['Request timed out.', { reason: 'timeout' }],
     ['Model output doesn’t fit required format', { reason: 'invalid_result', retryable: true }],

@@ -58,6 +58,25 @@ const product = {
 }
 const ok = (body: object): Answer => ({ statusCode: 200, headers: {}, body })
 
+const UNAVAILABLE = { reason: 'unavailable', retry_after_s: 15 }
+
+/** As an HTTP Request node with a credential puts it out: the node is in it, with its timeout, and not the message. */
+function nodeError(message: string, code: string) {
+  const error = new Error('The service refused the connection - perhaps it is offline', {
+    cause: Object.assign(new Error(message), { code }),
+  })
+  const node = { name: 'Ask the model', parameters: { options: { timeout: '={{ 180000 }}' } } }
+  return Object.assign(error, { name: 'NodeApiError', node, messages: [message], httpCode: code })
+}
+
+/** As one without a credential puts it out: the prompt is in it. */
+function axiosError(message: string, code: string) {
+  const data = JSON.stringify({
+    messages: [{ role: 'user', content: '{"title": "Timeouts: a request timed out"}' }],
+  })
+  return { message, name: 'Error', isAxiosError: true, code, options: { method: 'post', data } }
+}
+
 interface Case {
   source?: Source
   message?: unknown
@@ -222,16 +241,9 @@ t.test('every failure of the model becomes a fail with its reason, and the execu
     ['a wrong key', status(401), { reason: 'model_error', retryable: false }],
     ['a wrong address', status(404, {}, '<html>'), { reason: 'model_error', retryable: false }],
     ['a filter', status(400, {}, 'content_filter'), { reason: 'refused', retryable: false }],
-    [
-      'silence',
-      { error: { message: 'timeout of 180000ms exceeded', code: 'ECONNABORTED' } },
-      { reason: 'timeout' },
-    ],
-    [
-      'no connection',
-      { error: { message: 'connect ECONNREFUSED' } },
-      { reason: 'unavailable', retry_after_s: 15 },
-    ],
+    ['silence', { error: nodeError('timeout of 180000ms exceeded', 'ECONNABORTED') }, { reason: 'timeout' }],
+    ['no connection', { error: { message: 'connect ECONNREFUSED' } }, UNAVAILABLE],
+    ['a connection that breaks in the middle of the answer', { error: 'aborted' }, UNAVAILABLE],
     ['a page', status(200, {}, '<html>'), { reason: 'invalid_result' }],
     ['an error in an answer', status(200), { reason: 'unavailable' }],
     ['an error as the end', answered({}, { finish_reason: 'error' }), { reason: 'unavailable' }],
@@ -251,6 +263,23 @@ t.test('every failure of the model becomes a fail with its reason, and the execu
       t.equal(noted.outcome, `failed: ${body.reason}`)
       t.equal(error, `failed: ${body.reason}. ${body.error}`)
     }
+})
+
+t.test('a model whose server is away does not cost attempts as a silent one does', async (t) => {
+  const AWAY = {
+    ECONNREFUSED: 'connect ECONNREFUSED 127.0.0.1:11434',
+    ETIMEDOUT: 'connect ETIMEDOUT 192.0.2.1:443',
+    EHOSTUNREACH: 'connect EHOSTUNREACH 192.0.2.1:443',
+    ECONNRESET: 'socket hang up',
+    ENOTFOUND: 'getaddrinfo ENOTFOUND model',
+    EAI_AGAIN: 'getaddrinfo EAI_AGAIN model',
+  }
+  for (const [code, message] of Object.entries(AWAY))
+    for (const error of [nodeError(message, code), axiosError(message, code)])
+      for (const source of SOURCES) {
+        const { calls } = run('quiz', model({ error }), { source, message: messageOf({ kind: 'quiz' }) })
+        t.match(bodyOf(calls, 'Deliver'), UNAVAILABLE, `${code} ${error.name}`)
+      }
 })
 
 t.test('what a model writes goes to the product as it came, which judges it', async (t) => {

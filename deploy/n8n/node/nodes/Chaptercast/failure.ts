@@ -19,7 +19,7 @@ const KINDS: [RegExp, Omit<Failure, 'error'>][] = [
   ],
   [/content.?filter|content.?policy|refus(ed|al) to/i, { reason: 'refused', retryable: false }],
   [
-    /ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|socket hang up|connection|offline|\b5\d\d\b|unavailable|overloaded|not able to process|fetch failed/i,
+    /connect E[A-Z]+|ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|socket hang up|connection|offline|\b5\d\d\b|unavailable|overloaded|not able to process|fetch failed/i,
     { reason: 'unavailable', retryable: true, retry_after_s: 15 },
   ],
   [/timed? ?out|ETIMEDOUT|ECONNABORTED|aborted/i, { reason: 'timeout', retryable: true }],
