@@ -92,11 +92,12 @@ export function createTokenVerifier(jwt: JwtConfig, options: TokenVerifierOption
   }
 }
 
-/** Text, or a number, which some issuers write. Claims can hold anything. */
+/** Text, or a number, which some issuers write. Claims can hold anything, also what PostgreSQL cannot keep. */
 function subjectOf({ sub }: { sub?: unknown }): string | undefined {
-  if (sub === undefined || typeof sub === 'string') return sub
+  if (sub === undefined) return undefined
+  if (typeof sub === 'string' && sub.isWellFormed() && !sub.includes('\0')) return sub
   if (typeof sub === 'number' && Number.isFinite(sub)) return String(sub)
-  throw new UnauthorizedError('The token’s `sub` must be text')
+  throw new UnauthorizedError('The token’s `sub` must be text that can be stored')
 }
 
 async function claimsOf(

@@ -85,6 +85,14 @@ t.test('a token that is not good is refused, and why is said', async (t) => {
   }
 })
 
+t.test('a `sub` that no database can hold is refused, whatever else the token says', async (t) => {
+  const verify = createTokenVerifier(SHARED)
+  for (const sub of ['\0', 'a\0b', '\ud800', 'x\udc00'])
+    for (const more of [{ role: 'admin' }, { chapters: [1] }])
+      await t.rejects(verify(await signToken({ sub, ...more })), { code: 'unauthorized', message: /`sub`/ })
+  t.match(await verify(await signToken({ sub: '선생님 👩‍🏫', role: 'admin' })), { subject: '선생님 👩‍🏫' })
+})
+
 t.test('clocks may differ by a few seconds', async (t) => {
   const verify = createTokenVerifier(SHARED)
   await t.resolves(verify(await signToken({ sub: '7' }, { expiresInS: -2 })))
