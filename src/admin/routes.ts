@@ -232,7 +232,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<AdminRoutesOptions> = async 
     },
     async ({ query }) => {
       const limit = query.limit ?? ADMIN_LIMIT_DEFAULT
-      const cursor = fromCursor('dead-letters', query.cursor, ['number', 'number', 'string'])
+      const cursor = fromCursor('dead-letters', query.cursor, ['instant', 'number', 'string'])
       const [at, chapterId, kind] = cursor ?? []
       const after =
         cursor === undefined
@@ -460,7 +460,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<AdminRoutesOptions> = async 
     },
     async ({ query }) => {
       const limit = query.limit ?? ADMIN_LIMIT_DEFAULT
-      const cursor = fromCursor('deliveries', query.cursor, ['number', 'number', 'number'])
+      const cursor = fromCursor('deliveries', query.cursor, ['instant', 'number', 'number'])
       const [endedAt, chapterId, seq] = cursor ?? []
       const rows = await deliveries.listDeliveries({
         ...(query.state === undefined ? {} : { status: query.state }),

@@ -24,6 +24,22 @@ export const Instant = Type.String({
   examples: ['2026-01-31T09:00:00.000Z'],
 })
 
+/** RFC 3339, which is what `Date.parse` reads in the same way everywhere; `Date.parse('1')` is a year. */
+const INSTANT = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
+/** The years that have four digits, of which PostgreSQL has no year 0. */
+const FIRST_INSTANT_MS = Date.parse('0001-01-01T00:00:00.000Z')
+const LAST_INSTANT_MS = Date.parse('9999-12-31T23:59:59.999Z')
+
+/** Whether it is a time that JavaScript and PostgreSQL read as the same. */
+export function isInstant(text: string): boolean {
+  return INSTANT.test(text) && isInstantMs(Date.parse(text))
+}
+
+/** The same for milliseconds since the epoch. */
+export function isInstantMs(ms: number): boolean {
+  return ms >= FIRST_INSTANT_MS && ms <= LAST_INSTANT_MS
+}
+
 export const LOCALES = ['ko', 'en'] as const
 export type Locale = (typeof LOCALES)[number]
 export const LocaleSchema = stringEnum(LOCALES, 'Language of the content and of event messages')

@@ -7,6 +7,7 @@ import type { TSchema } from '@sinclair/typebox'
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import ajvFormats from 'ajv-formats'
 import type { Violation, ViolationCode } from './problem.js'
+import { isInstant } from './scalar.js'
 
 /** The parts of a request, as Fastify names them, and as a violation’s path begins. */
 const PARTS: Record<string, string> = {
@@ -16,8 +17,7 @@ const PARTS: Record<string, string> = {
   headers: '/headers',
 }
 
-// The form of an instant is for readers: this server writes them and is sent none that it reads.
-const formats = { 'date-time': true as const }
+const formats = { 'date-time': isInstant }
 const thorough = new Ajv({ allErrors: true, useDefaults: true, strict: false, formats })
 const quick = new Ajv({ useDefaults: true, strict: false, formats })
 for (const ajv of [thorough, quick]) ajvFormats.default(ajv, ['uuid'])
@@ -122,10 +122,13 @@ function violationOf(error: ErrorObject, root: string): Violation {
     }
     default: {
       const code = CODES[error.keyword] ?? 'invalid'
-      const { limit } = params
+      const { limit, format } = params
       return {
         path: at,
-        message: error.message ?? 'is not valid',
+        message:
+          format === 'date-time'
+            ? 'must be a time, such as 2026-01-31T09:00:00Z'
+            : (error.message ?? 'is not valid'),
         code,
         ...(typeof limit === 'number' ? { limit } : {}),
       }

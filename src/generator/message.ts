@@ -12,9 +12,6 @@ import { compileCheck } from '../contract/validation.js'
 
 const checkShape = compileCheck(GenerationMessage, 'message')
 
-/** RFC 3339, which is what `Date.parse` reads in the same way everywhere; `Date.parse('1')` is a year. */
-const INSTANT = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
-
 export type CheckedMessage =
   | { message: GenerationMessage; problems?: never }
   | { message?: never; problems: Pick<Violation, 'path' | 'message'>[] }
@@ -31,18 +28,12 @@ export function readMessage(text: string | null): CheckedMessage {
   const problems: Pick<Violation, 'path' | 'message'>[] = checkShape(value)
   if (problems.length > 0) return { problems }
   const message = value as GenerationMessage
-  for (const name of ['requested_at', 'deadline_at'] as const)
-    if (!isInstant(message[name])) problems.push({ path: `/message/${name}`, message: 'is not a time' })
   for (const [name, url] of Object.entries(message.callback))
     if (!isCallable(url))
       problems.push({ path: `/message/callback/${name}`, message: 'is not an http or https URL' })
   if (message.quiz_count > MAX_QUIZZES)
     problems.push({ path: '/message/quiz_count', message: `must be at most ${MAX_QUIZZES}` })
   return problems.length > 0 ? { problems } : { message }
-}
-
-function isInstant(text: string): boolean {
-  return INSTANT.test(text) && !Number.isNaN(Date.parse(text))
 }
 
 /** `fetch` refuses a URL that holds credentials before it asks anyone. */

@@ -314,3 +314,41 @@ t.test('a cursor of another list, or of nobody, is refused', async (t) => {
   ])
     t.match(await request(`${admin}/${list}?cursor=${cursor}`), { status: 400 }, `${list} ${cursor}`)
 })
+
+t.test(
+  'a time that no database can hold is refused, in a filter, in a redrive and in a cursor',
+  async (t) => {
+    for (const time of [
+      '',
+      'yesterday',
+      '1',
+      '2026-13-01T00:00:00Z',
+      '0000-01-01T00:00:00Z',
+      '9999-12-31T23:59:59-01:00',
+    ]) {
+      for (const name of ['from', 'to']) {
+        t.match(
+          await request(`${admin}/dead-letters?${name}=${encodeURIComponent(time)}`),
+          { status: 400, body: { errors: [{ path: `/query/${name}`, message: /^must be a time/ }] } },
+          `${name} ${time}`,
+        )
+        t.match(
+          await post(`${admin}/dead-letters/redrive`, { filter: { [name]: time } }),
+          { status: 400, body: { errors: [{ path: `/body/filter/${name}`, message: /^must be a time/ }] } },
+          `a redrive ${name} ${time}`,
+        )
+      }
+    }
+    for (const time of ['0001-01-01T00:00:00Z', '2026-01-31t09:00:00.1234+14:00', '9999-12-31T23:59:59.999Z'])
+      t.match(await request(`${admin}/dead-letters?from=${encodeURIComponent(time)}`), { status: 200 }, time)
+    for (const at of ['9007199254740991', '-9007199254740991', '8640000000000001', '1e3', '0x10', ' 1', ''])
+      for (const cursor of [`dead-letters|${at}|1|quiz`, `deliveries|${at}|1|1`])
+        t.match(
+          await request(
+            `${admin}/${cursor.split('|')[0]}?cursor=${Buffer.from(cursor).toString('base64url')}`,
+          ),
+          { status: 400 },
+          cursor,
+        )
+  },
+)
