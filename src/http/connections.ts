@@ -130,7 +130,8 @@ export function trackConnections(
     if (connection === undefined || connection.isFull || isClosing(request.socket)) return
     // Node has dropped what came after it in the same packet. The client learns by the close that it must ask again.
     if (isIgnoredUpgrade(request)) response.shouldKeepAlive = false
-    if (connection.current === undefined) {
+    // An answer may end between two requests of one packet. Then those that wait come first.
+    if (connection.current === undefined && connection.waiting.length === 0) {
       serve(connection, { request, response })
       return
     }

@@ -241,6 +241,36 @@ t.test('what a client pipelines is answered in order, and costs one answer at a 
   await leavesNothing(testApp)
 })
 
+t.test('every request of one packet is answered, in order, wherever one with a body stands', async (t) => {
+  const body = '{}'
+  const requests = {
+    health: { text: requestText('/healthz'), status: 200 },
+    unknown: { text: requestText('/nowhere'), status: 404 },
+    poll: { text: requestText('/socket.io/?EIO=4&transport=polling&sid=nobody'), status: 400 },
+    invalid: {
+      text: `${requestText('/v1/chapter/', { method: 'POST', headers: ['content-type: application/json', 'content-length: 2'] })}${body}`,
+      status: 400,
+    },
+    misplaced: {
+      text: `${requestText('/nowhere', { method: 'POST', headers: ['transfer-encoding: chunked'] })}2\r\n${body}\r\n0\r\n\r\n`,
+      status: 404,
+    },
+  }
+  const names = Object.keys(requests) as (keyof typeof requests)[]
+  for (const first of names)
+    for (const second of names)
+      for (const third of names) {
+        const asked = [first, second, third, 'health' as const]
+        const client = await openRawHttp(t, testApp.url)
+        client.send(asked.map((name) => requests[name].text).join(''))
+        await waitFor(`${asked}: every answer`, () => client.statuses().length === asked.length)
+        const wanted = asked.map((name) => requests[name].status)
+        t.same(client.statuses(), wanted, String(asked))
+        client.socket.destroy()
+      }
+  await leavesNothing(testApp)
+})
+
 t.test(
   'of requests without end on one connection a thousand are answered, and then it is closed',
   async (t) => {
