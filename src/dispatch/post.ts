@@ -74,6 +74,11 @@ export function createPoster(): Poster {
         else reject(error)
       }
       request.once('error', failed)
+      // Nobody asked for another protocol. Without a listener Node drops the connection and says nothing more.
+      request.once('upgrade', ({ statusCode = 0, headers: answered }, socket) => {
+        socket.destroy()
+        resolve({ status: statusCode, headers: answered, body: Buffer.alloc(0), isCut: false })
+      })
       request.once('response', (response) => {
         request.off('error', failed).on('error', () => {})
         read(response, maxBytes).then(resolve, (error: unknown) =>
