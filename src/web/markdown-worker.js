@@ -5,6 +5,7 @@
  * HTML in the text is kept only as far as it is plain: an allowed tag with allowed attributes. So every `<` that comes
  * out of here begins a tag, and the page can count them. DOMPurify cleans the rest there.
  */
+import { emphasis } from './emphasis.js'
 import { formulaAt, formulaBlockAt, nextFormula } from './formulas.js'
 import { plainHtml } from './plain-html.js'
 import { prepareFor, typesetCode, typesetFormula } from './typeset.js'
@@ -55,6 +56,7 @@ const markdown = new Marked({
     },
   ],
 })
+markdown.use(emphasis)
 
 addEventListener('message', async ({ data }) => {
   /** @type {{ id: number, source?: string, pieces?: Piece[] }} */
