@@ -31,7 +31,7 @@ const TEXTS: Record<Locale, Texts> = {
       timeout: (kind) => `${kind} 생성 시간이 초과되었습니다.`,
       retrying: (kind) => `${kind} 생성을 다시 시도합니다.`,
       failed: (kind) => `${kind} 생성에 실패했습니다.`,
-      regenerating: (kind) => `${kind} 생성을 다시 요청했습니다.`,
+      regenerating: (kind) => `${withObjectParticle(kind)} 다시 생성합니다.`,
     },
   },
   en: {
@@ -50,7 +50,7 @@ const TEXTS: Record<Locale, Texts> = {
       timeout: (kind) => `No answer in time for the ${kind}.`,
       retrying: (kind) => `Another attempt at the ${kind} is scheduled.`,
       failed: (kind) => `Could not generate the ${kind}.`,
-      regenerating: (kind) => `The ${kind} is being generated again.`,
+      regenerating: (kind) => `The ${kind} will be generated again.`,
     },
   },
 }
@@ -58,6 +58,12 @@ const TEXTS: Record<Locale, Texts> = {
 const DELETED: Record<Locale, string> = {
   ko: '챕터가 삭제되었습니다.',
   en: 'The chapter was deleted.',
+}
+
+/** 을 after a final consonant, 를 after a vowel. */
+function withObjectParticle(noun: string): string {
+  const syllable = noun.charCodeAt(noun.length - 1) - 0xac00
+  return `${noun}${syllable % 28 === 0 ? '를' : '을'}`
 }
 
 /** What a room is told whose chapter is gone. */

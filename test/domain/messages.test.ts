@@ -30,3 +30,9 @@ t.test('a chapter speaks its own language, from its first event on', async (t) =
     t.equal(state.latestProgress?.message, eventMessage('quiz_completed', locale))
   }
 })
+
+t.test('a Korean particle fits its noun', async (t) => {
+  t.equal(eventMessage('concept_regenerating', 'ko'), '개념 설명을 다시 생성합니다.')
+  t.equal(eventMessage('exercise_regenerating', 'ko'), '연습 문제를 다시 생성합니다.')
+  t.equal(eventMessage('quiz_regenerating', 'ko'), '퀴즈를 다시 생성합니다.')
+})
