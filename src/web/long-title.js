@@ -13,7 +13,9 @@ export function openLongTitle(title, button) {
   }
   function look() {
     const isWhole = title.classList.contains('whole')
-    button.hidden = !isWhole && title.scrollHeight <= title.clientHeight + 2
+    // Hangul is higher than a line of the heading, so even a title that is whole overflows a little.
+    const tolerance = Number.parseFloat(getComputedStyle(title).lineHeight) / 2
+    button.hidden = !isWhole && title.scrollHeight <= title.clientHeight + tolerance
     setText(button, words(isWhole ? 'title_less' : 'title_whole'))
   }
   button.addEventListener('click', () => set(!title.classList.contains('whole')))

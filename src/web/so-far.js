@@ -26,7 +26,13 @@ export function showSoFar(body, kind, soFar, lang) {
     const root = createElement('div', { class: 'written so-far', lang, 'aria-busy': 'true' })
     part = { root, wanted: null, shown: null, isBusy: false }
     parts.set(body, part)
-    body.replaceChildren(root)
+    // Takes the place of the title, which comes with the result, so that headings in the text have one above them.
+    const heading = createElement(
+      'h3',
+      { class: 'visually-hidden', 'data-words': 'writing' },
+      words('writing'),
+    )
+    body.replaceChildren(...(kind === 'concept' ? [heading, root] : [root]))
   }
   part.wanted = soFar
   if (!part.isBusy) void showWanted(part, kind)

@@ -42,6 +42,17 @@ await withBrowser(t, async (browser) => {
     },
   )
 
+  await t.test('in forced colours the tab of the view that is open can be told', async (t) => {
+    const page = await openPage(t, browser, `${url}/admin?view=kinds`, { forcedColors: 'active' })
+    const lineOf = (selector: string) =>
+      page
+        .locator(selector)
+        .first()
+        .evaluate((tab) => getComputedStyle(tab).borderBottomColor)
+    await page.locator('.tabs a[aria-current]').waitFor()
+    t.not(await lineOf('.tabs a[aria-current]'), await lineOf('.tabs a:not([aria-current])'))
+  })
+
   await t.test('whatever the server may say has words in both languages', async (t) => {
     const page = await openPage(t, browser, `${url}/admin`)
     const keys = [

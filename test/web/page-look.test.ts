@@ -36,11 +36,13 @@ await withBrowser(t, async (browser) => {
   })
 
   await t.test('it fits on a phone, whatever is written', async (t) => {
-    const page = await openPage(t, browser, `${url}/`, { viewport: { width: 360, height: 740 } })
+    const page = await openPage(t, browser, `${url}/`, { viewport: { width: 320, height: 740 } })
     await page.locator('#recent li').first().waitFor()
     await page.locator('#more summary').click()
     await page.locator('#curl summary').click()
     t.equal(await overflow(page), 0)
+    const command = page.locator('#curl-command')
+    t.ok(await command.evaluate((node) => node.scrollWidth <= node.clientWidth), 'curl’s command as well')
     const id = await create(url, 'Donaudampfschifffahrtsgesellschaftskapitän'.repeat(4), 'x'.repeat(300))
     await post(`${url}/v1/chapter/${id}/concept-finish`, {
       title: 'y'.repeat(200),

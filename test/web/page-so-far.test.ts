@@ -4,7 +4,7 @@
 import t from 'tap'
 import { withBrowser } from '../support/chromium.js'
 import { postPartial } from '../support/partial.js'
-import { becomes, openPage, waitForText } from './browser.js'
+import { accessibilityFindings, becomes, openPage, waitForText } from './browser.js'
 import { create, finish, startServer, workOf } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -35,11 +35,31 @@ await withBrowser(t, async (browser) => {
     await page.locator('.quiz .so-far li.quiz', { hasText: 'Which one?' }).waitFor()
     await text.filter({ hasText: 'A variable is a name.' }).waitFor()
     t.equal(await page.locator('#content').innerText(), before, 'the same text')
+    const item = page.locator('.quiz .so-far li.quiz')
+    t.equal(
+      await item.evaluate((node) => getComputedStyle(node).listStyleType),
+      'none',
+      'a question has one number',
+    )
 
     await postPartial(url, id, 'concept', { text: ' It has a value.', offset: 30 }, concept)
     await text.filter({ hasText: 'A variable is a name. It has a value.' }).waitFor()
     await finish(url, id, 'concept')
     await waitForText(page, '.concept h3', 'What a variable is')
     await becomes(t, () => text.count(), 0, 'the result is in its place')
+  })
+
+  await t.test('axe finds nothing in a text with headings that is being written', async (t) => {
+    const id = await create(url, 'Headings')
+    const page = await openPage(t, browser, `${url}/?chapter=${id}`)
+    await postPartial(
+      url,
+      id,
+      'concept',
+      { text: 'A name.\n\n### Values\n\nOne' },
+      await workOf(url, id, 'concept'),
+    )
+    await page.locator('.concept .so-far h4').waitFor()
+    t.same(await accessibilityFindings(page), [])
   })
 })
