@@ -253,9 +253,9 @@ const EN = {
 
 /** @type {Record<StringKey, string>} */
 const KO = {
-  tagline: '지켜보는 동안 생성되는 챕터',
+  tagline: '눈앞에서 생성되는 챕터',
   intro:
-    '제목만 입력하세요. 개념, 연습 문제, 퀴즈가 동시에 생성되고, 생성되는 글이 바로 이 화면에 나타납니다.',
+    '제목만 입력하세요. 개념, 연습 문제, 퀴즈가 동시에 생성되고, 글은 생성되는 대로 이 화면에 나타납니다.',
   docs: 'API 문서',
   language: '언어',
   home: 'chaptercast 첫 화면',
@@ -355,7 +355,7 @@ const KO = {
   connection_lost: '연결이 끊겼습니다. 다시 연결합니다.',
   connection_back: '다시 연결되었습니다.',
   unreachable: '서버에 연결할 수 없습니다',
-  unreachable_detail: '연결을 확인하고 다시 시도하세요. 두 번 생성되지 않습니다.',
+  unreachable_detail: '연결을 확인하고 다시 시도하세요. 다시 시도해도 두 번 생성되지 않습니다.',
   bad_answer: '서버의 응답을 읽을 수 없습니다',
   refused: '서버가 거절했습니다',
   problem_forbidden: '이 토큰으로는 할 수 없습니다',
@@ -387,7 +387,7 @@ const KO = {
   again: '이 부분 다시 생성…',
   again_send: '다시 생성',
   instruction: '어떤 점을 고칠까요?',
-  instruction_hint: '선택 사항입니다. 지금 내용은 새 내용의 생성이 끝날 때까지 그대로 남습니다.',
+  instruction_hint: '선택 사항입니다. 새 내용이 생성될 때까지 지금 내용이 그대로 남습니다.',
   versions: '버전',
   version_n: '버전 {n}',
   version_current: '현재 버전',
@@ -462,7 +462,7 @@ const KO = {
   page_after: '다음',
   page_now: '{all}개 중 {from}–{to}',
   list_heading: '제목 목록으로 여러 챕터 생성',
-  titles: '제목, 한 줄에 하나씩',
+  titles: '제목(한 줄에 하나씩)',
   titles_hint: '목록을 붙여 넣으세요. 제목 앞의 글머리표와 번호는 빠집니다.',
   create_list: '챕터 생성',
   create_n: '챕터 {n}개 생성',
@@ -470,7 +470,7 @@ const KO = {
   see_fields: '아래에 표시된 항목을 확인하세요.',
   action_failed: '{action}: {why}',
   do_create: '챕터를 생성하지 못했습니다',
-  do_create_many: '일부 챕터를 생성하지 못했습니다',
+  do_create_many: '모든 챕터를 생성하지는 못했습니다',
   do_retry: '다시 시도하지 못했습니다',
   do_cancel: '취소하지 못했습니다',
   do_regenerate: '다시 생성하지 못했습니다',
@@ -493,7 +493,7 @@ const KO = {
   problem_revision_not_found: '없는 버전입니다',
   problem_too_many_rooms: '한꺼번에 너무 많이 보고 있습니다. 다른 화면을 닫으세요',
   problem_too_large: '한 번에 보낼 수 있는 양을 넘었습니다',
-  problem_idempotency_key_reused: '서버가 다른 요청으로 받아들였습니다. 다시 시도하세요',
+  problem_idempotency_key_reused: '서버가 이 요청을 다른 요청과 혼동했습니다. 다시 시도하세요',
   problem_internal: '서버에 오류가 났습니다',
 }
 
