@@ -571,6 +571,7 @@ function oneLine(text: string): string {
 
 /** At most `max` characters as a reader counts them, so that no emoji is cut apart. */
 function shorten(text: string, max: number): string {
+  if (text.length <= max) return text
   const characters = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment)
   return characters.length <= max ? text : `${characters.slice(0, max).join('').trimEnd()}…`
 }

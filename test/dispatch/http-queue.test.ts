@@ -21,6 +21,7 @@ import {
   silent,
   withResult,
 } from '../support/http-worker.js'
+import { scale } from '../support/scale.js'
 import { eventNamesOf, learningOf, viewChapter, viewJob } from '../support/views.js'
 
 t.setTimeout(600_000)
@@ -70,13 +71,20 @@ t.test('a worker that accepts calls back, and is not asked again', async (t) => 
     (request) => answer(request, 409, { message: 'I have it' }),
     (request) => answer(request, 200, { message: 'Workflow was started' }),
   ]
-  const { url, worker } = await serving(t, (request) => replies[worker.requests.length % 4]?.(request))
+  const clock = testClock()
+  const { url, worker } = await serving(
+    t,
+    (request) => replies[worker.requests.length % 4]?.(request),
+    {},
+    { now: clock.now },
+  )
   const ids = await Promise.all(Array.from({ length: 4 }, () => createChapter(url)))
   await waitFor('all are sent and answered', () => worker.requests.length === 12 && worker.open.length === 0)
-  // Longer than a hold lasts: what is let go is not sent again.
-  const until = Date.now() + 11_000
-  await waitFor('a hold would have expired', () => Date.now() > until, { timeoutMs: 20_000 })
-  t.equal(worker.requests.length, 12)
+  // Longer than a hold lasts: what is let go is not sent again. A marker is, which shows that jobs are looked for.
+  clock.advance(11_000)
+  const marker = await createChapter(url)
+  await waitFor('the marker is sent', () => JOB_KINDS.every((kind) => worker.of(marker, kind).length > 0))
+  t.equal(worker.requests.length, 15)
   for (const { message } of worker.requests)
     t.match((await post(message.callback.finish_url, FINISH_BODIES[message.kind])).body, {
       status: 'success',
@@ -111,13 +119,13 @@ t.test('an answer that fails costs the attempt, and the next one is told why', a
     [(r) => answer(r, 200, 'x'.repeat(5000)), { reason: 'invalid_result', error: /longer than 4096 bytes/ }],
     [(r) => answer(r, 200, { quizzes: [] }), { reason: 'invalid_result' }],
   ]
+  const { url, worker } = await serving(t, accepting, { WEBHOOK_BODY_LIMIT_BYTES: '4096' })
   for (const [reply, previous] of replies) {
-    const { url, worker, close } = await serving(t, reply, { WEBHOOK_BODY_LIMIT_BYTES: '4096' })
+    worker.reply = reply
     const id = await createChapter(url)
     const second = await waitFor('the second attempt', () => worker.of(id, 'quiz')[1])
     t.match(second.message, { attempt: 2, previous })
     t.not(second.headers['idempotency-key'], worker.of(id, 'quiz')[0]?.headers['idempotency-key'])
-    await close()
   }
 })
 
@@ -135,7 +143,8 @@ t.test('a quiz with too few good questions costs the attempt, and is asked for a
 })
 
 t.test('a worker that is away: the job waits, no attempt is used, and /readyz tells of it', async (t) => {
-  await Promise.all([404, 429, 502, 503, 504].map((status) => away(t, status)))
+  const statuses = [404, 503, 429, 502, 504].slice(0, scale(2, 5))
+  await Promise.all(statuses.map((status) => away(t, status)))
 })
 
 async function away(t: Test, status: number): Promise<void> {

@@ -6,8 +6,11 @@ import { startNodes, type TestNode } from '../support/three-nodes.js'
 import { compareWithLog, latenessOf, NOTHING_WRONG, readLog, watch } from '../support/watch.js'
 
 t.test('a node killed between commit and broadcast: the others tell of it', async (t) => {
-  const { nodes, databaseUrl } = await startNodes(t, 3, { process: true })
-  const [one, ...others] = nodes as [TestNode, TestNode, TestNode]
+  const system = await startNodes(t, 1, { process: true })
+  const { databaseUrl, redisPrefix } = system
+  const [one] = system.nodes as [TestNode]
+  const { nodes } = await startNodes(t, 2, { databaseUrl, env: { REDIS_PREFIX: redisPrefix } })
+  const others = nodes as [TestNode, TestNode]
   const chapterId = await createChapter(one.url)
   const watchers = await Promise.all(others.map(({ url }) => watch(t, url, [chapterId])))
   const gate = await holdWrites(t, databaseUrl, 'update')

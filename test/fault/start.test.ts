@@ -5,24 +5,27 @@ import { readdir } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'
+import { openEmbeddedDatabase } from '../../src/store/database.js'
+import { buildTestApp } from '../support/app.js'
 import { createChapter } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
-import { spawnServer, startServer, workFolder, workFolderWithData } from '../support/server-process.js'
+import { spawnServer, workFolder, workFolderWithData } from '../support/server-process.js'
 import { viewChapter } from '../support/views.js'
 
 t.test('a second process on the same data is refused, and the first goes on unharmed', async (t) => {
   const folder = await workFolderWithData(t)
-  const first = await startServer(t, folder)
+  const dataDir = join(folder, '.data')
+  const env = { GENERATOR: 'sample', GENERATOR_DELAY_MS: '0' }
+  const first = await buildTestApp(t, env, { database: await openEmbeddedDatabase(dataDir) })
   const before = await createChapter(first.url)
-  const second = await spawnServer(t, folder, { DATA_DIR: join(folder, '.data') })
+  const second = await spawnServer(t, folder, { DATA_DIR: dataDir })
   t.same(await second.ended, { code: 1, signal: null })
-  t.match(second.output(), new RegExp(`^The data directory .* is in use by process ${first.child.pid}`))
+  t.match(second.output(), new RegExp(`^The data directory .* is in use by process ${process.pid}`))
   t.match(second.output(), /DATA_DIR/, 'it says what to do')
   t.notMatch(second.output(), /\n\s+at /, 'without a stack')
   const after = await createChapter(first.url)
   for (const id of [before, after])
     await waitFor('complete', async () => (await viewChapter(first.url, id)).status === 'completed')
-  t.equal(first.child.exitCode, null)
 })
 
 t.test('bad settings are all listed in one message', async (t) => {

@@ -32,10 +32,11 @@ import type { ChapterSocket } from '../../src/sockets/chapter-io.js'
 import { createChapterRooms } from '../../src/sockets/rooms.js'
 import { waitFor } from '../support/condition.js'
 import { seeded } from '../support/random.js'
+import { scale } from '../support/scale.js'
 import { FakeLog } from './fake-log.js'
 import { SimulatedRedis, WEATHERS, type Weather } from './simulated-redis.js'
 
-const SEEDS = [1, 2]
+const SEEDS = [1, 2].slice(0, scale(1, 2))
 const NODES = 3
 const CHAPTERS = 400
 const SOCKETS_PER_CHAPTER = 3

@@ -16,7 +16,7 @@ import { buildApp } from '../../src/app.js'
 import { readConfig } from '../../src/config/config.js'
 import { CREATE_EXAMPLE } from '../../src/contract/chapter.js'
 import { readMessage } from '../../src/generator/message.js'
-import { openEmbeddedDatabase } from '../../src/store/database.js'
+import { type Database, openEmbeddedDatabase } from '../../src/store/database.js'
 import { JWT_SECRET, signToken } from '../auth/tokens.js'
 import { findBinary } from '../support/binaries.js'
 import { FINISH_BODIES } from '../support/client.js'
@@ -27,7 +27,11 @@ import { CHUNKS, corrupt, IDS, LENGTHS, mutate, randomFrom, spoil, TARGETS_OF_RE
 export interface FuzzOptions {
   seed: number
   seconds: number
+  /** Ends earlier when so many were sent. */
+  inputs?: number
   say: (line: string) => void
+  /** An embedded one in memory unless given. */
+  database?: Database
 }
 
 /** What was sent last is the likeliest cause. */
@@ -48,7 +52,7 @@ export interface Bench {
   last(): string
 }
 
-export function createBench({ seed, seconds, say }: FuzzOptions): Bench {
+export function createBench({ seed, seconds, inputs = Infinity, say, ...given }: FuzzOptions): Bench {
   let last = 'nothing yet'
   return { run, last: () => `seed ${seed}, after ${last.slice(0, 1000)}` }
 
@@ -73,7 +77,8 @@ export function createBench({ seed, seconds, say }: FuzzOptions): Bench {
         ? {}
         : { REDIS_URL: `redis://127.0.0.1:${redisPort}`, DATABASE_URL: 'postgres://127.0.0.1/x' }),
     })
-    const app = await buildApp(config, { database: await openEmbeddedDatabase('memory') })
+    const database = given.database ?? (await openEmbeddedDatabase('memory'))
+    const app = await buildApp(config, { database })
     await app.listen({ host: '127.0.0.1', port })
     const url = `http://127.0.0.1:${port}`
     const token = await signToken({ sub: '1', role: 'admin' })
@@ -244,7 +249,7 @@ export function createBench({ seed, seconds, say }: FuzzOptions): Bench {
 
     const until = performance.now() + seconds * 1000
     try {
-      while (performance.now() < until) {
+      for (let sent = 0; sent < inputs && performance.now() < until; sent += 1) {
         const sort = random.next()
         if (sort < 0.3) await http()
         else if (sort < 0.4) await wire()

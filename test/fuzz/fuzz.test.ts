@@ -1,16 +1,25 @@
-/** A few seconds of the fuzzing bench, and what it says to whoever calls it. A minute of it runs in CI. */
+/** A few inputs of the fuzzing bench, and what it says to whoever calls it. A minute of it runs in CI. */
 import t from 'tap'
+import { embeddedDatabase } from '../support/database.js'
+import { scale } from '../support/scale.js'
 import { createBench, TARGETS } from './bench.js'
 import { HELP, readOptions } from './options.js'
 
+const INPUTS = scale(800, 4000)
 const seed = Number(process.env.FUZZ_SEED ?? 20_260_131)
 
 t.test(
-  `a few seconds of hostile inputs end nothing and are no fault (seed ${seed})`,
+  `hundreds of hostile inputs end nothing and are no fault (seed ${seed})`,
   { timeout: 120_000 },
   async (t) => {
     const said: string[] = []
-    const counts = await createBench({ seed, seconds: 10, say: (line) => said.push(line) }).run()
+    const counts = await createBench({
+      seed,
+      seconds: 100,
+      inputs: INPUTS,
+      database: await embeddedDatabase(t),
+      say: (line) => said.push(line),
+    }).run()
     for (const name of TARGETS)
       if (name !== 'redis') t.ok(counts[name] > 0, `${name}: ${counts[name]} inputs`)
     for (const status of [200, 400, 401, 404])

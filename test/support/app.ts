@@ -50,7 +50,7 @@ export async function buildTestApp(
   })
   const app = await buildApp(config, {
     buildSerializer,
-    pollMs: 20,
+    pollMs: 50,
     repairMs: 200,
     ...overrides,
     database: overrides.database ?? (await postgresDatabase(t)),

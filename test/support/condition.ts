@@ -11,7 +11,7 @@ import { inspect } from 'node:util'
 export interface WaitOptions {
   /** Default 30,000: a busy machine takes its time. A `check` that itself hangs is given up at the same moment. */
   timeoutMs?: number
-  /** Pause between two checks. Default 10. */
+  /** Pause between two checks. Default: a tenth of the time waited so far, from 10 to 100. */
   everyMs?: number
   /** Ends the waiting early, with the signal's reason. */
   signal?: AbortSignal
@@ -26,9 +26,10 @@ type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>
 export async function waitFor<T>(
   description: string,
   check: () => T | Promise<T>,
-  { timeoutMs = 30_000, everyMs = 10, signal }: WaitOptions = {},
+  { timeoutMs = 30_000, everyMs, signal }: WaitOptions = {},
 ): Promise<Truthy<Awaited<T>>> {
-  const deadline = performance.now() + timeoutMs
+  const startedAt = performance.now()
+  const deadline = startedAt + timeoutMs
   let last = 'no check came back'
   let cause: unknown
   do {
@@ -43,7 +44,7 @@ export async function waitFor<T>(
       cause = error
     }
     signal?.throwIfAborted()
-    await delay(everyMs)
+    await delay(everyMs ?? Math.min(100, Math.max(10, (performance.now() - startedAt) / 10)))
     signal?.throwIfAborted()
   } while (performance.now() < deadline)
   throw new Error(`waited ${timeoutMs} ms for ${description}; ${last}`, cause === undefined ? {} : { cause })

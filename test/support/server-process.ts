@@ -91,6 +91,6 @@ export async function startServer(
   )
   const isReady = async () => (await fetch(`${server.url}/readyz`)).ok
   // A first start makes a database, which takes a busy machine a minute.
-  await waitFor('the server is ready', isReady, { timeoutMs: 150_000, everyMs: 25, signal: died.signal })
+  await waitFor('the server is ready', isReady, { timeoutMs: 150_000, signal: died.signal })
   return server
 }

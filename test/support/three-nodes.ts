@@ -158,7 +158,7 @@ function testNode(t: Test, { env, port, redis, postgres, options }: NodeParts) {
           if (hasEnded(child)) throw new Error(`it ended: ${tail(log)}`)
           return readyz().then(({ status }) => status === 200)
         },
-        { timeoutMs: READY_MS, everyMs: 50 },
+        { timeoutMs: READY_MS, everyMs: 100 },
       )
       return
     }
