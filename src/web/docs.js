@@ -21,6 +21,10 @@ const NAMES = [
   ['.opblock-tag, .models > h4', { 'aria-level': '2' }],
   ['.opblock-section-header h4, .opblock-body h4, .opblock-body h5', { 'aria-level': '3' }],
   ['.highlight-code > pre, .example, .curl', { tabindex: '0' }],
+  ['.modal-ux', { role: 'dialog', 'aria-modal': 'true', 'aria-label': 'Available authorizations' }],
+  ['.modal-ux-header > h3', { 'aria-level': '2' }],
+  ['.modal-ux h4', { 'aria-level': '3' }],
+  ['.close-modal', { 'aria-label': 'Close' }],
 ]
 
 /** @param {Element} element @param {string} name @param {string} value */
@@ -32,6 +36,9 @@ function mend() {
   for (const [selector, attributes] of NAMES)
     for (const element of document.querySelectorAll(selector))
       for (const [name, value] of Object.entries(attributes)) set(element, name, value)
+  // Their names are what stands on them.
+  for (const button of document.querySelectorAll('.auth-btn-wrapper button'))
+    button.removeAttribute('aria-label')
   // A link inside a button cannot be reached by itself; the button does the same.
   for (const link of document.querySelectorAll('.opblock-summary-control a')) link.removeAttribute('href')
   for (const field of document.querySelectorAll('.parameters input, .parameters select')) {

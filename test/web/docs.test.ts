@@ -4,7 +4,7 @@
 import t from 'tap'
 import { withBrowser } from '../support/chromium.js'
 import { scale } from '../support/scale.js'
-import { becomes, openPage, overflow } from './browser.js'
+import { accessibilityFindings, becomes, openPage, overflow, tooFaint } from './browser.js'
 import { startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -24,5 +24,10 @@ await withBrowser(t, async (browser) => {
       await page.getByRole('combobox', { name: 'Server' }).waitFor()
       t.equal(await overflow(page), 0, 'also when a request is written')
       await becomes(t, () => page.locator('button a[href]').count(), 0, 'no link stands inside a button')
+      t.same(await accessibilityFindings(page), [])
+      t.same(await tooFaint(page), [])
+      await page.getByRole('button', { name: 'Authorize' }).click()
+      await page.getByRole('dialog').waitFor()
+      t.same(await accessibilityFindings(page), [], 'where a token is given')
     })
 })
