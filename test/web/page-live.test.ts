@@ -6,7 +6,7 @@ import { testClock } from '../support/app.js'
 import { withBrowser } from '../support/chromium.js'
 import { waitFor } from '../support/condition.js'
 import { postgresUrl } from '../support/database.js'
-import { becomes, gate, openPage, waitForSeqs, waitForText } from './browser.js'
+import { accessibilityFindings, becomes, gate, openPage, waitForSeqs, waitForText } from './browser.js'
 import { create, fail, finish, get, KINDS, post, start, startServer } from './worker.js'
 
 await withBrowser(t, async (browser) => {
@@ -88,6 +88,7 @@ await withBrowser(t, async (browser) => {
         await page.locator('#offline').waitFor()
         t.equal(await page.locator('#connection').getAttribute('data-state'), 'reconnecting')
         t.ok(await page.locator('#timeline li').count(), 'what was there stays')
+        t.same(await accessibilityFindings(page), [])
       })
       for (const kind of KINDS) await finish(url, id, kind)
 

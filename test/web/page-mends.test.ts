@@ -111,13 +111,23 @@ await withBrowser(t, async (browser) => {
     const id = await create(url, 'مقدمة في البرمجة', '', 'ko')
     await post(`${url}/v1/chapter/${id}/concept-finish`, {
       title: '개념',
-      content: '이것은 *강조*입니다.\n\n- مرحبا\n- أهلا',
+      content: '이것은 *강조*입니다.\n\n- مرحبا\n- أهلا\n- `age`',
     })
     const page = await openPage(t, browser, `${url}/?chapter=${id}`)
     const emphasis = page.locator('.concept em')
     t.equal(await emphasis.evaluate((node) => getComputedStyle(node).fontStyle), 'normal')
     t.equal(await page.locator('.concept ul').evaluate((node) => getComputedStyle(node).direction), 'rtl')
     t.equal(await page.locator('#chapter-title').evaluate((node) => getComputedStyle(node).direction), 'rtl')
+    const lineHeight = await page.locator('#chapter-title').evaluate((node) => {
+      const { lineHeight, fontSize } = getComputedStyle(node)
+      return Number.parseFloat(lineHeight) / Number.parseFloat(fontSize)
+    })
+    t.ok(lineHeight >= 1.5, 'what reaches below the line is not cut off')
+    const sides = await page.locator('.concept ul').evaluate((node) => {
+      const { paddingLeft, paddingRight } = getComputedStyle(node)
+      return [paddingLeft, paddingRight]
+    })
+    t.equal(sides[0], sides[1], 'marks of either direction have room')
   })
 
   await t.test('a long title takes a few lines, and is shown whole when asked', async (t) => {
