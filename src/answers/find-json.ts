@@ -47,7 +47,7 @@ export function searchBudget(): SearchBudget {
 
 /**
  * Every JSON value in the text that is not part of another, in order.
- * @returns nothing when there is none, or none that can be read for sure
+ * @returns nothing when there is no JSON, or none that can be read with certainty
  */
 export function findJson(text: string, budget: SearchBudget): FoundJson[] {
   budget.texts -= 1

@@ -109,7 +109,7 @@ function readingsOfText(kind: JobKind, text: string, budget: SearchBudget, depth
     })),
   )
   if (readings.length > 0) return readings
-  // No result, but what is nearest to one says best what it lacks.
+  // None of them is a result: the judge says of the first object what it lacks.
   const nearest = found.find(({ value }) => isRecord(value))
   return nearest === undefined ? [] : [{ ...nearest, isModelText: true }]
 }

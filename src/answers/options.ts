@@ -166,7 +166,7 @@ function widthOf(text: string): string {
   return text.replaceAll(/[\uff01-\uff5e]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xfee0))
 }
 
-/** `B`, `b.`, `②`, `2`, `나` as a label in upper case; undefined when it is none. */
+/** `B`, `b.`, `②`, `2`, `나` as a label in upper case; undefined when the text is no label. */
 function labelOf(text: string): string | undefined {
   const plain = plainLabel(text)
     .trim()

@@ -60,7 +60,7 @@ const bareNames = new Map<string, string>()
 const MAX_NAMES = 500
 const MAX_NAME_LENGTH = 40
 
-/** A field’s or a type’s name without case, signs and spaces. A long one is none that is known, and stays. */
+/** A field’s or a type’s name without case, signs and spaces. A long one cannot be a known name, and is left as it is. */
 export function bareName(name: string): string {
   if (name.length > MAX_NAME_LENGTH) return name
   const known = bareNames.get(name)

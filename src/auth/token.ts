@@ -198,7 +198,7 @@ function publishedKeys(url: URL, times: JwksTimes): JWTVerifyGetKey {
   }
 }
 
-/** @throws when the issuer does not answer with a list of keys; what is no key in it is left out */
+/** @throws when the issuer does not answer with a list of keys; entries that are not keys are ignored */
 async function fetchKeys(...request: Parameters<typeof fetch>): Promise<object[]> {
   const response = await fetch(...request)
   const { keys } = ((await response.json()) ?? {}) as { keys?: unknown }

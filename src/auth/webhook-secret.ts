@@ -5,7 +5,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 
-/** @returns whether a text is one of `secrets`; `undefined` is none of them */
+/** @returns whether a text is one of `secrets`; `undefined` never is */
 export function createSecretCheck(secrets: readonly string[]): (given: string | undefined) => boolean {
   // HTTP headers are bytes, which Node reads as Latin-1: given back as bytes they are what was sent.
   const good = secrets.map((secret) => digest(Buffer.from(secret, 'utf8')))

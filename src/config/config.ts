@@ -493,7 +493,7 @@ function extraBodyOf(given: string | undefined, problems: string[]): Record<stri
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return value as Record<string, unknown>
   } catch {
-    // As what is no object.
+    // The same text as for a value that is not an object.
   }
   problems.push('OPENAI_EXTRA_BODY must be a JSON object such as {"top_p": 0.9}')
   return {}

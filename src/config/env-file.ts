@@ -14,7 +14,7 @@ export interface EnvFile {
 
 /**
  * Puts it into `process.env`.
- * @returns undefined when there is none
+ * @returns undefined when there is no such file
  * @throws {ConfigError} when it is there and cannot be read
  */
 export function readEnvFile(file: string = resolve('.env')): EnvFile | undefined {

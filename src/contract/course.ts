@@ -15,7 +15,7 @@ export const COURSE_PAGE_MAX = 500
 export const COURSE_FOLLOWED_MAX = 5000
 
 const { owner_id, title, description, locale, quiz_count, metadata } = ChapterCreate.properties
-/** Without its default, which would hide what is said for all. */
+/** Without its default, which would win over the value given for all chapters. */
 const { default: _, ...ownQuizCount } = quiz_count
 
 export const CourseChapterCreate = Type.Object(

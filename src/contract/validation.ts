@@ -215,7 +215,7 @@ function checkText(value: unknown, root: string, known: string[] | undefined, vi
   }
 }
 
-/** An object or a list, and where it is; the path is put together only for what is refused. */
+/** An object or a list, and where it is; the path is built only when a value is refused. */
 interface Place {
   value: unknown
   name: string | number

@@ -10,7 +10,7 @@ import type { Locale } from '../contract/scalar.js'
 /** A chapter in the terms the sample text is written in; every text on one line, without control characters. */
 export interface Topic {
   title: string
-  /** The beginning of the description; empty when there is none. */
+  /** The beginning of the description; may be empty. */
   description: string
   /** One to four words that stand for the chapter. */
   terms: readonly [string, ...string[]]

@@ -475,7 +475,7 @@ function latestOnly<T>(send: (report: T) => Promise<void>) {
     while (waiting !== undefined) {
       const { report } = waiting
       waiting = undefined
-      // Rejects only when everything was aborted, and then whoever aborted tells why.
+      // Rejects only after an abort, whose reason is reported where it was requested.
       await send(report).catch(() => {})
     }
     sending = undefined

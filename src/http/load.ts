@@ -66,7 +66,7 @@ export function boundLoad(app: FastifyInstance, maxBytes: number): void {
   })
 }
 
-/** What its body may take. A longer one is refused before it is read, and that of a GET is not read at all. */
+/** What its body may take. A longer one is refused before it is read, and the body of a GET is never read. */
 function bodyBytesOf({ headers, method, routeOptions }: FastifyRequest): number {
   if (method === 'GET' || method === 'HEAD') return 0
   const most = routeOptions.bodyLimit ?? DEFAULT_BODY_BYTES

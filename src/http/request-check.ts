@@ -45,7 +45,7 @@ export function nameOneTag({ url = '', headers }: IncomingMessage): void {
 const UPGRADE = Symbol('upgrade')
 type Upgradable = IncomingMessage & { [UPGRADE]?: boolean; upgrade?: boolean }
 
-/** As Node makes it, but the only upgrade is Socket.IO’s. Node would hand any other one to nobody. */
+/** As Node creates it, except that only Socket.IO’s upgrade is accepted. Node would leave any other upgrade without an answer. */
 export class HttpRequest extends IncomingMessage {}
 
 const TARGET = Symbol('target')

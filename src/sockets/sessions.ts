@@ -36,7 +36,7 @@ export interface Sessions {
   leaveCourse(socket: ChapterSocket, courseId: number): void
   /** @param isForGood the client said goodbye, or was told to stay away */
   end(socket: ChapterSocket, isForGood: boolean): void
-  /** Writes what is still to be written. */
+  /** Writes all pending changes. */
   close(): Promise<void>
 }
 

@@ -47,7 +47,7 @@ import type { TelemetryConfig } from '../config/config.js'
 import { createMetricBridge } from './metric-bridge.js'
 import type { Span, Telemetry, Tracing } from './tracing.js'
 
-/** How long what is left may take to be sent, ms. */
+/** Time for sending the rest at shutdown, ms. */
 const CLOSE_MS = 1000
 
 const KINDS = { client: SpanKind.CLIENT, producer: SpanKind.PRODUCER, consumer: SpanKind.CONSUMER } as const
@@ -221,7 +221,7 @@ interface Exporter<Items> {
   export(items: Items, done: (result: ExportResult) => void): void
 }
 
-/** Says once that what is sent is not taken, and once that it is taken again. */
+/** Logs once that the receiver refuses, and once that it accepts again. */
 function watched<Items, E extends Exporter<Items>>(exporter: E, what: string, log: FastifyBaseLogger): E {
   const send = exporter.export.bind(exporter)
   let isAway = false

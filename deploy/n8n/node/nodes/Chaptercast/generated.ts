@@ -142,7 +142,7 @@ function mistakeOf({ previous, locale }: GenerationMessage): string {
   return `\n\n${MISTAKE_TEXTS[locale]}\n<mistake>\n${jsonOf(previous.error)}\n</mistake>`
 }
 
-/** A mark that closes what is around it cannot stand in it. */
+/** Text inside a pair of marks must not contain the closing mark. */
 function jsonOf(value: unknown): string {
   return JSON.stringify(value, null, 2).replaceAll('<', '\\u003c')
 }
