@@ -38,7 +38,7 @@ async function make(fields: object = {}): Promise<{ id: number; owner: number }>
 const stuckOf = async (owner: number, more = '') =>
   (await get(`/stuck?owner_id=${owner}${more}`)).items as StuckJob[]
 
-t.test('what is stuck is told with why, and since when', async (t) => {
+t.test('stuck jobs are listed with the reason and the time', async (t) => {
   const { id, owner } = await make()
   t.same(await stuckOf(owner), [], 'just sent')
   const sentAt = new Date(clock.now()).toISOString()
@@ -303,7 +303,7 @@ t.test('a notice that was delivered can be seen, and is sent again when an opera
   })
 })
 
-t.test('a cursor of another list, or of nobody, is refused', async (t) => {
+t.test('a cursor of another list, or an invented one, is refused', async (t) => {
   const { body } = await request(`${admin}/audit?limit=1`)
   for (const [list, cursor] of [
     ['stuck', body.next_cursor],

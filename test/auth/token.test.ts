@@ -172,7 +172,7 @@ t.test(
   },
 )
 
-t.test('while the keys cannot be fetched nobody is called a liar', async (t) => {
+t.test('while the keys cannot be fetched no token is called invalid', async (t) => {
   for (const trouble of ['away', 'failing', 'nonsense', 'silent'] as const) {
     const issuer = await startIssuer(t)
     const key = await issuer.publish('ES256')
@@ -237,7 +237,7 @@ t.test('a published key that cannot be used concerns its own tokens and no other
   }
 })
 
-t.test('what is no key in the issuer’s list is left out', async (t) => {
+t.test('entries of the issuer’s list that are not keys are ignored', async (t) => {
   const issuer = await startIssuer(t)
   issuer.keys.push(...([null, 1, 'x', []] as unknown as JWK[]))
   const good = await issuer.publish('ES256')

@@ -132,7 +132,7 @@ t.test('a rate limit halves the window of all nodes for a while, and results wid
   await settle(4)
 })
 
-t.test('metrics tell what waits, what is out, and how wide each window is', async (t) => {
+t.test('metrics show the jobs that wait, the jobs with workers, and the size of each window', async (t) => {
   const queue = recordingQueue()
   const clock = testClock()
   const env = { GENERATION_WINDOW: '4', GENERATION_WINDOW_QUIZ: '1', GENERATION_TIMEOUT_MS: '3600000' }

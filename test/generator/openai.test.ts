@@ -42,7 +42,7 @@ t.test(
   },
 )
 
-t.test('without a key none is sent', async (t) => {
+t.test('without an API key none is sent', async (t) => {
   const server = await stub(t, [stream(JSON.stringify(CONCEPT))])
   await modelOf(server.url, { apiKey: undefined }).generate()
   t.equal(server.calls[0]?.headers.authorization, undefined)

@@ -51,7 +51,7 @@ t.test('the model is not asked when the server says not to run', async (t) => {
   }
 })
 
-t.test('a queue that can ask again is told when the job runs elsewhere', async (t) => {
+t.test('a queue that can redeliver hears when the job runs elsewhere', async (t) => {
   const server = await fakeServer(t, {
     'concept-start': () => ({ body: { run: false, reason: 'running' } }),
   })
@@ -100,7 +100,7 @@ t.test('a refusal by the model is not worth another attempt', async (t) => {
   t.match(server.calls[1]?.body, { reason: 'refused', retryable: false })
 })
 
-t.test('whatever a failing model says, the server can take it', async (t) => {
+t.test('the server can store whatever a failing model says', async (t) => {
   const server = await fakeServer(t)
   const error = `\0 \ud800 ${'😀'.repeat(20_000)}`
   const { work } = workerFor({

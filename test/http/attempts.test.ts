@@ -77,7 +77,7 @@ t.test('after a silence as long as the heartbeat, the same attempt may be run ag
   t.same(await eventNamesOf(url, id, 4), ['quiz_started'], 'the attempt began once')
 })
 
-t.test('a start of what is over, or not the current work, is told so', async (t) => {
+t.test('a start of work that is over, or not current, is answered with the reason', async (t) => {
   const id = await published()
   const work = await workOf(id, 'concept')
   for (const other of [

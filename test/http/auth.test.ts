@@ -62,7 +62,7 @@ t.test('each token may do with owner 1’s chapter in course 7 what its claims s
   }
 })
 
-t.test('without a good token nothing of a client’s is answered, whatever else is wrong', async (t) => {
+t.test('without a valid token no client request is answered, whatever else is wrong with it', async (t) => {
   const { url } = await buildTestApp(t, { JWT_SECRET })
   const expired = bearer(await signToken({ sub: '1' }, { expiresInS: -60 }))
   const cases: [headers: Record<string, string>, code: string, challenge: string][] = [
@@ -187,7 +187,7 @@ t.test('the generator in the process knows the secret', async (t) => {
   })
 })
 
-t.test('nothing secret is logged, and what is open is said once', async (t) => {
+t.test('no secret is logged, and open access is warned of once', async (t) => {
   const log = capture()
   const closed = await buildTestApp(t, { JWT_SECRET, WEBHOOK_SECRET: SECRETS.old }, { logger: log.logger })
   const token = await signToken({ sub: '1', name: 'Alice-in-the-claims' })

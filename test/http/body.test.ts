@@ -23,7 +23,7 @@ for (const body of ['null', '[]', `[${EXAMPLE}]`, '"text"', '1', 'true', ''])
     refuses(t, await send(body), 'invalid_request', ['/body'])
   })
 
-t.test('no body at all is refused, whatever the content type says', async (t) => {
+t.test('a missing body is refused, whatever the content type says', async (t) => {
   refuses(t, await send(undefined, {}), 'invalid_request', ['/body'])
   refuses(t, await send(undefined), 'invalid_request', ['/body'])
 })

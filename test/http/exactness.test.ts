@@ -143,7 +143,7 @@ t.test('server-sent events are for those who ask for them', async (t) => {
     t.equal(await typeFor(accept), 'application/json', accept)
 })
 
-t.test('answers are what they say they are, and what is somebody’s is kept by nobody', async (t) => {
+t.test('answers have the right content type, and private ones are not cached', async (t) => {
   const { chapter_id } = (await withMetadata('{}')).json()
   const paths = [
     `/v1/chapter/${chapter_id}`,

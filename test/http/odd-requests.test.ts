@@ -105,7 +105,7 @@ t.test('an address with its scheme and host is the same address', async (t) => {
   await waitFor('a websocket', () => client.statuses()[0] === 101)
 })
 
-t.test('an address that is spelled with escapes has the same methods, and is kept by nobody', async (t) => {
+t.test('an address with escapes has the same methods, and its answer is not cached', async (t) => {
   const path = `/%76%31/ch%61pter/${id}`
   const view = await say(t, requestText(path, { headers: [CLOSE] }))
   t.same(view.statuses, [200])
@@ -210,7 +210,7 @@ t.test('a request that was told it came too late is not done when its rest comes
   t.same((await request(`${slow.url}/v1/chapter/`)).body.items, [])
 })
 
-t.test('what is no HTTP, sent while answers are owed, is no answer to one of them', async (t) => {
+t.test('the refusal of bytes that are not HTTP is not taken for an answer that is still due', async (t) => {
   for (let round = 0; round < 20; round += 1) {
     const client = await openRawHttp(t, url)
     client.send(requestText('/healthz').repeat(5))

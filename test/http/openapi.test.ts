@@ -161,7 +161,7 @@ t.test('the guide’s examples are accepted by the server itself', async (t) => 
   }
 })
 
-t.test('every error status that is told of belongs to a code', async (t) => {
+t.test('every documented error status belongs to a code', async (t) => {
   const known = new Set<number>(Object.values(ERRORS).map(({ status }) => status))
   for (const { name, operation } of operations)
     for (const status of Object.keys(operation.responses).map(Number))

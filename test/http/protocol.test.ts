@@ -54,7 +54,7 @@ t.test('a preflight is answered for what the guide’s pages send', async (t) =>
   }
 })
 
-t.test('an OPTIONS that is no preflight hurts nobody', async (t) => {
+t.test('an OPTIONS request that is no preflight causes no fault', async (t) => {
   const response = await app.inject({ method: 'OPTIONS', url: '/v1/chapter/' })
   t.ok(response.statusCode < 300, response.payload)
 })
@@ -161,7 +161,7 @@ const badIds = [
   '1'.repeat(400),
   ' 1',
 ]
-t.test('on every route an id that is none is refused, and one without a chapter is not found', async (t) => {
+t.test('every route refuses an invalid id, and answers 404 to an id without a chapter', async (t) => {
   const uuid = '5f0c9d8e-2f43-4c4e-8c6e-0a1b2c3d4e5f'
   const routes: [method: 'GET' | 'POST', suffix: string, payload?: object][] = [
     ['GET', ''],

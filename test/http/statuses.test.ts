@@ -172,7 +172,7 @@ t.test('PUT, DELETE and HEAD on a polling session are 405 with Allow', async (t)
   t.equal((await fetch(`${url}/socket.io/socket.io.js`, { method: 'HEAD' })).status, 200)
 })
 
-t.test('a body that breaks off is a refusal in the log, and nobody’s fault', async (t) => {
+t.test('a body that breaks off is logged as a refusal, not as an error', async (t) => {
   const lines: LogLine[] = []
   const { url } = await buildTestApp(t, {}, { logger: silentLog((line) => lines.push(line)) })
   for (const framing of ['content-length: 100', 'transfer-encoding: chunked'])

@@ -150,7 +150,7 @@ t.test('an answer beside the options is listed with all else that is wrong, the 
   refuses(t, await app.inject(elsewhere), 'invalid_request', ['/params/id', '/body/quizzes'])
 })
 
-t.test('an address that is none is refused as such, whatever attempt the body names', async (t) => {
+t.test('an invalid address is refused as such, whatever attempt the body names', async (t) => {
   for (const id of ['0', '-1', 'x', '9007199254740992']) {
     const url = `/v1/chapter/${id}/concept-finish`
     const response = await app.inject({

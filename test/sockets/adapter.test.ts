@@ -72,7 +72,7 @@ t.test('another program’s emitter reaches the sockets of both nodes', async (t
   await waitFor('everybody to be out', () => !one.client.socket.connected)
 })
 
-t.test('whatever stands on the adapter’s channels ends nothing and disconnects nobody', async (t) => {
+t.test('no message on the adapter’s channels ends the process or disconnects anybody', async (t) => {
   const { prefix, client, lines } = await startNode(t)
   const emitter = await emitterOf(t, prefix)
   const bytes = [

@@ -60,7 +60,7 @@ t.test('a client joins its own chapters, and those that its token names', async 
   }
 })
 
-t.test('nobody waits with a token for a chapter that does not exist yet', async (t) => {
+t.test('with a token, a chapter that does not exist yet cannot be joined', async (t) => {
   const { url } = await buildTestApp(t, { JWT_SECRET })
   for (const claims of [{ sub: '1' }, { role: 'admin' }, { chapters: [1] }]) {
     const client = await connectSocket(t, url, { auth: { token: await signToken(claims) } })

@@ -82,7 +82,7 @@ t.test('a leave with a bad payload is refused in its answer', async (t) => {
   await isServed()
 })
 
-t.test('an answer that nobody can take is not given', async (t) => {
+t.test('an acknowledgement that is not a function is never called', async (t) => {
   const { bad, chapterId, isServed } = await serve(t)
   const { socket } = bad
   for (const name of ['join_chapter', 'leave_chapter', 'refresh_token'])
@@ -124,7 +124,7 @@ t.test('events that the server does not know are ignored', async (t) => {
   await isServed()
 })
 
-t.test('two thousand joins at once are all answered, and nobody else waits', async (t) => {
+t.test('two thousand joins at once are all answered, and other clients do not wait', async (t) => {
   const { bad, chapterId, isServed } = await serve(t)
   const answers: { ok: boolean; code?: string }[] = []
   const take = (answer: { ok: boolean; code?: string }) => answers.push(answer)

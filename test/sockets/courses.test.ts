@@ -138,7 +138,7 @@ t.test('joins and leaves of one course take effect in the order they were sent',
   )
 })
 
-t.test('what is no join of a course is refused with a reason', async (t) => {
+t.test('an invalid join of a course is refused with a reason', async (t) => {
   const { url } = await buildTestApp(t)
   const client = await connectSocket(t, url)
   for (const payload of [undefined, null, 5, {}, { course_id: '1' }, { course_id: 0 }, { chapter_id: 1 }]) {

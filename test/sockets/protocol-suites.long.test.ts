@@ -223,7 +223,7 @@ t.test('Socket.IO: another namespace is refused, and the main one goes on', asyn
   t.equal(await next(client), `431${JSON.stringify(LEFT)}`)
 })
 
-t.test('Socket.IO: what is no packet closes the connection, before and after its handshake', async (t) => {
+t.test('Socket.IO: an invalid packet closes the connection, before and after its handshake', async (t) => {
   for (const packet of ['4abc', '42{}', '42abc["leave_chapter",{}]']) {
     for (const client of [await openSession(t), await connect(t)]) {
       client.socket.send(packet)

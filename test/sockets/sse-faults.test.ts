@@ -125,7 +125,7 @@ t.test('closing ends the streams, and is not held up by who stopped reading', as
   t.same(reads.ids(), [1, 2, 3])
 })
 
-t.test('what happens while streams are being closed harms nobody', async (t) => {
+t.test('events during the closing of streams cause no fault', async (t) => {
   const { url, close, commit } = await serveEvents(t)
   const reads = await openEvents(t, url)
   await openEventsAndStopReading(t, url)

@@ -44,7 +44,7 @@ t.test(
   },
 )
 
-t.test('a job whose process died is queued again under the same attempt, and told to nobody', async (t) => {
+t.test('a job whose process died is queued again under the same attempt, without an event', async (t) => {
   const { node, nodes, clock, published, check } = await sweptBy(t, 2)
   const id = await node.make()
   await published(id, 1)

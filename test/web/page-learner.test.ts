@@ -78,7 +78,7 @@ await withBrowser(t, async (browser) => {
     )
   })
 
-  await t.test('a typed answer that is not the expected one is told so, and can be compared', async (t) => {
+  await t.test('a typed answer that is not the expected one is marked so, and can be compared', async (t) => {
     const id = await create(url, 'Typed')
     await finish(url, id, 'quiz')
     const page = await openPage(t, browser, `${url}/?chapter=${id}`)

@@ -17,7 +17,7 @@ await withBrowser(t, async (browser) => {
   const create = async () =>
     (await post(`${url}/v1/chapter/`, CHAPTER, bearer(owner))).body.chapter_id as number
 
-  await t.test('a server that asks nobody is not asked for', async (t) => {
+  await t.test('a server without authentication asks for no token', async (t) => {
     const open = await startServer(t)
     const page = await openPage(t, browser, `${open.url}/`)
     await page.getByText('None yet. Create the first one.').waitFor()
