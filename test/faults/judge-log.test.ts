@@ -30,6 +30,20 @@ t.test('a log that keeps every promise is left alone', async (t) => {
   )
 })
 
+t.test(
+  'a late result of a regeneration that failed may complete the chapter again, and nothing else may',
+  async (t) => {
+    const again = (...names: (string | [string, LoggedEvent['payload']])[]) =>
+      log(...WHOLE, ['concept_regenerating', { revision: 2 }], ...names)
+    const failed: [string, LoggedEvent['payload']] = ['concept_failed', { kept: true }]
+    const late: [string, LoggedEvent['payload']] = ['concept_completed', { revision: 2 }]
+    t.same(promisesOf(again(failed, 'all_completed', late, 'all_completed')), [])
+    t.same(promisesOf(again(failed, 'all_completed', 'all_completed')), ['ends'])
+    t.same(promisesOf(again(failed, 'all_completed', late, 'all_completed', 'all_completed')), ['ends'])
+    t.same(promisesOf(again(late, 'all_completed', ['quiz_completed', {}], 'all_completed')), ['ends'])
+  },
+)
+
 t.test('a hole, a second end, a result that counted twice and a chapter that hangs are found', async (t) => {
   t.same(promisesOf(log(...WHOLE).toSpliced(1, 1), 'completed', 3), ['hole'])
   t.same(promisesOf(log(...WHOLE), 'completed', 4), ['hole'])

@@ -5,7 +5,7 @@ import type { Promised } from './promises.js'
 export interface LoggedEvent {
   seq: number
   name: string
-  payload: { attempt?: number; reason?: string; revision?: number }
+  payload: { attempt?: number; reason?: string; revision?: number; kept?: boolean }
 }
 
 export interface ChapterRow {
@@ -25,6 +25,9 @@ export function judgeLog({ status, lastSeq }: ChapterRow, log: readonly LoggedEv
 
   let isRunning = true
   let lastEnd = ''
+  /** Kinds whose last regeneration failed, so that there is the content from before. */
+  const kept = new Set<string>()
+  let isLateResult = false
   const attempts = new Map<string, number>()
   const completed = new Set<string>()
   for (const { seq, name, payload } of log) {
@@ -34,13 +37,16 @@ export function judgeLog({ status, lastSeq }: ChapterRow, log: readonly LoggedEv
       isRunning = true
       attempts.clear()
     }
+    if (what === 'failed' && payload.kept === true) kept.add(kind)
     if (isEndEvent(name)) {
-      // A late result may complete what had failed.
-      if (!isRunning && !(name === 'all_completed' && lastEnd === 'chapter_failed'))
+      // A late result may complete what had failed, a regeneration too.
+      if (!isRunning && !(name === 'all_completed' && (lastEnd === 'chapter_failed' || isLateResult)))
         breaches.push(['ends', `${seq} ${name} after ${lastEnd}`])
       isRunning = false
       lastEnd = name
     }
+    isLateResult = what === 'completed' && kept.delete(kind)
+    if (what === 'regenerating') kept.delete(kind)
     if (what === 'retrying' && kind !== 'chapter') {
       const before = attempts.get(kind) ?? 1
       const { attempt = 0, reason = '' } = payload
