@@ -215,8 +215,9 @@ t.test('a node that cannot publish says so in the next heartbeat that it can sen
   await waitFor('the first connection to be over with', () => missed.length > 0)
   sender.redis.publisher.disconnect()
   await waitFor('the publisher to be away', () => sender.redis.publisher.status === 'end')
+  const { unsent } = sender.bus.counts
   sender.bus.publish([entryOf(1, 1)])
-  t.equal(sender.bus.counts.unsent, 1)
+  t.equal(sender.bus.counts.unsent, unsent + 1)
   missed.length = 0
   await sender.redis.publisher.connect()
   await waitFor('it to be told', () => missed.includes('all'))
