@@ -18,7 +18,7 @@ t.test('every event has something to say, in either language, and no two say the
 
 t.test('what is generated again is called so in Korean, as everywhere on the page', async (t) => {
   for (const name of EVENT_NAMES) t.notMatch(eventMessage(name, 'ko'), /재생성/)
-  t.equal(eventMessage('quiz_regenerating', 'ko'), '퀴즈 생성을 다시 요청했습니다.')
+  t.match(eventMessage('quiz_regenerating', 'ko'), /다시 생성/)
 })
 
 t.test('a chapter speaks its own language, from its first event on', async (t) => {

@@ -67,7 +67,7 @@ t.test('the old text is read until the new one is stored', async (t) => {
     status: 'processing',
     concept: { ...FINISH_BODIES.concept, revision: 1 },
   })
-  t.match(await viewJob(url, id, 'concept'), { status: 'published', revision: 2, content_revision: 1 })
+  t.match(await viewJob(url, id, 'concept'), { revision: 2, content_revision: 1 })
   await finish(url, id, 'concept', BETTER)
   t.match((await learningOf(url, id)).concept, { ...BETTER, revision: 2 })
   t.match(await viewJob(url, id, 'concept'), { status: 'completed', revision: 2, content_revision: 2 })
