@@ -84,7 +84,7 @@ async function prepareEnvironment(): Promise<NodeJS.ProcessEnv> {
   summaries.push(
     chromium
       ? `${chromium.version} at ${chromium.path}`
-      : 'Chromium: none: page tests are skipped (apt-get install chromium, or TEST_INSTALL=1)',
+      : 'Chromium: none: page tests are skipped (apt-get install chromium-headless-shell, or TEST_INSTALL=1)',
   )
   console.log(`${summaries.join('\n')}\n`)
   return env
