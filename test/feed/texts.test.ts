@@ -97,7 +97,8 @@ t.test('a text is sent four times a second at most, and the last one always', as
     'the last one',
     () => heard.reduce((sum, each) => sum + (each.split(' ')[1] ?? '').length, 0) === stamp,
   )
-  t.ok(heard.length <= (performance.now() - begun) / 100 + 1, `${heard.length} updates`)
+  // A timer of Node may be a millisecond early.
+  t.ok(heard.length <= (performance.now() - begun) / 98 + 1, `${heard.length} updates`)
 })
 
 t.test('a node holds so much text and no more; what is forgotten is sent from its beginning', async (t) => {
