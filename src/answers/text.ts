@@ -1,6 +1,8 @@
 /**
  * Text as workers send it: what cannot be stored, what says nothing, and when two texts are the same.
  */
+
+import { isStorable, toStorable } from '../contract/storable.js'
 import { mendControls } from './escapes.js'
 import type { Note } from './mend.js'
 
@@ -9,9 +11,8 @@ const MAX_MENDED_CHARS = 250_000
 
 /** What PostgreSQL can keep: NUL is removed, half a character becomes U+FFFD. Commands of LaTeX are taken back. */
 export function cleanText(text: string, note: Note): string {
-  const isStorable = text.isWellFormed() && !text.includes('\0')
-  const storable = isStorable ? text : text.replaceAll('\0', '').toWellFormed()
-  if (!isStorable) note('characters')
+  const storable = isStorable(text) ? text : toStorable(text)
+  if (storable !== text) note('characters')
   const mended = storable.length > MAX_MENDED_CHARS ? storable : mendControls(storable)
   if (mended !== storable) note('latex')
   return mended

@@ -19,6 +19,7 @@ import {
   jwtVerify,
 } from 'jose'
 import type { JwtConfig } from '../config/config.js'
+import { isStorable } from '../contract/storable.js'
 import { UnauthorizedError, UnavailableError } from '../errors.js'
 import { accessFrom, type Identity } from './access.js'
 
@@ -95,7 +96,7 @@ export function createTokenVerifier(jwt: JwtConfig, options: TokenVerifierOption
 /** Text, or a number, which some issuers write. Claims can hold anything, also what PostgreSQL cannot keep. */
 function subjectOf({ sub }: { sub?: unknown }): string | undefined {
   if (sub === undefined) return undefined
-  if (typeof sub === 'string' && sub.isWellFormed() && !sub.includes('\0')) return sub
+  if (typeof sub === 'string' && isStorable(sub)) return sub
   if (typeof sub === 'number' && Number.isFinite(sub)) return String(sub)
   throw new UnauthorizedError('The token’s `sub` must be text that can be stored')
 }

@@ -19,6 +19,7 @@ import { bareName } from '../answers/text.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import type { FailureReason } from '../contract/job.js'
 import { structureProblem } from '../contract/json-structure.js'
+import { toStorable } from '../contract/storable.js'
 import type { PostAnswer } from './post.js'
 
 export type Outcome =
@@ -127,7 +128,7 @@ function errorIn(value: unknown): string | undefined {
   const { message } = isRecord(error) ? error : {}
   const text =
     typeof message === 'string' ? message : typeof error === 'string' ? error : JSON.stringify(error)
-  return storable(text.slice(0, MAX_ERROR))
+  return toStorable(text.slice(0, MAX_ERROR))
 }
 
 /** What the body of a refusal says, for whoever reads why the attempt failed. */
@@ -137,12 +138,8 @@ function saidIn(body: Buffer): string {
   const value = parsed(text)
   const { message, detail } = isRecord(value) ? value : {}
   const said = errorIn(value) ?? [detail, message].find((each) => typeof each === 'string') ?? text
-  const line = storable(String(said).replaceAll(/\s+/g, ' ')).slice(0, MAX_REMARK).toWellFormed()
+  const line = toStorable(String(said).replaceAll(/\s+/g, ' ')).slice(0, MAX_REMARK).toWellFormed()
   return line === '' ? '' : `: ${line}`
-}
-
-function storable(text: string): string {
-  return text.replaceAll('\0', '').toWellFormed()
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

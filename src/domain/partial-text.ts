@@ -5,6 +5,7 @@
  * waits for its other half. So `length` counts as the worker does, and changes count in what is shown.
  */
 import type { PartialQuestion } from '../contract/partial.js'
+import { toStorable } from '../contract/storable.js'
 
 /** Text, or the questions of a quiz. */
 export type PartialContent = string | readonly PartialQuestion[]
@@ -33,7 +34,7 @@ export function appendText(before: PartialText, text: string): PartialText {
   const half = /[\ud800-\udbff]$/.exec(joined)?.[0] ?? ''
   const shown = half === '' ? joined : joined.slice(0, -1)
   return {
-    content: `${before.content}${shown.replaceAll('\0', '').toWellFormed()}`,
+    content: `${before.content}${toStorable(shown)}`,
     length: before.length + text.length,
     half,
   }

@@ -9,6 +9,7 @@ import type { Mend } from '../answers/mend.js'
 import { WORK_FIELDS } from '../contract/callback.js'
 import { FAILURE_REASONS, type JobKind } from '../contract/job.js'
 import type { Violation } from '../contract/problem.js'
+import { toStorable } from '../contract/storable.js'
 import { compileCheck } from '../contract/validation.js'
 import { InvalidRequestError } from '../errors.js'
 
@@ -60,21 +61,17 @@ export const compileFail = compileBody((body, check) => {
 /** For the `validatorCompiler` of progress: half a character in its message is replaced. */
 export const compileProgress = compileBody((body, check) => {
   const isText = isRecord(body) && typeof body.message === 'string'
-  const value = isText ? { ...body, message: storable(String(body.message)) } : body
+  const value = isText ? { ...body, message: toStorable(String(body.message)) } : body
   const violations = check(value)
   return violations.length > 0 || !isRecord(value) ? violations : value
 })
 
 /** What a worker said of its failure, as text: itself, its message, or its JSON. */
 function errorText(error: unknown): string {
-  if (typeof error === 'string') return storable(error)
+  if (typeof error === 'string') return toStorable(error)
   const { message } = isRecord(error) ? error : {}
-  if (typeof message === 'string') return storable(message)
-  return error === undefined || error === null ? 'no reason was given' : storable(JSON.stringify(error))
-}
-
-function storable(text: string): string {
-  return text.replaceAll('\0', '').toWellFormed()
+  if (typeof message === 'string') return toStorable(message)
+  return error === undefined || error === null ? 'no reason was given' : toStorable(JSON.stringify(error))
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -7,6 +7,7 @@ import { orderOptions } from '../answers/random-order.js'
 import { ChapterParams } from '../contract/chapter.js'
 import { JOB_KINDS, type JobKind, MAX_QUIZZES, QUIZ_TYPES } from '../contract/job.js'
 import { PARTIAL_BODIES, PartialAnswer, type PartialQuestion } from '../contract/partial.js'
+import { toStorable } from '../contract/storable.js'
 import type { PartialPost, TextIntake } from '../feed/text-intake.js'
 import { WEBHOOK_SECURITY as security } from './auth.js'
 import { compileBody } from './callback-body.js'
@@ -82,7 +83,7 @@ function withoutHalves(body: unknown): unknown {
 }
 
 function mended(value: unknown): unknown {
-  if (typeof value === 'string') return value.replaceAll('\0', '').toWellFormed()
+  if (typeof value === 'string') return toStorable(value)
   if (Array.isArray(value)) return value.map(mended)
   if (typeof value !== 'object' || value === null) return value
   const { question, options, type } = value as Record<string, unknown>
