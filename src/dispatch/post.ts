@@ -74,7 +74,7 @@ export function createPoster(): Poster {
         else reject(error)
       }
       request.once('error', failed)
-      // Nobody asked for another protocol. Without a listener Node drops the connection and says nothing more.
+      // An answer 101, which was not asked for. Without a listener Node drops the connection and reports nothing.
       request.once('upgrade', ({ statusCode = 0, headers: answered }, socket) => {
         socket.destroy()
         resolve({ status: statusCode, headers: answered, body: Buffer.alloc(0), isCut: false })

@@ -28,7 +28,7 @@ export const answerOf = (response, texts) => {
     // Not the whole error: n8n puts the node into it, whose parameters have a timeout, and axios the whole prompt.
     const { message, messages, code, httpCode, cause } = Object(error)
     const why = [String(error), message, messages, code, httpCode, cause?.message].flat().join(' ')
-    // Where there is no connection yet, nobody is writing.
+    // Without a connection the model is away, and not slow.
     const isTimeout = /timed? ?out|ECONNABORTED/i.test(why) && !why.includes('connect E')
     return isTimeout ? failed(texts.timeout, 'timeout') : busy(texts.unavailable, 'unavailable', 15)
   }

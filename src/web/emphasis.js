@@ -9,6 +9,7 @@ const MARK = String.raw`(?![*~])[\p{P}\p{S}]`
 /** A letter that asterisks or tildes part from a punctuation mark. It is found by the letter, so that a long row of asterisks costs little. */
 const PARTED = new RegExp(`${LETTER}(?:(?=[*~]+${MARK})|(?<=${MARK}[*~]+${LETTER}))`, 'gu')
 const LAST_LETTER = new RegExp(`${LETTER}$`, 'u')
+const BEFORE_MARK = new RegExp(`^[*~]+${MARK}`, 'u')
 
 /**
  * An extension for marked.
@@ -31,5 +32,5 @@ export const emphasis = {
 
 /** Whether a row of asterisks or tildes begins here, after a letter and before a mark. @param {string} text @param {string} before */
 function isParted(text, before) {
-  return LAST_LETTER.test(before) && /^[*~]+(?![*~])[\p{P}\p{S}]/u.test(text)
+  return LAST_LETTER.test(before) && BEFORE_MARK.test(text)
 }

@@ -72,15 +72,18 @@ t.test('a redirect is an answer, and is not followed', async (t) => {
   t.same(seen, ['/path?token=1'])
 })
 
-t.test('a change of protocol that nobody asked for is an answer, and its connection is closed', async (t) => {
-  const { post, sockets } = await service(t, (request) => {
-    request.socket.write(
-      'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
-    )
-  })
-  t.match(await post(), { status: 101, isCut: false })
-  await waitFor('the connection is closed', () => [...sockets].every((socket) => socket.destroyed))
-})
+t.test(
+  'a change of protocol that was not asked for is an answer, and its connection is closed',
+  async (t) => {
+    const { post, sockets } = await service(t, (request) => {
+      request.socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
+      )
+    })
+    t.match(await post(), { status: 101, isCut: false })
+    await waitFor('the connection is closed', () => [...sockets].every((socket) => socket.destroyed))
+  },
+)
 
 t.test('an aborted request ends with the reason, before and after its answer begins', async (t) => {
   for (const isBegun of [false, true]) {

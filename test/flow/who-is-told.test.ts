@@ -14,7 +14,7 @@ const CHAPTERS = 20
 /** A channel is left up to 7.5 s after its room closed. */
 const LEAVING = { timeoutMs: 20_000, everyMs: 50 }
 
-t.test('a node hears nothing of a chapter that nobody on it watches', async (t) => {
+t.test('a node without watchers of a chapter gets none of its events', async (t) => {
   const { nodes, databaseUrl, redisUrl, redisPrefix } = await startNodes(t, 3, { proxies: true })
   const [here, there, aside] = nodes as [TestNode, TestNode, TestNode]
   const subscribers = (chapterId: number) => subscribersOf(redisUrl, `${redisPrefix}:feed:${chapterId}`)
@@ -37,7 +37,7 @@ t.test('a node hears nothing of a chapter that nobody on it watches', async (t) 
   t.same(new Set(ofAside), new Set([own]))
 })
 
-t.test('events of a chapter that nobody watches are sent to no node', async (t) => {
+t.test('events of a chapter without watchers are sent to no node', async (t) => {
   const { nodes, redisPrefix } = await startNodes(t, 2, { proxies: true })
   const received = nodes.map((node) => feedMessagesOf(node, redisPrefix))
   const [here, there] = nodes as [TestNode, TestNode]
