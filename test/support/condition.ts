@@ -3,8 +3,9 @@
  * Tests wait for conditions, never for durations.
  */
 
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
@@ -50,15 +51,23 @@ export async function waitFor<T>(
   throw new Error(`waited ${timeoutMs} ms for ${description}; ${last}`, cause === undefined ? {} : { cause })
 }
 
-/** A port of 127.0.0.1 that nobody listened on a moment ago. Another process may still take it first. */
+/**
+ * A port of 127.0.0.1 that nobody listened on a moment ago. Another process may still take it first, but no connection
+ * of this machine: those use the ports from 32768 on, where the system says nothing else.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(20_000, 32_768)
+    const server = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
 
 const EXPIRED: unique symbol = Symbol('expired')
