@@ -5,7 +5,7 @@
  * A batch is bounded, and the event loop turns between two: answering thousands of requests at once would let
  * everybody else wait.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 
 export type Batcher<Item, Reply> = (item: Item) => Promise<Reply>
 
@@ -18,10 +18,13 @@ const GATHER_MS = 20
 /** A connection says one thing a turn, and not each is an item of this batch. */
 const QUIET_TURNS = 4
 
-/** @param run answers a list of items, by position */
+/**
+ * @param run answers a list of items, by position
+ * @param lingerMs where nobody waits for the reply: each batch is collected for so long
+ */
 export function createBatcher<Item, Reply>(
   run: (items: Item[]) => Promise<Reply[]>,
-  maxBatch = MAX_BATCH,
+  { maxBatch = MAX_BATCH, lingerMs = 0 } = {},
 ): Batcher<Item, Reply> {
   interface Waiting {
     item: Item
@@ -34,6 +37,7 @@ export function createBatcher<Item, Reply>(
 
   async function runAll(): Promise<void> {
     isRunning = true
+    if (lingerMs > 0) await sleep(lingerMs)
     while (waiting.length > 0) {
       const batch = waiting.slice(0, maxBatch)
       waiting = waiting.slice(maxBatch)
@@ -45,7 +49,7 @@ export function createBatcher<Item, Reply>(
       } catch (error) {
         for (const { reject } of batch) reject(error)
       }
-      await collect()
+      await (lingerMs > 0 ? sleep(lingerMs) : collect())
     }
     isRunning = false
   }

@@ -3,8 +3,11 @@
  * together do not ask the database together. A failure is reported and the next turn comes all the same.
  */
 export interface Repeating {
-  /** Runs the task as soon as it can; once more after the turn under way, if there is one. */
-  soon(): void
+  /**
+   * Runs the task as soon as it can; once more after the turn under way, if there is one.
+   * @param lingerMs waits so long for others who ask; a turn that comes before serves them too
+   */
+  soon(lingerMs?: number): void
   /** No further turn; resolves when the one under way is over. */
   stop(): Promise<void>
 }
@@ -20,17 +23,20 @@ export function repeat(
 ): Repeating {
   let timer: NodeJS.Timeout | undefined
   let turn: Promise<void> | undefined
-  let isWanted = false
+  let dueAt = 0
+  /** A turn was asked for during the one under way: how long it may wait, ms. */
+  let wantedWithinMs: number | undefined
   let isStopped = false
 
   function schedule(waitMs: number): void {
     clearTimeout(timer)
     timer = setTimeout(begin, waitMs)
+    dueAt = performance.now() + waitMs
   }
 
   function begin(): void {
     clearTimeout(timer)
-    isWanted = false
+    wantedWithinMs = undefined
     turn = task()
       .catch((error: unknown) => {
         onError(error)
@@ -39,16 +45,16 @@ export function repeat(
       .then((hasMore) => {
         turn = undefined
         if (isStopped) return
-        schedule(hasMore === true || isWanted ? 0 : everyMs * (0.75 + Math.random() / 2))
+        schedule(hasMore === true ? 0 : (wantedWithinMs ?? everyMs * (0.75 + Math.random() / 2)))
       })
   }
 
   schedule(everyMs * Math.random())
   return {
-    soon() {
+    soon(lingerMs = 0) {
       if (isStopped) return
-      if (turn === undefined) schedule(0)
-      else isWanted = true
+      if (turn !== undefined) wantedWithinMs = Math.min(lingerMs, wantedWithinMs ?? lingerMs)
+      else if (performance.now() + lingerMs < dueAt) schedule(lingerMs)
     },
     async stop() {
       isStopped = true

@@ -70,10 +70,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
   })
 
   const marks = new Set<Promise<unknown>>()
-  const mark = createBatcher(async (sent: PublishedAttempt[][]) => {
-    await jobs.markPublished(sent.flat())
-    return sent.map(() => undefined)
-  })
+  const mark = createBatcher(
+    async (sent: PublishedAttempt[][]) => {
+      await jobs.markPublished(sent.flat())
+      return sent.map(() => undefined)
+    },
+    { lingerMs: queue.lingerMs },
+  )
 
   const turns = repeat(
     async () => {
@@ -159,7 +162,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     offer(batch) {
       if (places === undefined && !isTakingFew) offered.push(...batch.slice(0, MAX_OFFERED - offered.length))
       else if (batch.length === 0) return
-      turns.soon()
+      turns.soon(queue.lingerMs)
     },
     hear(events) {
       if (places?.hear(events)) turns.soon()
@@ -168,6 +171,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     offerDeadLetters: letterTurns.soon,
     async close() {
       await Promise.all([turns.stop(), letterTurns.stop()])
+      // Another node sends them at once, instead of after their lease.
+      if (offered.length > 0) await jobs.unclaim(offered).catch(() => {})
       await Promise.all(marks)
     },
   }

@@ -42,6 +42,8 @@ const OPEN_TIMEOUT_MS = 8000
 const REPLICATION_TIMEOUT_MS = 4000
 const PROBE_TIMEOUT_MS = 2000
 const CLOSE_TIMEOUT_MS = 2000
+/** A send costs a node about as much as ten messages do, and a worker takes seconds for one. */
+const LINGER_MS = 20
 /** Missing topics are made as soon as that is possible and allowed. */
 const TOPICS_BACKOFF = { retryBaseMs: 4000, retryMaxMs: 60_000 }
 /**
@@ -121,6 +123,7 @@ export function createKafkaQueue(options: KafkaQueueOptions): KafkaQueue {
     get capacity() {
       return link.isDown ? 0 : Number.POSITIVE_INFINITY
     },
+    lingerMs: LINGER_MS,
     async publish(messages, signal) {
       if (messages.length === 0) return
       const byTopic = new Map<string, TopicMessages['messages']>()

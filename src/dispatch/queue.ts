@@ -9,6 +9,8 @@ import type { Message } from './message.js'
 export interface JobQueue {
   /** How many more messages it takes now. */
   readonly capacity: number
+  /** How long jobs wait for others, to be sent together and to be marked together, ms; only of queues with a cost per send. */
+  readonly lingerMs?: number
   /**
    * Resolves when the messages are with the queue, all of them; rejects when it is not certain that they are.
    * The same message may be given again.

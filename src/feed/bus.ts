@@ -161,10 +161,13 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
   let courseListener: CourseBusListener = { onEntry() {}, onMissed() {} }
   let hasFailed = false
 
-  const confirm = createBatcher(async (names: string[]) => {
-    await subscriber.subscribe(...names)
-    return names.map(() => undefined)
-  }, MAX_CHANNELS)
+  const confirm = createBatcher(
+    async (names: string[]) => {
+      await subscriber.subscribe(...names)
+      return names.map(() => undefined)
+    },
+    { maxBatch: MAX_CHANNELS },
+  )
 
   /** One write for all of them. */
   function send(messages: Message[]): void {

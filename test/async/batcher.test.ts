@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { createBatcher } from '../../src/async/batcher.js'
 
@@ -24,11 +24,14 @@ t.test(
       for (; !isOver; turn++) await nextTurn()
     }
     void count()
-    const ask = createBatcher(async (items: number[]) => {
-      sizes.push(items.length)
-      turns.push(turn)
-      return items.map((item) => item * 2)
-    }, 10)
+    const ask = createBatcher(
+      async (items: number[]) => {
+        sizes.push(items.length)
+        turns.push(turn)
+        return items.map((item) => item * 2)
+      },
+      { maxBatch: 10 },
+    )
     const answers = await Promise.all(Array.from({ length: 95 }, (_, index) => ask(index)))
     isOver = true
     t.strictSame(
@@ -54,6 +57,21 @@ t.test('what comes one by one, turn after turn, is gathered', async (t) => {
   }
   await Promise.all(asked)
   t.ok(sizes.length < 50, `${sizes.length} batches`)
+})
+
+t.test('with a linger, requests some milliseconds apart are one batch', async (t) => {
+  const batches: number[][] = []
+  const ask = createBatcher(
+    async (items: number[]) => {
+      batches.push(items)
+      return items
+    },
+    { lingerMs: 500 },
+  )
+  const first = ask(1)
+  await delay(5)
+  t.strictSame(await Promise.all([first, ask(2)]), [1, 2])
+  t.strictSame(batches, [[1, 2]])
 })
 
 t.test('a batch that fails is everybody’s failure in it, and the next goes on', async (t) => {

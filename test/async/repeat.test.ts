@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { repeat } from '../../src/async/repeat.js'
 import { waitFor } from '../support/condition.js'
@@ -49,6 +50,32 @@ t.test('asked for, a turn comes at once; asked for during a turn, once more afte
   await repeating.stop()
   t.equal(turns, 3)
 })
+
+t.test(
+  'turns asked for with a linger are one turn, and one asked for without it does not wait',
+  async (t) => {
+    let turns = 0
+    const asked = repeat(
+      async () => {
+        turns += 1
+        return false
+      },
+      2 ** 30,
+      () => {},
+    )
+    for (let index = 0; index < 10; index++) {
+      asked.soon(100)
+      await delay(2)
+    }
+    await waitFor('the turn', () => turns > 0)
+    asked.soon(2 ** 20)
+    asked.soon()
+    asked.soon(2 ** 20)
+    await waitFor('the second turn', () => turns === 2)
+    await asked.stop()
+    t.equal(turns, 2)
+  },
+)
 
 t.test('a turn that fails is reported and the next one comes all the same', async (t) => {
   const errors: unknown[] = []

@@ -13,6 +13,8 @@ import { connectPostgres, postgresUrl } from '../support/database.js'
 import { type LogLine, silentLog } from '../support/log.js'
 import { checkLogs, failOf, gate, nodeOn } from '../support/node.js'
 
+const NEVER_MS = 2 ** 30
+
 t.test('the jobs of what was committed together go out in one send, and are marked published', async (t) => {
   const { queue, node, clock, publishedOf } = await dispatching(t)
   const held = gate()
@@ -34,6 +36,31 @@ t.test('the jobs of what was committed together go out in one send, and are mark
     [3, 30],
   )
 })
+
+t.test('where a send is dear, jobs made some milliseconds apart go out in one send', async (t) => {
+  const { queue, node, publishedOf } = await dispatching(t, { lingerMs: 500 })
+  const ids = [await node.make(), await node.make()]
+  for (const id of ids) await publishedOf(id)
+  t.strictSame(
+    queue.sent.map((batch) => batch.length),
+    [6],
+  )
+})
+
+t.test(
+  'a node that is shut down while jobs wait to be sent together leaves them to others at once',
+  async (t) => {
+    const { queue, node, clock, dispatcher } = await dispatching(t, { lingerMs: NEVER_MS })
+    const id = await node.make()
+    await dispatcher.close()
+    t.strictSame(queue.sent, [])
+    const due = await node.jobs.claimDue({ now: clock.now(), leasedUntil: clock.now() + LEASE_MS, limit: 9 })
+    t.strictSame(
+      due.map(({ chapterId }) => chapterId),
+      [id, id, id],
+    )
+  },
+)
 
 t.test('a message says what the contract says', async (t) => {
   const { queue, node, clock } = await dispatching(t)
@@ -290,7 +317,10 @@ function problemsOf(schema: object, value: unknown): unknown[] {
 }
 
 /** A node whose commits go to its dispatcher, with a queue that records and can fail. */
-async function dispatching(t: Test, { url, isOff = false }: { url?: string; isOff?: boolean } = {}) {
+async function dispatching(
+  t: Test,
+  { url, isOff = false, lingerMs }: { url?: string; isOff?: boolean; lingerMs?: number } = {},
+) {
   const clock = testClock()
   const database = connectPostgres(t, url ?? (await postgresUrl(t)))
   const lines: LogLine[] = []
@@ -308,6 +338,7 @@ async function dispatching(t: Test, { url, isOff = false }: { url?: string; isOf
   })
   const queue = {
     capacity: Number.POSITIVE_INFINITY,
+    ...(lingerMs === undefined ? {} : { lingerMs }),
     sent: [] as GenerationMessage[][],
     letters: [] as DeadLetter[],
     headers: new Map<GenerationMessage, Message['headers']>(),
@@ -340,7 +371,7 @@ async function dispatching(t: Test, { url, isOff = false }: { url?: string; isOf
     now: clock.now,
     queueTimeoutMs: POLICY.queueTimeoutMs,
     publicUrl: () => 'http://public',
-    pollMs: 10,
+    pollMs: lingerMs === undefined ? 10 : NEVER_MS,
     log: silentLog((line) => lines.push(line)),
   })
   const close = dispatcher.close
