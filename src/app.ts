@@ -103,6 +103,8 @@ export interface Overrides {
 }
 
 const POLL_MS = 500
+/** Deadlines are minutes, and holds end after seconds. */
+const SWEEP_POLLS = 2
 /** A redrive that nobody carries on is found after so many. */
 const REDRIVE_POLLS = 4
 
@@ -299,7 +301,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   // Time: deadlines, retention.
   whileListening(app, () =>
     createSweeper({
-      ...{ jobs, events, audit, groups, now, pollMs, log },
+      ...{ jobs, events, audit, groups, now, log },
+      pollMs: SWEEP_POLLS * pollMs,
       eventRetentionMs: config.eventRetentionMs,
       auditRetentionMs: config.auditRetentionMs,
     }),

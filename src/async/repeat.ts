@@ -12,6 +12,9 @@ export interface Repeating {
   stop(): Promise<void>
 }
 
+/** Node runs a timer that is longer at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
 /**
  * @param task returns true to be run again at once, because there was more than it could take
  * @param everyMs mean pause between two turns
@@ -30,7 +33,7 @@ export function repeat(
 
   function schedule(waitMs: number): void {
     clearTimeout(timer)
-    timer = setTimeout(begin, waitMs)
+    timer = setTimeout(begin, Math.min(waitMs, MAX_TIMER_MS))
     dueAt = performance.now() + waitMs
   }
 

@@ -24,6 +24,8 @@ import type { JobQueue } from './queue.js'
 export const LEASE_MS = 15_000
 const SEND_TIMEOUT_MS = 5000
 const MAX_BATCH = 300
+/** A dead letter that its node could not send is sought less often than a job. */
+const LETTER_POLLS = 10
 /** Offers kept in memory while a send takes its time; those beyond are claimed when their lease has expired. */
 const MAX_OFFERED = 10 * MAX_BATCH
 
@@ -124,7 +126,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       await jobs.deleteDeadLetters(letters.map(({ jobId }) => jobId))
       return letters.length === MAX_BATCH
     },
-    pollMs,
+    LETTER_POLLS * pollMs,
     (error) => log.warn({ err: error }, 'dead letters could not be published; they are tried again'),
   )
 

@@ -119,3 +119,18 @@ t.test('stopping waits for the turn under way, and no other comes', async (t) =>
   await new Promise(setImmediate)
   t.equal(turns, 1)
 })
+
+t.test('a pause longer than a timer can be is not no pause', async (t) => {
+  let turns = 0
+  const repeating = repeat(
+    async () => {
+      turns += 1
+      return false
+    },
+    2 ** 60,
+    () => {},
+  )
+  await delay(20)
+  await repeating.stop()
+  t.equal(turns, 0)
+})
