@@ -28,6 +28,13 @@ export const answerOf = (response, texts) => {
     // Not the whole error: n8n puts the node into it, whose parameters have a timeout, and axios the whole prompt.
     const { message, messages, code, httpCode, cause } = Object(error)
     const why = [String(error), message, messages, code, httpCode, cause?.message].flat().join(' ')
+    // Waiting does not mend an address or a credential.
+    if (
+      /invalid url|unsupported protocol|credentials? (?:is|are|was|were)? ?(?:not|missing)|no credential/i.test(
+        why,
+      )
+    )
+      return failed(texts.misconfigured.replace('{why}', String(message ?? error)), 'model_error', false)
     // Without a connection the model is away, and not slow.
     const isTimeout = /timed? ?out|ECONNABORTED/i.test(why) && !why.includes('connect E')
     return isTimeout ? failed(texts.timeout, 'timeout') : busy(texts.unavailable, 'unavailable', 15)
@@ -39,7 +46,7 @@ export const answerOf = (response, texts) => {
   if (statusCode === 408 || statusCode >= 500) return busy(texts.unavailable, 'unavailable', 15)
   if (statusCode >= 400 && said.includes('content_filter')) return failed(texts.refused, 'refused', false)
   if (statusCode >= 300)
-    return failed(texts.misconfigured.replace('{status}', String(statusCode)), 'model_error', false)
+    return failed(texts.misconfigured.replace('{why}', `HTTP ${statusCode}`), 'model_error', false)
 
   const choice = body?.choices?.[0]
   if (body?.error || choice?.finish_reason === 'error') return busy(texts.unavailable, 'unavailable', 15)

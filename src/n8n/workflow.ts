@@ -74,14 +74,14 @@ const OWN_TEXTS: Record<Locale, Record<'writing' | 'timeout' | 'broken' | 'misco
     timeout: 'AI 모델이 제한 시간 안에 응답하지 않았습니다.',
     broken: '생성기에서 예기치 않은 오류가 발생했습니다.',
     misconfigured:
-      'AI 모델을 사용할 수 없습니다(HTTP {status}). 운영자가 n8n의 모델 자격 증명과 Settings 노드를 확인해야 합니다.',
+      'AI 모델을 사용할 수 없습니다({why}). 운영자가 n8n의 모델 자격 증명과 Settings 노드를 확인해야 합니다.',
   },
   en: {
     writing: 'The AI model is writing.',
     timeout: 'The AI model did not answer in time.',
     broken: 'The generator failed unexpectedly.',
     misconfigured:
-      'The AI model cannot be used (HTTP {status}): an operator has to check its credential and the node Settings in n8n.',
+      'The AI model cannot be used ({why}): an operator has to check its credential and the node Settings in n8n.',
   },
 }
 

@@ -231,6 +231,7 @@ t.test('every failure of the model becomes a fail with its reason, and the execu
     headers,
     body,
   })
+  const NO_ADDRESS = 'Invalid URL: model/chat/completions. URL must start with "http" or "https".'
   const FAILURES: [string, Answer, object][] = [
     ['too many requests', status(429, { 'retry-after': '7' }), { reason: 'rate_limited', retry_after_s: 7 }],
     ['without a time', status(429), { reason: 'rate_limited', retry_after_s: 30 }],
@@ -240,6 +241,9 @@ t.test('every failure of the model becomes a fail with its reason, and the execu
     ['an overload', status(503, { 'retry-after': '40' }), { reason: 'unavailable', retry_after_s: 40 }],
     ['a wrong key', status(401), { reason: 'model_error', retryable: false }],
     ['a wrong address', status(404, {}, '<html>'), { reason: 'model_error', retryable: false }],
+    ['no address', { error: { message: NO_ADDRESS } }, { reason: 'model_error', retryable: false }],
+    ['half an address', { error: nodeError('Invalid URL', 'ERR_INVALID_URL') }, { reason: 'model_error' }],
+    ['no credential', { error: 'Credentials not found' }, { reason: 'model_error', retryable: false }],
     ['a filter', status(400, {}, 'content_filter'), { reason: 'refused', retryable: false }],
     ['silence', { error: nodeError('timeout of 180000ms exceeded', 'ECONNABORTED') }, { reason: 'timeout' }],
     ['no connection', { error: { message: 'connect ECONNREFUSED' } }, UNAVAILABLE],
