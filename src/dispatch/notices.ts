@@ -55,6 +55,8 @@ const COLLECT_LIMIT = 200
 const LOOK_BACK_MS = 10_000
 const FAR_LOOK_BACK_MS = 15 * 60_000
 const FAR_LOOK_EVERY_MS = 60_000
+/** How far behind the clock of a node may be: what ends there now has a time before notices were on. */
+const CLOCK_SKEW_MS = 2 * 60_000
 /** After this node ended a chapter; many that end together are one look. */
 const SOON_MS = 50
 
@@ -83,7 +85,7 @@ export function createNotices(options: NoticesOptions): Notices {
           : since
       // The first look on this node: nobody knows what the others saw.
       const backMs = since === undefined ? PATIENCE_MS : isFar ? FAR_LOOK_BACK_MS : LOOK_BACK_MS
-      const earliest = Math.max(start, at - PATIENCE_MS)
+      const earliest = Math.max(start - CLOCK_SKEW_MS, at - PATIENCE_MS)
       const found = await deliveries.collect({
         from: Math.max(earliest, (since === undefined ? at : lookedAt) - backMs),
         since: earliest,

@@ -68,9 +68,12 @@ t.test('a failed chapter that is tried again and completes is told of twice', as
 t.test('a node without the setting writes no row, and another one tells of its chapters', async (t) => {
   const databaseUrl = await postgresUrl(t)
   const database = connectPostgres(t, databaseUrl)
-  const { url: silentUrl } = await buildTestApp(t, {}, { database: keptOpen(database) })
+  let agoMs = DAY_MS / 2
+  const silent = { database: keptOpen(database), now: () => Date.now() - agoMs }
+  const { url: silentUrl } = await buildTestApp(t, {}, silent)
   const early = await createChapter(silentUrl)
   await finishAll(silentUrl, early)
+  agoMs = 0
   const { receiver, close } = await notifying(t, {}, { database })
   const id = await createChapter(silentUrl)
   await finishAll(silentUrl, id)
@@ -217,6 +220,21 @@ t.test('old ones are deleted, two days after their end at the earliest; pending 
   await waitFor('the first is gone', async () => (await store.listDeliveries({ limit: 10 })).length === 1)
   t.equal(await store.deleteEndedBefore(clock.now() + DAY_MS, 10), 0)
 })
+
+t.test(
+  'a run that ends on a node whose clock is 90 s behind is told of, right after notices are on',
+  async (t) => {
+    const database = connectPostgres(t, await postgresUrl(t))
+    await notifying(t, {}, { database })
+    const behind = { database: keptOpen(database), now: () => Date.now() - 90_000 }
+    const { url } = await buildTestApp(t, {}, behind)
+    const id = await createChapter(url)
+    await finishAll(url, id)
+    // A node that starts looks further back than the others, which do so once a minute.
+    const { receiver } = await notifying(t, {}, { database })
+    await waitFor('it is told', () => receiver.of(id).length > 0)
+  },
+)
 
 t.test('a run that ends right after the start is told of', async (t) => {
   const pollMs = 1000
