@@ -14,6 +14,8 @@ export interface ClientsOptions {
   ask: Ask
   ledger: Ledger
   onCreated(chapter: KnownChapter): void
+  /** For nodes of an earlier release: they never regenerate. */
+  isOfEarlierRelease: boolean
 }
 
 export interface Clients {
@@ -27,7 +29,13 @@ export interface Clients {
 const COURSE_SIZE = 40
 const PATIENCE_MS = 120_000
 
-export function createClients({ nodes, ask, ledger, onCreated }: ClientsOptions): Clients {
+export function createClients({
+  nodes,
+  ask,
+  ledger,
+  onCreated,
+  isOfEarlierRelease,
+}: ClientsOptions): Clients {
   /** Asks until it knows. */
   async function insist(
     random: Random,
@@ -93,7 +101,8 @@ export function createClients({ nodes, ask, ledger, onCreated }: ClientsOptions)
         if (answer?.status === 202) chapter.retries += 1
         return true
       }
-      if (status === 'completed' && chapter.regenerations.length === 0 && random.chance(0.06)) {
+      const mayRegenerate = !isOfEarlierRelease && chapter.regenerations.length === 0
+      if (status === 'completed' && mayRegenerate && random.chance(0.06)) {
         const kind = random.pick(JOB_KINDS)
         const path = `/v1/chapter/${chapter.id}/${kind}/regenerate`
         const answer = await ask(`${random.pick(nodes).url}${path}`, {

@@ -97,12 +97,14 @@ async function report(options: Options, run: PrivateRun, ending: Ending, logs: s
   const notices = await noticeReceiver(ending, ledger)
 
   const nodes: FaultyNode[] = []
+  const isOfEarlierRelease = options.from !== undefined
   const worker = createWorker({
     nodes,
     ask: http.ask,
     ledger,
     findings,
     attemptTimeoutMs: options.attemptTimeoutMs,
+    isOfEarlierRelease,
   })
   ending.teardown(() => worker.close())
   const prefix = `faults-${randomBytes(4).toString('hex')}-`
@@ -168,7 +170,13 @@ async function report(options: Options, run: PrivateRun, ending: Ending, logs: s
   const balancerUrl = `http://127.0.0.1:${balancer.port}`
   const watchers = createWatchers({ nodes, balancerUrl, count: options.watchers, ledger, findings })
   ending.teardown(() => watchers.close())
-  const clients = createClients({ nodes, ask: http.ask, ledger, onCreated: watchers.watch })
+  const clients = createClients({
+    nodes,
+    ask: http.ask,
+    ledger,
+    onCreated: watchers.watch,
+    isOfEarlierRelease,
+  })
   const databaseUrl = () => postgres.urlOf(DATABASE)
   const settling = settleChapters({
     databaseUrl,

@@ -27,7 +27,8 @@ is not as promised.
   --no-faults            none: what the machine does by itself
   --attempt-timeout 30   deadline of an attempt, in seconds
   --dispatch kafka       how jobs reach the worker: kafka or http
-  --from REF             nodes begin as this commit and are updated one by one
+  --from REF             nodes begin as this commit and are updated one by one; worker and clients use only what
+                         the first release had
   --break NAME           a deliberate fault in the nodes, which the report has to find
   --keep                 keep the logs of nodes also when nothing is wrong
   --help                 this text

@@ -43,6 +43,8 @@ export interface WorkerOptions {
   ledger: Ledger
   findings: Findings
   attemptTimeoutMs: number
+  /** For nodes of an earlier release: names its work in bodies too, and its model is never busy. */
+  isOfEarlierRelease: boolean
 }
 
 /** Jobs of a crowded chapter wait for each other this long, so that their results come at once. */
@@ -61,7 +63,8 @@ const GARBAGE = [
   { title: '' },
 ] as const
 
-export function createWorker({ nodes, ask, ledger, findings, attemptTimeoutMs }: WorkerOptions): Worker {
+export function createWorker(options: WorkerOptions): Worker {
+  const { nodes, ask, ledger, findings, attemptTimeoutMs, isOfEarlierRelease } = options
   const done = Object.fromEntries(DEEDS.map((deed) => [deed, 0])) as Record<Deed, number>
   const over = new AbortController()
   setMaxListeners(0, over.signal)
@@ -71,6 +74,7 @@ export function createWorker({ nodes, ask, ledger, findings, attemptTimeoutMs }:
   let posts = 0
   const begunAt = performance.now()
   const isBusyTime = () => {
+    if (isOfEarlierRelease) return false
     const sinceMs = performance.now() - begunAt - BUSY.firstMs
     return sinceMs >= 0 && sinceMs % BUSY.everyMs < BUSY.forMs
   }
@@ -105,6 +109,7 @@ export function createWorker({ nodes, ask, ledger, findings, attemptTimeoutMs }:
     const path = (what: string) => `/v1/chapter/${chapterId}/${kind}-${what}${named}`
     const fate = random()
     const takesMs = 100 + random.below(900)
+    const names = isOfEarlierRelease ? { job_id: jobId, attempt } : {}
 
     if (random.chance(0.7)) {
       const answer = await call(random, path('start'), { job_id: jobId, attempt })
@@ -138,13 +143,13 @@ export function createWorker({ nodes, ask, ledger, findings, attemptTimeoutMs }:
     if (fate > 0.07 && fate < 0.1 && once('garble')) {
       done.garbled += 1
       const garbage = random.pick(GARBAGE)
-      const answer = await call(random, path('finish'), garbage)
+      const answer = await call(random, path('finish'), { ...garbage, ...names })
       if (answer?.body?.status === 'success')
         findings.found('badResult', `chapter ${chapterId} ${kind}: ${JSON.stringify(garbage)} was taken`)
       return
     }
     if (random.chance(0.02)) await callForOtherWork(random, message)
-    if (random.chance(0.2)) await writes(random, message, named)
+    if (random.chance(0.2)) await writes(random, message, named, names)
     const isLate = fate > 0.1 && fate < 0.12 && once('late')
     if (isLate) done.late += 1
     await delay(isLate ? 1.2 * attemptTimeoutMs : takesMs, undefined, { signal: over.signal }).catch(() => {})
@@ -155,7 +160,7 @@ export function createWorker({ nodes, ask, ledger, findings, attemptTimeoutMs }:
     const finish = async () => {
       posts += 1
       const post = posts
-      const answer = await call(random, path('finish'), resultOf(kind, mark))
+      const answer = await call(random, path('finish'), { ...resultOf(kind, mark), ...names })
       if (answer?.body?.status === 'success') ledger.results.push({ chapterId, kind, revision, mark, post })
     }
     const isRepeated = random.chance(0.1)
@@ -186,15 +191,22 @@ export function createWorker({ nodes, ask, ledger, findings, attemptTimeoutMs }:
 
   /** A result and a failure of a job that is not there: nothing may change. */
   async function callForOtherWork(random: Random, { chapter_id, kind }: GenerationMessage): Promise<void> {
-    const named = `?job_id=00000000-0000-4000-8000-000000000000&attempt=1`
+    const other = { job_id: '00000000-0000-4000-8000-000000000000', attempt: 1 }
+    const named = `?job_id=${other.job_id}&attempt=${other.attempt}`
     const answer = await call(random, `/v1/chapter/${chapter_id}/${kind}-fail${named}`, {
       error: 'of another job',
+      ...(isOfEarlierRelease ? other : {}),
     })
     if (answer?.body?.status === 'success')
       findings.found('otherWork', `chapter ${chapter_id} ${kind}-fail counted`)
   }
 
-  async function writes(random: Random, message: GenerationMessage, named: string): Promise<void> {
+  async function writes(
+    random: Random,
+    message: GenerationMessage,
+    named: string,
+    names: object,
+  ): Promise<void> {
     const { chapter_id: chapterId, kind } = message
     let text = ''
     for (let piece = 1; piece <= 3; piece += 1) {
@@ -202,6 +214,7 @@ export function createWorker({ nodes, ask, ledger, findings, attemptTimeoutMs }:
         progress: 25 * piece,
         message: `${piece}`,
         kind,
+        ...names,
       })
       if (kind !== 'quiz') {
         text += `piece ${piece}. `
