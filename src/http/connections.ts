@@ -4,6 +4,7 @@
  * - Requests of one connection are accepted one after the other: the next one when the answer before it was handed to
  *   the operating system. So what a client pipelines costs no more than one answer at a time, and a connection that
  *   closes leaves nothing that was begun for it but that one.
+ * - What a client sends after a request with `Connection: close` is ignored, and costs none of the answers before it.
  * - A connection is not read further while many requests wait on it. Beyond the limits it gets 503 and is closed.
  * - What clients do not read is counted for the whole node. Beyond the limit the slowest are cut.
  * - No connection delays the shutdown of a node: a browser’s spare one, half a request, a client that stopped reading.
@@ -15,7 +16,7 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { ErrorCode } from '../contract/problem.js'
 import { AppError, UnavailableError } from '../errors.js'
-import { answerRaw, closeAfter, isClosing, rawProblem } from './raw-answer.js'
+import { answerRaw, closeAfter, endAndDestroy, isClosing, rawProblem } from './raw-answer.js'
 import {
   isIgnoredUpgrade,
   isSocketIo,
@@ -102,6 +103,8 @@ export function trackConnections(
     }
     open.add(connection)
     connections.set(socket, connection)
+    // Node calls it after the last answer.
+    socket.destroySoon = () => endAndDestroy(socket)
     socket.on('close', () => {
       open.delete(connection)
       forgetWaiting(connection)
@@ -221,6 +224,8 @@ export function trackConnections(
  */
 export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (isClosing(socket)) return
+  // The request before it said `Connection: close`: it and those before it are answered, what follows is ignored.
+  if (error.code === 'HPE_CLOSED_CONNECTION') return
   const exchange = connections.get(socket)?.current
   const isOfThis = exchange !== undefined && !exchange.request.complete && !exchange.response.headersSent
   const isOfAnother = isBusy(socket) && !isOfThis

@@ -18,16 +18,28 @@ export function isClosing(socket: Socket): boolean {
 /** How long a client may take to read the last answer, ms. */
 const LAST_ANSWER_MS = 1000
 
-/**
- * Sends a last answer and closes the connection, whether or not the client closes it. What it still sends is read for
- * a moment, because an answer is lost when a connection is closed with bytes that nobody read.
- */
+/** Sends a last answer and closes the connection, whether or not the client closes it or reads the answer. */
 export function closeAfter(socket: Socket, answer: string): void {
   closing.add(socket)
+  socket.write(answer)
+  destroyLater(socket)
+  endAndDestroy(socket)
+}
+
+/**
+ * Closes a connection when everything that was written to it is sent. What the client still sends is read for a moment,
+ * because answers are lost when a connection is closed with bytes that nobody read.
+ */
+export function endAndDestroy(socket: Socket): void {
+  if (socket.destroyed) return
+  socket.resume()
+  socket.end(() => destroyLater(socket))
+}
+
+function destroyLater(socket: Socket): void {
+  if (socket.destroyed) return
   const timer = setTimeout(() => socket.destroy(), LAST_ANSWER_MS)
   socket.once('close', () => clearTimeout(timer))
-  socket.resume()
-  socket.end(answer)
 }
 
 /** A refusal as bytes of HTTP/1.1, for a connection that Fastify does not answer on. */

@@ -67,6 +67,45 @@ t.test('a client that sends more in the same packet learns that it must ask agai
   t.match(client.text(), /^connection: close/im)
 })
 
+t.test('bytes after a request with Connection: close cost none of the answers that are owed', async (t) => {
+  const [asked, last] = [
+    requestText('/openapi.json'),
+    requestText('/openapi.json', { headers: ['connection: close'] }),
+  ]
+  const alone = await openRawHttp(t, testApp.url)
+  alone.send(asked + asked + last)
+  await alone.closed()
+  const rests: Record<string, string> = {
+    'one letter': 'x',
+    'more requests': requestText('/nowhere').repeat(100),
+    'more than one read': 'x'.repeat(2_000_000),
+  }
+  for (const [what, rest] of Object.entries(rests))
+    for (const isSentLater of [false, true]) {
+      const client = await openRawHttp(t, testApp.url)
+      client.send(asked + asked + last + (isSentLater ? '' : rest))
+      if (isSentLater) {
+        await waitFor('the first answer begins', () => client.statuses().length > 0)
+        client.send(rest)
+      }
+      await client.closed()
+      t.same(client.statuses(), [200, 200, 200], what)
+      t.equal(client.socket.bytesRead, alone.socket.bytesRead, `${what}: every byte of them`)
+    }
+  await leavesNothing(testApp)
+})
+
+t.test('bytes after the body of a request with Connection: close do not hide its answer', async (t) => {
+  const client = await openRawHttp(t, testApp.url)
+  const body = '{"title":""}'
+  const headers = ['connection: close', 'content-type: application/json', `content-length: ${body.length}`]
+  client.send(`${requestText('/v1/chapter/', { method: 'POST', headers })}${body}${'y'.repeat(50_000)}`)
+  await client.closed()
+  t.same(client.statuses(), [400])
+  t.match(client.text(), /"code":"invalid_request"|"code":"validation/)
+  await leavesNothing(testApp)
+})
+
 t.test('the body of a request that asks for another protocol is read like any other', async (t) => {
   const client = await openRawHttp(t, testApp.url)
   const body = '{"title":""}'
