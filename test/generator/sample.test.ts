@@ -189,6 +189,15 @@ t.test('a description made to be slow to read is not', async (t) => {
   }
 })
 
+t.test('a text far longer than any chapter has, from whoever writes to Kafka, stops nobody', async (t) => {
+  for (const part of ['가', '와', '가 ', 'a\u0301', '👩‍👩‍👧‍👦'])
+    for (const field of ['title', 'description']) {
+      const before = process.cpuUsage()
+      await resultOf('quiz', { [field]: part.repeat(300_000 / part.length) })
+      t.ok(process.cpuUsage(before).user < 3_000_000, `${field} of ${part}`)
+    }
+})
+
 t.test('thinking takes the time asked for, evenly filled with progress', async (t) => {
   const totals: Record<JobKind, number> = { concept: 1000, exercise: 1300, quiz: 1700 }
   for (const locale of LOCALES) {

@@ -150,6 +150,8 @@ await withBrowser(t, async (browser) => {
     const key = await page.locator('#answer-key').innerText()
     for (const answer of ['a, __b__ = __b__, a', '42', 'False', '6']) t.match(key, answer)
     await becomes(t, () => page.locator('.top').isVisible(), false)
+    const line = "getComputedStyle(document.querySelector('.typed input')).borderBottomColor"
+    t.equal(await page.evaluate(line), 'rgb(102, 102, 102)', 'a line to write a short answer on')
     await becomes(
       t,
       () =>
