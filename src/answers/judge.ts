@@ -9,6 +9,7 @@
  */
 import { ConceptResult, ExerciseResult, type JobKind } from '../contract/job.js'
 import type { Violation, ViolationCode } from '../contract/problem.js'
+import { isRecord } from '../contract/record.js'
 import { compileCheck } from '../contract/validation.js'
 import { type FoundJson, findJson, type SearchBudget, searchBudget } from './find-json.js'
 import type { Mend, Note } from './mend.js'
@@ -249,8 +250,4 @@ function fieldOf(value: Record<string, unknown>, name: string, note: Note): unkn
 /** Without the names of the work, which are the door’s to read. */
 function withoutWork({ job_id, attempt, ...own }: Record<string, unknown>): Record<string, unknown> {
   return own
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

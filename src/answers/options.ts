@@ -2,6 +2,7 @@
  * The options of a question, in any of the shapes in which workers send them. What is none of these shapes stays
  * as it is, for the schema to refuse.
  */
+import { isRecord } from '../contract/record.js'
 import { type Option, plainLabel } from './key.js'
 import type { Note } from './mend.js'
 import { bareName, cleanText } from './text.js'
@@ -204,8 +205,4 @@ function textOf(value: unknown, note: Note): string | undefined {
   if (typeof value !== 'number' && typeof value !== 'boolean') return undefined
   note('options')
   return String(value)
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

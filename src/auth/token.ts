@@ -19,6 +19,7 @@ import {
   jwtVerify,
 } from 'jose'
 import type { JwtConfig } from '../config/config.js'
+import { isRecord } from '../contract/record.js'
 import { isStorable } from '../contract/storable.js'
 import { UnauthorizedError, UnavailableError } from '../errors.js'
 import { accessFrom, type Identity } from './access.js'
@@ -205,7 +206,7 @@ async function fetchKeys(...request: Parameters<typeof fetch>): Promise<object[]
   const { keys } = ((await response.json()) ?? {}) as { keys?: unknown }
   if (!response.ok || !Array.isArray(keys))
     throw new Error(`The issuer’s keys cannot be read (${response.status})`)
-  return keys.filter((key) => typeof key === 'object' && key !== null && !Array.isArray(key))
+  return keys.filter(isRecord)
 }
 
 function unusableKey(): UnauthorizedError {

@@ -3,6 +3,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { byKind, JOB_KINDS, type JobKind } from '../contract/job.js'
+import { isRecord } from '../contract/record.js'
 import type { Locale } from '../contract/scalar.js'
 import { ConfigError } from '../errors.js'
 import type { EnvFile } from './env-file.js'
@@ -490,8 +491,7 @@ function extraBodyOf(given: string | undefined, problems: string[]): Record<stri
   if (given === undefined) return {}
   try {
     const value: unknown = JSON.parse(given)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>
+    if (isRecord(value)) return value
   } catch {
     // The same text as for a value that is not an object.
   }

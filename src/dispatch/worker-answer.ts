@@ -19,6 +19,7 @@ import { bareName } from '../answers/text.js'
 import type { GenerationMessage } from '../contract/generation.js'
 import type { FailureReason } from '../contract/job.js'
 import { structureProblem } from '../contract/json-structure.js'
+import { isRecord } from '../contract/record.js'
 import { toStorable } from '../contract/storable.js'
 import type { PostAnswer } from './post.js'
 
@@ -140,8 +141,4 @@ function saidIn(body: Buffer): string {
   const said = errorIn(value) ?? [detail, message].find((each) => typeof each === 'string') ?? text
   const line = toStorable(String(said).replaceAll(/\s+/g, ' ')).slice(0, MAX_REMARK).toWellFormed()
   return line === '' ? '' : `: ${line}`
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -9,6 +9,7 @@ import type { Mend } from '../answers/mend.js'
 import { WORK_FIELDS } from '../contract/callback.js'
 import { FAILURE_REASONS, type JobKind } from '../contract/job.js'
 import type { Violation } from '../contract/problem.js'
+import { isRecord } from '../contract/record.js'
 import { toStorable } from '../contract/storable.js'
 import { compileCheck } from '../contract/validation.js'
 import { InvalidRequestError } from '../errors.js'
@@ -72,10 +73,6 @@ function errorText(error: unknown): string {
   const { message } = isRecord(error) ? error : {}
   if (typeof message === 'string') return toStorable(message)
   return error === undefined || error === null ? 'no reason was given' : toStorable(JSON.stringify(error))
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** @returns the violations, or the answer with the names of its work */

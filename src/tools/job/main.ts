@@ -14,6 +14,7 @@ import { readEnvFile } from '../../config/env-file.js'
 import { ChapterView, DEFAULT_QUIZ_COUNT } from '../../contract/chapter.js'
 import { TOPICS } from '../../contract/generation.js'
 import { JOB_KINDS, MAX_QUIZZES } from '../../contract/job.js'
+import { isRecord } from '../../contract/record.js'
 import { LOCALES, MAX_ID } from '../../contract/scalar.js'
 import { compileCheck } from '../../contract/validation.js'
 import { reasonOf } from '../../dispatch/kafka.js'
@@ -232,8 +233,7 @@ function whole(name: string, given: string, min: number, max: number): number {
 function objectOf(name: string, given: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(given)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>
+    if (isRecord(value)) return value
   } catch {}
   throw new JobCommandError(`${name} ${given} must be a JSON object`)
 }
