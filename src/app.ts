@@ -301,10 +301,10 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   // Time: deadlines, retention.
   whileListening(app, () =>
     createSweeper({
-      ...{ jobs, events, audit, groups, now, log },
+      ...{ jobs, events, groups, now, log },
       pollMs: SWEEP_POLLS * pollMs,
       eventRetentionMs: config.eventRetentionMs,
-      auditRetentionMs: config.auditRetentionMs,
+      operators: { audit, redrives, retentionMs: config.auditRetentionMs },
     }),
   )
   app.addHook('preClose', () => queue.close())

@@ -328,7 +328,7 @@ export const SETTINGS = {
     365 * DAY_MS,
     1000,
     Number.MAX_SAFE_INTEGER,
-    'How long it is kept what operators did',
+    'How long it is kept what operators did, ended redrives too',
   ),
   MAX_WAITING_BYTES: integer(
     134_217_728,

@@ -60,6 +60,8 @@ export interface RedriveStore {
   ): Promise<void>
   /** It stands still, and goes on then with the same batch. */
   postpone(lease: RedriveLease, dueAt: number, error: string): Promise<void>
+  /** Deletes those that were over before. @returns how many; call again while it is `limit` */
+  deleteEndedBefore(before: number, limit: number): Promise<number>
 }
 
 export function createRedriveStore(db: Db): RedriveStore {
@@ -72,6 +74,7 @@ export function createRedriveStore(db: Db): RedriveStore {
   const begin = prepare(db, 'begin_redrive_batch', BEGIN)
   const settle = prepare(db, 'settle_redrive_batch', SETTLE)
   const postpone = prepare(db, 'postpone_redrive', POSTPONE)
+  const remove = prepare(db, 'delete_redrives', DELETE)
   const one = (rows: Row[]) => rows[0]?.redrive
 
   return {
@@ -114,6 +117,9 @@ export function createRedriveStore(db: Db): RedriveStore {
     },
     async postpone(lease, dueAt, error) {
       await postpone({ ...leaseOf(lease), dueAt: toInstant(dueAt), error })
+    },
+    async deleteEndedBefore(before, limit) {
+      return (await remove({ before: toInstant(before), limit })).length
     },
   }
 }
@@ -163,3 +169,10 @@ update redrive set batch = null, leased_until = null, last_error = null, due_at 
 where ${IS_MINE}`
 const POSTPONE = sql`
 update redrive set leased_until = null, due_at = ${at('dueAt')}, last_error = ${text('error')} where ${IS_MINE}`
+const DELETE = sql`
+with old as materialized (
+  select id from redrive where ended_at < ${at('before')} and batch is null
+  order by id limit ${int('limit')} for update skip locked
+)
+delete from redrive using old where redrive.id = old.id
+returning redrive.id`

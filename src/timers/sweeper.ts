@@ -9,6 +9,7 @@ import { ChapterNotFoundError } from '../errors.js'
 import type { AuditStore } from '../store/audit.js'
 import type { EventStore } from '../store/events.js'
 import type { AttemptRef, JobStore } from '../store/jobs.js'
+import type { RedriveStore } from '../store/redrives.js'
 
 const CLAIM_MS = 10_000
 const STANDSTILL_MS = 3000
@@ -21,12 +22,16 @@ const KEY_RETENTION_MS = 48 * 60 * 60 * 1000
 export interface SweeperOptions {
   jobs: Pick<JobStore, 'claimOverdue' | 'claimExpiredHolds'>
   events: Pick<EventStore, 'deleteLogsEndedBefore' | 'deleteKeysBefore'>
-  audit?: Pick<AuditStore, 'deleteBefore'>
   groups: Pick<CommitGroups, 'submit'>
   now: () => number
   pollMs: number
   eventRetentionMs: number
-  auditRetentionMs?: number
+  /** What operators did. */
+  operators?: {
+    audit: Pick<AuditStore, 'deleteBefore'>
+    redrives: Pick<RedriveStore, 'deleteEndedBefore'>
+    retentionMs: number
+  }
   /** A longer pause between two sweeps means that the database or this process stood still, ms. */
   standstillMs?: number
   /** How long those who hold jobs may take to renew their holds afterwards, ms. */
@@ -37,7 +42,7 @@ export interface SweeperOptions {
 export function createSweeper(options: SweeperOptions): {
   close(): Promise<void>
 } {
-  const { jobs, events, groups, now, pollMs, eventRetentionMs, auditRetentionMs, log } = options
+  const { jobs, events, groups, now, pollMs, eventRetentionMs, operators, log } = options
   const { standstillMs = STANDSTILL_MS, renewalMs = RENEWAL_MS } = options
   const onError = (error: unknown) => log.warn({ err: error }, 'a sweep failed; it is tried again')
 
@@ -85,11 +90,11 @@ export function createSweeper(options: SweeperOptions): {
     async () => {
       const logs = await events.deleteLogsEndedBefore(now() - eventRetentionMs, LIMIT)
       await events.deleteKeysBefore(now() - KEY_RETENTION_MS)
-      const entries =
-        auditRetentionMs === undefined
-          ? undefined
-          : await options.audit?.deleteBefore(now() - auditRetentionMs, LIMIT)
-      return logs === LIMIT || entries === LIMIT
+      if (operators === undefined) return logs === LIMIT
+      const before = now() - operators.retentionMs
+      const entries = await operators.audit.deleteBefore(before, LIMIT)
+      const redrives = await operators.redrives.deleteEndedBefore(before, LIMIT)
+      return [logs, entries, redrives].includes(LIMIT)
     },
     10 * pollMs,
     onError,

@@ -1,5 +1,7 @@
 import t, { type Test } from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
+import { createAuditStore } from '../../src/store/audit.js'
+import { createRedriveStore } from '../../src/store/redrives.js'
 import { createSweeper } from '../../src/timers/sweeper.js'
 import { testClock } from '../support/app.js'
 import { POLICY } from '../support/chapters.js'
@@ -160,6 +162,32 @@ t.test('an idempotency key is remembered for a day at least, and not for ever', 
   await waitFor('the key is forgotten', async () => (await create('key')) === true)
 })
 
+t.test(
+  'what operators did is kept for its time and no longer, but never what is still under way',
+  async (t) => {
+    const { clock, database } = await sweptBy(t, 1)
+    const audit = createAuditStore(database.db)
+    const redrives = createRedriveStore(database.db)
+    const redrive = { filter: {}, ids: null, ratePerS: 1, maxJobs: null, actor: 'me', requestId: 'r' }
+    const make = async () => (await redrives.create({ ...redrive, createdAt: clock.now() })).id
+    const ended = await make()
+    await redrives.cancel(ended, clock.now())
+    const underWay = await make()
+    const entry = { actor: 'me', action: 'redrive', chapterId: null, kind: null, requestId: 'r' } as const
+    await audit.begin([{ ...entry, at: clock.now(), details: {} }])
+    clock.advance(RETENTION_MS)
+    const later = await make()
+    await redrives.cancel(later, clock.now())
+    clock.advance(1)
+    await waitFor('the old one is gone', async () => (await redrives.read(ended)) === undefined)
+    await waitFor('its entry too', async () => (await audit.list({ limit: 10 })).items.length === 0)
+    t.strictSame(
+      (await redrives.list(undefined, 10)).map(({ id }) => id),
+      [later, underWay],
+    )
+  },
+)
+
 t.test('a sweep that fails is followed by another', async (t) => {
   const failures: unknown[] = []
   let turns = 0
@@ -197,6 +225,11 @@ async function sweptBy(t: Test, count: number) {
       now: clock.now,
       pollMs: 5,
       eventRetentionMs: RETENTION_MS,
+      operators: {
+        audit: createAuditStore(database.db),
+        redrives: createRedriveStore(database.db),
+        retentionMs: RETENTION_MS,
+      },
       log: silentLog(),
     }),
   )
