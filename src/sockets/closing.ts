@@ -9,8 +9,12 @@ import type { EngineSocket } from './engine.js'
 const CLOSE_BATCH = 50
 const CLOSE_BATCHES = 20
 const CLOSE_PAUSE_MS = 100
-/** How long to listen to a client that was told to leave: one round trip. */
-const LAST_WORDS_MS = 500
+/**
+ * How often to look whether clients that were told to leave are gone: half a second, for one round trip. Looks are
+ * counted, and not the time: a process that stood still has not listened.
+ */
+const LOOKS = 50
+const LOOK_MS = 10
 
 /**
  * Closes every session so that its client comes back by itself, to a node that still takes sessions; in batches,
@@ -25,8 +29,9 @@ const LAST_WORDS_MS = 500
 export async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<void> {
   const deadline = performance.now() + deadlineMs
   const clients = Object.values((io.engine as unknown as { clients: Record<string, EngineSocket> }).clients)
-  const allGone = async (until: number) => {
-    while (io.engine.clientsCount > 0 && performance.now() < until) await delay(10)
+  const allGone = async (looks: number) => {
+    for (let look = 0; look < looks && io.engine.clientsCount > 0 && performance.now() < deadline; look++)
+      await delay(LOOK_MS)
   }
   const size = Math.max(CLOSE_BATCH, Math.ceil(clients.length / CLOSE_BATCHES))
   const pauseMs = Math.min(CLOSE_PAUSE_MS, deadlineMs / (2 * CLOSE_BATCHES))
@@ -34,9 +39,9 @@ export async function closeSockets(io: ChapterIo, deadlineMs: number): Promise<v
     if (start > 0) await delay(pauseMs * (0.5 + Math.random()))
     for (const client of clients.slice(start, start + size)) tellToLeave(client)
   }
-  await allGone(Math.min(deadline, performance.now() + LAST_WORDS_MS))
+  await allGone(LOOKS)
   for (const client of clients) client.close(isTold(client))
-  await allGone(deadline)
+  await allGone(Number.POSITIVE_INFINITY)
 }
 
 /** `client.close()` would ignore what the client still sends. */

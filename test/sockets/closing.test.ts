@@ -53,14 +53,20 @@ for (const transport of ['websocket', 'polling'])
     },
   )
 
-for (const transport of ['websocket', 'polling'] as const)
-  t.test(`a join (${transport}) that was on its way when its node closed is not lost`, async (t) => {
+const WAYS = {
+  websocket: joinTooLate,
+  'websocket, by a process that stands still': (t: Tap, server: TestApp, join: string) =>
+    joinTooLate(t, server, join, 700),
+  polling: joinAfterTheLastPoll,
+}
+for (const [way, joinLate] of Object.entries(WAYS))
+  t.test(`a join (${way}) that was on its way when its node closed is not lost`, async (t) => {
     const database = await postgresUrl(t)
     const node = () => buildTestApp(t, {}, { database: connectPostgres(t, database) })
     const [first, second] = await Promise.all([node(), node()])
     const chapterId = await createChapter(first.url)
     const join = `42["join_chapter",{"chapter_id":${chapterId}}]`
-    const pid = await (transport === 'websocket' ? joinTooLate : joinAfterTheLastPoll)(t, first, join)
+    const pid = await joinLate(t, first, join)
 
     const again = await openRawSocket(t, second.url)
     again.socket.send(`40{"pid":"${pid}"}`)
@@ -98,7 +104,7 @@ t.test('joins that wait for the log when their node closes are not lost', async 
 })
 
 /** Sent before the client has seen that the server closes its websocket. @returns the session’s id */
-async function joinTooLate(t: Tap, server: TestApp, join: string): Promise<string> {
+async function joinTooLate(t: Tap, server: TestApp, join: string, standstillMs = 0): Promise<string> {
   const { socket, packets } = await openRawSocket(t, server.url)
   socket.send('40')
   await waitFor('it is connected', () => packets.some((packet) => packet.startsWith('40')))
@@ -106,6 +112,7 @@ async function joinTooLate(t: Tap, server: TestApp, join: string): Promise<strin
   socket.pause()
   void server.close()
   await waitFor('its websocket is being closed', () => conn.transport.socket.readyState === socket.CLOSING)
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, standstillMs)
   socket.send(join)
   socket.resume()
   await once(socket, 'close')
