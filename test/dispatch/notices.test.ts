@@ -225,13 +225,13 @@ t.test(
   'a run that ends on a node whose clock is 90 s behind is told of, right after notices are on',
   async (t) => {
     const database = connectPostgres(t, await postgresUrl(t))
-    await notifying(t, {}, { database })
+    const { receiver } = await notifying(t, {}, { database })
     const behind = { database: keptOpen(database), now: () => Date.now() - 90_000 }
     const { url } = await buildTestApp(t, {}, behind)
     const id = await createChapter(url)
     await finishAll(url, id)
     // A node that starts looks further back than the others, which do so once a minute.
-    const { receiver } = await notifying(t, {}, { database })
+    await notifying(t, { NOTIFY_URL: receiver.url }, { database })
     await waitFor('it is told', () => receiver.of(id).length > 0)
   },
 )

@@ -119,8 +119,14 @@ t.test('a rate limit halves the window of all nodes for a while, and results wid
     for (let look = 0; look < claims; look++) await viewChapter(other, 1)
     t.equal(out().length, count)
   }
+  /** Until the node that heard of the limit has told the others, they give away what is free. */
+  const isHalved = (url: string) =>
+    waitFor('the window to be halved', async () =>
+      (await (await fetch(`${url}/metrics`)).text()).includes('chaptercast_window_places{window="all"} 2'),
+    )
   await end('limited', other)
   await end('limited', other)
+  await isHalved(other)
   // Another node’s look at that very moment may have given the free place away before it heard of the limit.
   while (out().length > 2) await end('finish', one)
   await settle(2)
@@ -130,6 +136,7 @@ t.test('a rate limit halves the window of all nodes for a while, and results wid
   }
   await settle(4)
   await end('limited', one)
+  await isHalved(one)
   await end('finish', one)
   clock.advance(10 * 60_000)
   await settle(4)
