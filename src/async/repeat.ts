@@ -5,7 +5,7 @@
 export interface Repeating {
   /**
    * Runs the task as soon as it can; once more after the turn under way, if there is one.
-   * @param lingerMs waits so long for others who ask; a turn that comes before serves them too
+   * @param lingerMs how long the turn may wait, so that several requests share it
    */
   soon(lingerMs?: number): void
   /** No further turn; resolves when the one under way is over. */

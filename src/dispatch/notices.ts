@@ -55,7 +55,7 @@ const COLLECT_LIMIT = 200
 const LOOK_BACK_MS = 10_000
 const FAR_LOOK_BACK_MS = 15 * 60_000
 const FAR_LOOK_EVERY_MS = 60_000
-/** How far behind the clock of a node may be: what ends there now has a time before notices were on. */
+/** How far a node’s clock may be behind: a run that ends there may seem older than the first notice. */
 const CLOCK_SKEW_MS = 2 * 60_000
 /** After this node ended a chapter; many that end together are one look. */
 const SOON_MS = 50

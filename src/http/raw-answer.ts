@@ -21,14 +21,14 @@ const LAST_ANSWER_MS = 1000
 /** Sends a last answer and closes the connection, whether or not the client closes it or reads the answer. */
 export function closeAfter(socket: Socket, answer: string): void {
   closing.add(socket)
-  socket.write(answer)
   destroyLater(socket)
-  endAndDestroy(socket)
+  socket.resume()
+  socket.end(answer)
 }
 
 /**
- * Closes a connection when everything that was written to it is sent. What the client still sends is read for a moment,
- * because answers are lost when a connection is closed with bytes that nobody read.
+ * Closes a connection when everything that was written to it is sent. What the client still sends is read for a moment:
+ * closing with unread bytes would reset the connection, and the client would lose answers.
  */
 export function endAndDestroy(socket: Socket): void {
   if (socket.destroyed) return

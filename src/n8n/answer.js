@@ -29,11 +29,7 @@ export const answerOf = (response, texts) => {
     const { message, messages, code, httpCode, cause } = Object(error)
     const why = [String(error), message, messages, code, httpCode, cause?.message].flat().join(' ')
     // Waiting does not mend an address or a credential.
-    if (
-      /invalid url|unsupported protocol|credentials? (?:is|are|was|were)? ?(?:not|missing)|no credential/i.test(
-        why,
-      )
-    )
+    if (/invalid url|unsupported protocol|no credential|credentials? (\w+ )?(not|missing)/i.test(why))
       return failed(texts.misconfigured.replace('{why}', String(message ?? error)), 'model_error', false)
     // Without a connection the model is away, and not slow.
     const isTimeout = /timed? ?out|ECONNABORTED/i.test(why) && !why.includes('connect E')

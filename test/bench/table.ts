@@ -20,7 +20,9 @@ export function tableOf(results: readonly Result[]): string {
     if (cells.flat().every((value) => value === undefined)) return []
     const ratios = counts.map((nodes) => {
       const [own, floor] = [figureOf('chaptercast', nodes, measure), figureOf('floor', nodes, measure)]
-      return own === undefined || floor === undefined ? undefined : Number((own / floor).toFixed(2))
+      return own === undefined || floor === undefined || Math.min(own, floor) <= 0
+        ? undefined
+        : Number((own / floor).toFixed(2))
     })
     return [[MEASURES[measure], ...[...cells, ...(isCompared ? [ratios] : [])].map(cellOf)]]
   })

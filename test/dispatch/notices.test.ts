@@ -222,7 +222,7 @@ t.test('old ones are deleted, two days after their end at the earliest; pending 
 })
 
 t.test(
-  'a run that ends on a node whose clock is 90 s behind is told of, right after notices are on',
+  'a run that ends on a node whose clock is 90 s behind is told of, when notices have just been switched on',
   async (t) => {
     const database = connectPostgres(t, await postgresUrl(t))
     const { receiver } = await notifying(t, {}, { database })

@@ -5,11 +5,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Consumer, Kafka, logLevel } from 'kafkajs'
 import { type GenerationMessage, TOPICS } from '../../src/contract/generation.js'
 import { JOB_KINDS } from '../../src/contract/job.js'
-import { waitFor } from '../support/condition.js'
+import { freePort, waitFor } from '../support/condition.js'
 import type { Ending } from '../support/ending.js'
 import type { Address } from '../support/tcp-proxy.js'
 import type { FaultyNode } from './nodes.js'
-import { lowPort } from './ports.js'
 import type { Findings } from './promises.js'
 import type { Worker } from './worker.js'
 
@@ -112,7 +111,7 @@ export async function serveJobs(
     response.writeHead(204).end()
   })
   server.on('connection', (socket) => socket.on('error', () => {}))
-  const port = await lowPort()
+  const port = await freePort()
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   await waitFor('the worker to listen', () => server.listening)

@@ -5,6 +5,7 @@
  * It starts its own services, and takes only a Kafka from the environment (`KAFKA_BROKERS`). Linux: it stops processes
  * and mounts small disks.
  */
+
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
@@ -15,6 +16,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { compile } from '../support/compile.js'
+import { freePort } from '../support/condition.js'
 import { createEnding, type Ending } from '../support/ending.js'
 import { beginRun, type PrivateRun } from '../support/private-run.js'
 import { ownRedis } from '../support/redis.js'
@@ -30,7 +32,6 @@ import { latenessByFault, quantiles } from './lateness.js'
 import { createLedger, type Ledger } from './ledger.js'
 import { createNodes, type FaultyNode } from './nodes.js'
 import { HELP, type Options, readOptions } from './options.js'
-import { lowPort } from './ports.js'
 import { startPostgresPair } from './postgres-pair.js'
 import { createFindings, PROMISES, type Promised } from './promises.js'
 import { countRepairs } from './repairs.js'
@@ -89,7 +90,7 @@ async function report(options: Options, run: PrivateRun, ending: Ending, logs: s
 
   const postgres = await startPostgresPair(ending, run, 400 * MIB + wanted * 24 * 1024)
   await query(postgres.urlOf('postgres'), `create database ${DATABASE}`)
-  const redis = await ownRedis(ending, await lowPort())
+  const redis = await ownRedis(ending, await freePort())
   const broker = await startBroker(ending, run)
   const ledger = createLedger(seed)
   const http = createHttp(findings)
@@ -165,7 +166,7 @@ async function report(options: Options, run: PrivateRun, ending: Ending, logs: s
       const node = serving[turn % serving.length]
       return node && { host: '127.0.0.1', port: Number(new URL(node.url).port) }
     },
-    { port: await lowPort() },
+    { port: await freePort() },
   )
   const balancerUrl = `http://127.0.0.1:${balancer.port}`
   const watchers = createWatchers({ nodes, balancerUrl, count: options.watchers, ledger, findings })
@@ -311,7 +312,7 @@ async function noticeReceiver(ending: Ending, ledger: Ledger) {
     received.add(id)
     response.writeHead(204).end()
   })
-  const port = await lowPort()
+  const port = await freePort()
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   ending.teardown(() => {
     server.close()

@@ -4,11 +4,10 @@ import { once } from 'node:events'
 import { openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { waitFor } from '../support/condition.js'
+import { freePort, waitFor } from '../support/condition.js'
 import type { Ending } from '../support/ending.js'
 import type { PrivateRun } from '../support/private-run.js'
 import { type Address, type TcpProxy, tcpProxy } from '../support/tcp-proxy.js'
-import { lowPort } from './ports.js'
 import type { Findings } from './promises.js'
 
 export interface FaultyNode {
@@ -82,9 +81,9 @@ async function createNode(
   findings: Findings,
   index: number,
 ): Promise<FaultyNode> {
-  const way = async (target: () => Address) => tcpProxy(ending, target, { port: await lowPort() })
+  const way = async (target: () => Address) => tcpProxy(ending, target, { port: await freePort() })
   const [postgres, redis, kafka] = [await way(ways.postgres), await way(ways.redis), await way(ways.kafka)]
-  const port = await lowPort()
+  const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const log = join(logs, `node-${index}.log`)
   let project = firstProject

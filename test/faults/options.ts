@@ -28,7 +28,7 @@ is not as promised.
   --attempt-timeout 30   deadline of an attempt, in seconds
   --dispatch kafka       how jobs reach the worker: kafka or http
   --from REF             nodes begin as this commit and are updated one by one; worker and clients use only what
-                         the first release had
+                         0.1.0 had
   --break NAME           a deliberate fault in the nodes, which the report has to find
   --keep                 keep the logs of nodes also when nothing is wrong
   --help                 this text

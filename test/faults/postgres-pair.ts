@@ -9,12 +9,11 @@ import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import postgres, { type Sql } from 'postgres'
-import { waitFor } from '../support/condition.js'
+import { freePort, waitFor } from '../support/condition.js'
 import type { Ending } from '../support/ending.js'
 import type { PrivateRun } from '../support/private-run.js'
 import { installationOf, POSTGRES, postgresVersion, serviceUser } from '../support/services.js'
 import type { Address } from '../support/tcp-proxy.js'
-import { lowPort } from './ports.js'
 
 export interface PostgresPair {
   /** Of what is the primary now. */
@@ -64,7 +63,7 @@ export async function startPostgresPair(
     mkdirSync(folder)
     const isMounted = await mount(folder)
     if (user) chownSync(folder, user.uid, user.gid)
-    return { folder, port: await lowPort(), server: undefined, isMounted }
+    return { folder, port: await freePort(), server: undefined, isMounted }
   }
 
   async function mount(folder: string): Promise<boolean> {

@@ -189,7 +189,7 @@ t.test('a description made to be slow to read is not', async (t) => {
   }
 })
 
-t.test('a text far longer than any chapter has, from whoever writes to Kafka, stops nobody', async (t) => {
+t.test('a text of hundreds of thousands of characters does not stop the sample generator', async (t) => {
   for (const part of ['가', '와', '가 ', 'a\u0301', '👩‍👩‍👧‍👦'])
     for (const field of ['title', 'description']) {
       const before = process.cpuUsage()

@@ -51,13 +51,17 @@ export async function waitFor<T>(
   throw new Error(`waited ${timeoutMs} ms for ${description}; ${last}`, cause === undefined ? {} : { cause })
 }
 
-/**
- * A port of 127.0.0.1 that nobody listened on a moment ago. Another process may still take it first, but no connection
- * of this machine: those use the ports from 32768 on, where the system says nothing else.
- */
+/** Systems give outgoing connections ports from there on: one could take the port of a server that is away. */
+const EPHEMERAL = 32_768
+/** Browsers refuse some ports below it. */
+const LOWEST = 20_000
+const given = new Set<number>()
+
+/** A free port of 127.0.0.1 that no outgoing connection gets, and that this process did not ask for before. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(20_000, 32_768)
+    const port = randomInt(LOWEST, EPHEMERAL)
+    if (given.has(port)) continue
     const server = createServer()
     const isFree = await new Promise<boolean>((resolve) => {
       server.once('error', () => resolve(false))
@@ -66,6 +70,7 @@ export async function freePort(): Promise<number> {
     if (!isFree) continue
     server.close()
     await once(server, 'close')
+    given.add(port)
     return port
   }
 }
