@@ -234,7 +234,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     sockets: () => app.io.engine.clientsCount,
     rooms: () => feed.rooms,
     courses: () => courseFeed.courses,
-    feedRepairs: () => feed.repaired + courseFeed.repaired,
+    feedRepairs: () => ({ chapter: feed.missed, course: courseFeed.repaired }),
     passedOver: () => consumer()?.passedOver ?? 0,
     dependencies: () =>
       Promise.all(

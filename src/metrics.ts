@@ -19,7 +19,7 @@ export interface MetricSources {
   sockets: () => number
   rooms: () => number
   courses: () => number
-  feedRepairs: () => number
+  feedRepairs: () => { chapter: number; course: number }
   /** By the generator of this process, if it has one that reads from Kafka. */
   passedOver: () => number
   /** What `/readyz` asks, and whether it answers. */
@@ -218,11 +218,12 @@ export function createMetrics(sources: MetricSources): Metrics {
   })
   new Counter({
     name: `${prefix}feed_repairs_total`,
-    help: 'Events, progress and statuses of chapters that did not come by themselves and were read from the database',
+    help: 'Events of chapters that no message told of, and statuses in courses that were read before one did',
+    labelNames: ['feed'],
     registers,
     collect() {
       this.reset()
-      this.inc(sources.feedRepairs())
+      for (const [feed, count] of Object.entries(sources.feedRepairs())) this.inc({ feed }, count)
     },
   })
   new Counter({

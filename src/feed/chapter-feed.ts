@@ -80,6 +80,8 @@ export interface ChapterFeedOptions {
 
 /** Events that may be held for those before them. */
 const MAX_HELD = 1000
+/** How long after an event was read from the log its message may still come, ms. */
+const MESSAGE_LATE_MS = 1000
 
 /** One chapter on this node. */
 export class ChapterFeed {
@@ -92,6 +94,8 @@ export class ChapterFeed {
   private readonly options: ChapterFeedOptions
   /** Events that arrived before their predecessors, by seq. */
   private readonly held = new Map<number, ChapterEvent>()
+  /** Events that were read from the log before a message told of them, by seq: when, by `performance.now()`. */
+  private readonly untold = new Map<number, number>()
   private readonly listeners = new Set<Listener>()
   private shares = 0
   private holeTimer: NodeJS.Timeout | undefined
@@ -157,9 +161,32 @@ export class ChapterFeed {
     this.noteProgress(progress)
     // Anyone who can publish could send any seq. Dropped events are read from the log.
     if (this.held.size > MAX_HELD) this.held.clear()
-    for (const event of events) this.hold(event)
+    for (const event of events) {
+      this.untold.delete(event.payload.seq)
+      this.hold(event)
+    }
     this.advance()
     this.sendProgress()
+  }
+
+  /** Takes what a repair read after `position`. */
+  repair(page: LogPage, position: number): void {
+    const now = performance.now()
+    for (const { payload } of page.events)
+      if (payload.seq > (this.position ?? 0) && !this.held.has(payload.seq)) this.untold.set(payload.seq, now)
+    this.absorb(page, position)
+  }
+
+  /** @returns how many events had to be read, since no message told of them; each is counted once */
+  takeMissed(): number {
+    const before = performance.now() - MESSAGE_LATE_MS
+    let missed = 0
+    for (const [seq, readAt] of this.untold) {
+      if (readAt > before) continue
+      this.untold.delete(seq)
+      missed += 1
+    }
+    return missed
   }
 
   /** Text of another node. */

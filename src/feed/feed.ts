@@ -28,8 +28,8 @@ export interface Feed {
   refresh(chapterId: number): Promise<void>
   /** Asks the log for what this room, or all rooms, lack. Also runs by itself every `repairMs`. */
   repair(chapterId?: number): void
-  /** Events that did not come by themselves and were read from the log, since the start. */
-  readonly repaired: number
+  /** Events that no message told of, so that they had to be read from the log, since the start. */
+  readonly missed: number
   /** Chapters that somebody here listens to. */
   readonly rooms: number
   close(): Promise<void>
@@ -84,7 +84,7 @@ export function createFeed(options: FeedOptions): Feed {
   /** When something last happened in a room, by `performance.now()`; quiet rooms are not here. */
   const activeAt = new Map<ChapterFeed, number>()
   let turn = chapters.values()
-  let repaired = 0
+  let missed = 0
   let isAllWanted = false
 
   bus?.listen({ onEntry: deliver, onText: deliverText, onMissed: repair })
@@ -145,6 +145,7 @@ export function createFeed(options: FeedOptions): Feed {
             },
           ],
     )
+    for (const chapter of behind) missed += chapter.takeMissed()
     const pages = await events.readNews(cursors)
     for (const { chapterId, after } of cursors) {
       const page = pages.get(chapterId)
@@ -154,10 +155,8 @@ export function createFeed(options: FeedOptions): Feed {
         forget(chapter)
         continue
       }
-      const before = chapter.position ?? 0
-      repaired += page.events.filter(({ payload }) => payload.seq > before).length
       touch(chapter)
-      chapter.absorb(page, after)
+      chapter.repair(page, after)
     }
   }
 
@@ -245,8 +244,8 @@ export function createFeed(options: FeedOptions): Feed {
       return chapter.share(() => remove(chapter))
     },
     repair,
-    get repaired() {
-      return repaired
+    get missed() {
+      return missed
     },
     get rooms() {
       return chapters.size

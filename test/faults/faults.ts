@@ -93,6 +93,10 @@ export const BEGIN: Record<FaultKind, Begin> = {
       node.kafka.resume()
     }
   },
+  async 'slow-redis'(_scene, node) {
+    node.redis.slow(SLOW_MS)
+    return async () => node.redis.slow(0)
+  },
   async 'redis-frozen'({ redis }) {
     redis.freeze()
     return async () => redis.thaw()

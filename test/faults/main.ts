@@ -34,7 +34,7 @@ import { createNodes, type FaultyNode } from './nodes.js'
 import { HELP, type Options, readOptions } from './options.js'
 import { startPostgresPair } from './postgres-pair.js'
 import { createFindings, PROMISES, type Promised } from './promises.js'
-import { countRepairs } from './repairs.js'
+import { watchRepairs } from './repairs.js'
 import { scheduleOf } from './schedule.js'
 import { settleChapters } from './settle.js'
 import { latenessTable, promisesTable } from './table.js'
@@ -45,6 +45,8 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const DATABASE = 'faults'
 const WINDOW = 800
 const MIB = 1024 ** 2
+/** So much later a node may still count what was lost in a fault. */
+const REPAIRED_MS = 10_000
 /** Faults in which an event may come up to 5 s later. */
 const WITHOUT_REDIS = ['redis-frozen', 'redis-killed', 'redis-out-of-memory', 'cut-redis'] as const
 
@@ -205,7 +207,7 @@ async function report(options: Options, run: PrivateRun, ending: Ending, logs: s
   const happenings = runSchedule(schedule, scene, findings, { isTimeUp: () => isTimeUp, say: console.log })
   happenings.done.catch((error: unknown) => console.error(error))
 
-  const repairs = countRepairs(nodes, () => happenings.isTroubled(10_000))
+  const repairs = watchRepairs(nodes, () => happenings.losesMessages(REPAIRED_MS), findings)
 
   const creating: Promise<number>[] = []
   const from = Date.now()
@@ -243,7 +245,7 @@ async function report(options: Options, run: PrivateRun, ending: Ending, logs: s
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(0)
   console.log(`
 seed ${seed}; ${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Node ${process.version}; ${seconds} s
-${judged.chapters} chapters ${JSON.stringify(judged.byStatus)}, ${judged.events} events, ${settling.deliveries.length} live deliveries, ${repairs.quiet} events from the log alone without a fault
+${judged.chapters} chapters ${JSON.stringify(judged.byStatus)}, ${judged.events} events, ${settling.deliveries.length} live deliveries
 worker ${JSON.stringify(worker.done)}
 answers ${JSON.stringify(Object.fromEntries(http.statuses))}; 0 is none
 

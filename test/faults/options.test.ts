@@ -20,6 +20,13 @@ t.test('a node that does not renew its lease is tried with jobs that are held', 
   t.match(readOptions(['--break', 'lease-not-renewed']), { break: 'lease-not-renewed', dispatch: 'http' })
 })
 
+t.test(
+  'a join that does not wait for its subscription is tried without faults that lose messages',
+  async (t) => {
+    t.match(readOptions(['--break', 'subscribe-not-awaited']), { kinds: ['slow-redis'] })
+  },
+)
+
 t.test('what cannot be used is refused with its name', async (t) => {
   for (const args of [
     ['--chapters', '0'],

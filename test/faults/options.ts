@@ -80,7 +80,9 @@ export function readOptions(args: string[]): Options | { help: true } | { proble
     const broken = values.break === undefined ? undefined : oneOf<Break>('--break', values.break, BREAKS)
     // Only jobs by HTTP are held by a node.
     const usual = broken === 'lease-not-renewed' ? 'http' : 'kafka'
-    const only = values['no-faults'] ? [] : (listOf('--only', values.only) ?? FAULT_KINDS)
+    // Other faults lose messages, too.
+    const all: readonly FaultKind[] = broken === 'subscribe-not-awaited' ? ['slow-redis'] : FAULT_KINDS
+    const only = values['no-faults'] ? [] : (listOf('--only', values.only) ?? all)
     const without = listOf('--without', values.without) ?? []
     return {
       chapters,

@@ -13,6 +13,7 @@ export const PROMISES = {
   disorder: ['Order', 'events heard out of order or after a gap'],
   repeated: ['Order', 'events heard twice on one connection, or with a cursor'],
   missed: ['Order', 'events that a watcher missed'],
+  unheard: ['Order', 'events that a node had to read from the log although no message was lost'],
   wrongEvent: ['Order', 'events heard that are not in the log'],
   ends: ['One end', 'runs with a wrong number of ends'],
   hanging: ['Nothing hangs', 'chapters left hanging'],

@@ -1,51 +1,45 @@
 /**
- * Events that came to a node from the log alone, while nothing was wrong: somebody did not tell it, or it did not listen.
- * Nodes count them (`chaptercast_feed_repairs_total`).
+ * Events that a node had to read from the log although no message was lost: somebody did not tell it, or it did not
+ * listen yet. Nodes count what they had to read (`chaptercast_feed_repairs_total`).
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FaultyNode } from './nodes.js'
-
-export interface Repairs {
-  /** Without a fault. */
-  readonly quiet: number
-  stop(): Promise<void>
-}
+import type { Findings } from './promises.js'
 
 const EVERY_MS = 1000
 
-export function countRepairs(nodes: readonly FaultyNode[], isTroubled: () => boolean): Repairs {
+/** @param mayLose whether messages may have been lost that nodes count now */
+export function watchRepairs(nodes: readonly FaultyNode[], mayLose: () => boolean, findings: Findings) {
   let isOver = false
-  let quiet = 0
   const before = new Map<FaultyNode, number>()
 
-  async function turn(): Promise<void> {
+  async function look(): Promise<void> {
     for (const node of nodes) {
       const count = await repairsOf(node).catch(() => undefined)
       const last = before.get(node)
       if (count === undefined) before.delete(node)
       else before.set(node, count)
-      if (!isTroubled() && count !== undefined && last !== undefined && count > last) quiet += count - last
+      if (count === undefined || last === undefined || mayLose()) continue
+      for (let more = count - last; more > 0; more -= 1) findings.found('unheard', `node ${node.index}`)
     }
   }
 
-  const turns = (async () => {
+  const looks = (async () => {
     while (!isOver) {
-      await turn()
+      await look()
       await delay(EVERY_MS)
     }
   })()
   return {
-    get quiet() {
-      return quiet
-    },
     async stop() {
       isOver = true
-      await turns
+      await looks
     },
   }
 }
 
-async function repairsOf({ url }: FaultyNode): Promise<number> {
+async function repairsOf({ url }: FaultyNode): Promise<number | undefined> {
   const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(2000) })
-  return Number(/^chaptercast_feed_repairs_total (\S+)$/m.exec(await response.text())?.[1])
+  const counted = /^chaptercast_feed_repairs_total\{feed="chapter"\} (\d+)$/m.exec(await response.text())
+  return counted === null ? undefined : Number(counted[1])
 }

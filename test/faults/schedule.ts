@@ -14,6 +14,7 @@ export const FAULTS = {
   'cut-postgres': 'node',
   'cut-redis': 'node',
   'cut-kafka': 'node',
+  'slow-redis': 'node',
   'redis-frozen': 'redis',
   'redis-killed': 'redis',
   'redis-out-of-memory': 'redis',

@@ -155,6 +155,26 @@ t.test('repair can be asked for, and goes on after a failure', async (t) => {
   t.same(heard(), [5])
 })
 
+t.test(
+  'an event counts as missed, once, when it was read from the log and no message of it came',
+  async (t) => {
+    const { log, feed, deliver, heard } = settledRoom(t, { holeMs: NEVER_MS })
+    const late = log.commit(1)
+    await feed.refresh(1)
+    t.same(heard(), [5])
+    deliver([late])
+    log.commit(1)
+    deliver([log.commit(1)])
+    await feed.refresh(1)
+    t.same(heard(), [5, 6, 7])
+    await feed.refresh(1)
+    t.equal(feed.missed, 0, 'a message may still come')
+    quietFor(t, 2000)
+    for (let turn = 0; turn < 2; turn += 1) await feed.refresh(1)
+    t.equal(feed.missed, 1, 'neither the one that came later nor the one that was held for it')
+  },
+)
+
 t.test('an entry for a chapter that nobody here listens to is dropped', async (t) => {
   const { log, feed, deliver, heard } = settledRoom(t)
   deliver([log.commit(2, ['quiz_started'], 10)])

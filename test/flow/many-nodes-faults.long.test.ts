@@ -142,5 +142,5 @@ await t.test(
 
 async function repairsAt(url: string): Promise<number> {
   const metrics = await (await fetch(`${url}/metrics`)).text()
-  return Number(/^chaptercast_feed_repairs_total (\d+)$/m.exec(metrics)?.[1] ?? Number.NaN)
+  return Number(/^chaptercast_feed_repairs_total\{feed="chapter"\} (\d+)$/m.exec(metrics)?.[1] ?? Number.NaN)
 }
