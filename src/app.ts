@@ -1,6 +1,7 @@
 /**
- * The whole program as a list of parts, in the order the data travels. Every choice between parts is made here, from
- * `Config`, and nowhere else. Builds and never listens; work goes out and is swept while the server listens.
+ * The whole program as a list of parts, each after those it needs. Parts that need each other do so through functions,
+ * which are called once all parts are there. Every choice between parts is made here, from `Config`, and nowhere else.
+ * Builds and never listens; work goes out and is swept while the server listens.
  *
  * Each part closes what it opened. Closing: the proxy notices that the node is draining (`lifecycle`), no new work,
  * sockets go, requests under way end; then the rest, last part first.
@@ -246,6 +247,8 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
     isRedisHearing: () => bus?.isHearing,
     isDispatchAway: queue.trouble && (() => queue.trouble?.() !== undefined),
   })
+  // Jobs that wait for a place, or for room in a queue that takes few, are claimed by whichever node has it.
+  const isClaimed = places !== undefined || queue.whenRoom !== undefined
   const groups = closedLast(
     app,
     createCommitGroups({
@@ -254,35 +257,43 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
       now,
       random,
       newId,
-      // Jobs that wait for a place, or for room in a queue that takes few, are claimed by whichever node has it.
-      leaseMs: places === undefined && queue.whenRoom === undefined ? LEASE_MS : null,
+      leaseMs: isClaimed ? null : LEASE_MS,
       onError: (error, about) => log.error({ err: error }, about),
       onGroup: metrics.groupWritten,
       tracing,
-      // Sockets first, then the work: what a worker answers must not overtake what asked for it.
+      // Listeners first, then the work: what a worker answers must not overtake what asked for it.
       onCommit(committed) {
-        // What other nodes are told of courses goes out in the feed's write.
-        courseFeed.publish(committed)
-        feed.publish(committed.map(feedEntryOf))
-        dispatcher()?.offer(
-          committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind))),
-        )
-        if (places !== undefined) dispatcher()?.hear(committed.flatMap(({ events }) => events))
-        if (committed.some(({ isMoreDue }) => isMoreDue)) dispatcher()?.look()
-        const deleted = committed.filter(({ isDeleted }) => isDeleted).map(({ state }) => state.id)
-        if (deleted.length > 0)
-          sessionStore
-            .forgetChapters(deleted)
-            .catch((error: unknown) =>
-              log.warn({ err: error }, 'rooms of a deleted chapter are forgotten later'),
-            )
-        if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
-        if (config.notify !== undefined && committed.some(endsRun)) notices()?.soon()
+        tellListeners(committed)
+        tellDispatcher(committed)
+        forgetDeleted(committed)
+        if (committed.some(endsRun)) notices()?.soon()
         metrics.committed(committed)
         logAttempts(committed, log)
       },
     }),
   )
+
+  function tellListeners(committed: Committed[]): void {
+    // What other nodes are told of courses goes out in the feed's write.
+    courseFeed.publish(committed)
+    feed.publish(committed.map(feedEntryOf))
+  }
+
+  function tellDispatcher(committed: Committed[]): void {
+    const due = committed.flatMap(({ state, dueKinds }) => dueKinds.map((kind) => dueJobOf(state, kind)))
+    dispatcher()?.offer(due)
+    if (places !== undefined) dispatcher()?.hear(committed.flatMap(({ events }) => events))
+    if (committed.some(({ isMoreDue }) => isMoreDue)) dispatcher()?.look()
+    if (committed.some(({ deadLetters }) => deadLetters.length > 0)) dispatcher()?.offerDeadLetters()
+  }
+
+  function forgetDeleted(committed: Committed[]): void {
+    const deleted = committed.filter(({ isDeleted }) => isDeleted).map(({ state }) => state.id)
+    if (deleted.length === 0) return
+    sessionStore
+      .forgetChapters(deleted)
+      .catch((error: unknown) => log.warn({ err: error }, 'rooms of a deleted chapter are forgotten later'))
+  }
 
   const texts = closedLast(
     app,
@@ -340,7 +351,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   const verify = config.jwt === undefined ? undefined : createTokenVerifier(config.jwt, { now })
   const clients = createClientAuth(verify, now)
   await app.register(openapi)
-  await app.register(socketIo, { config, isDraining: lifecycle.isClosing, closeMs: lifecycle.closeSocketsMs })
+  await app.register(socketIo, { config, isClosing: lifecycle.isClosing, closeMs: lifecycle.closeSocketsMs })
   const connections = trackConnections(app, {
     refuse: socketIoCheck(requestCheck(config.corsOrigin)),
     maxUnsentBytes: config.maxWaitingBytes,
@@ -498,7 +509,7 @@ async function openServer(
   { logger, buildSerializer }: Overrides,
 ): Promise<FastifyInstance> {
   const options = {
-    ...{ config, isDraining: isClosing },
+    ...{ config, isClosing },
     ...(logger === undefined ? {} : { logger }),
     ...(buildSerializer === undefined ? {} : { buildSerializer }),
   }
@@ -592,7 +603,7 @@ function generatorWork(config: Config, log: FastifyBaseLogger, tracing: Tracing 
   })
 }
 
-/** Whether other nodes are heard, not whether Redis answers: a half-open connection does not. */
+/** Whether this node hears its own heartbeat. On a half-open connection nothing answers, and nothing fails. */
 function hearingProbe(bus: Bus): () => Promise<void> {
   return async () => {
     if (!bus.isHearing) throw new Error('Redis does not deliver')

@@ -1,21 +1,6 @@
 /**
  * What operators may see and do: `/v1/admin/`. Role `admin`; without client authentication only from the machine itself.
- *
- * | Request | Success |
- * |---|---|
- * | `GET /v1/admin/stuck` | 200 `StuckList`: jobs that do not go on, and why; the oldest chapter first |
- * | `GET /v1/admin/chapter/{id}?answers=` | 200 `AdminChapter`: the whole story of one chapter |
- * | `POST /v1/admin/chapter/{id}/{kind}/end` `EndRequest` | 202 `AdminAccepted`: the attempt has failed |
- * | `POST /v1/admin/chapter/{id}/{kind}/restart` | 202 `AdminAccepted`: it is sent anew now |
- * | `GET /v1/admin/dead-letters` | 200 `DeadLetterList`: jobs that failed for good and stand so, the latest first |
- * | `POST /v1/admin/dead-letters/redrive` `RedriveRequest` | 202 `Redrive`, and `Location` |
- * | `GET /v1/admin/redrives`, `GET /v1/admin/redrives/{id}` | 200 `RedriveList`, `Redrive`: how far it is |
- * | `DELETE /v1/admin/redrives/{id}` | 200 `Redrive`: no further job is redriven; one that is over stays as it is |
- * | `GET /v1/admin/kinds` | 200 `KindList`: which kinds are paused, and how many jobs are under way |
- * | `POST /v1/admin/kinds/{kind}/pause` `PauseRequest`, `POST …/resume` | 200 `KindState`; asked again, it stays so |
- * | `GET /v1/admin/deliveries` | 200 `DeliveryList`: notices to `NOTIFY_URL`, the latest end of a run first |
- * | `POST /v1/admin/deliveries/{chapter_id}/{seq}/resend` | 202 `Delivery`: it is sent again, whatever became of it |
- * | `GET /v1/admin/audit` | 200 `AuditList`: what operators did, the latest first |
+ * `admin/routes.ts` has the routes.
  *
  * Lists are read page by page: give `next_cursor` back as `cursor`, with the same filters, until it is null. A request
  * looks at a bounded number of rows. So with filters a page may be short, or empty, although another one follows.
@@ -131,7 +116,7 @@ export const StuckJob = Type.Object({
 })
 export type StuckJob = Static<typeof StuckJob>
 
-export const STUCK_EXAMPLE = {
+const STUCK_EXAMPLE = {
   chapter_id: CHAPTER_ID,
   course_id: 1,
   owner_id: 1,
@@ -204,7 +189,7 @@ const ATTEMPT_EXAMPLE = {
 const CALLBACK_EXAMPLE = (path: string) =>
   `http://localhost:8000/v1/chapter/${CHAPTER_ID}/${path}?job_id=${JOB_ID}&attempt=3`
 
-export const DEAD_LETTER_EXAMPLE = {
+const DEAD_LETTER_EXAMPLE = {
   chapter_id: CHAPTER_ID,
   course_id: 1,
   owner_id: 1,

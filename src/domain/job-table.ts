@@ -1,6 +1,9 @@
 /**
- * The state machine of a job: one table, status × input × whom the input names.
- * It says which action follows; `decide.ts` says what each action does.
+ * The state machine of a job: one table, status × input × whom the input names. It says which action follows.
+ * `decide.ts` looks it up and answers, `steps.ts` does it.
+ *
+ * Not in it: `partial`, which is decided as `progress`; `restore` and `delete`, which no job is asked for; and most of
+ * what comes for a cancelled chapter, which `decide.ts` refuses before.
  */
 import type { JobStatus } from '../contract/job.js'
 import { isKept, type JobState } from './chapter.js'

@@ -261,9 +261,9 @@ export function createBus({ redis, prefix, nodeId, log, lingerMs = LINGER_MS }: 
     if (leaving === true && sender !== nodeId) forget(sender)
     else missed.set(sender, 0)
     if (before >= MAX_MISSED || failed === true) missedAll()
-    if (before >= MAX_MISSED && sender === nodeId) {
+    if (before > MAX_MISSED && sender === nodeId) {
       hearingSince = performance.now()
-      log.info('other nodes are heard again')
+      log.info('Redis delivers again')
     }
   }
 

@@ -16,12 +16,12 @@ import { createBatcher } from '../async/batcher.js'
 import type { ChapterEvent } from '../contract/event.js'
 import type { EventStore, LogPage } from '../store/events.js'
 import type { RememberedRoom } from '../store/sessions.js'
-import type { Room } from './chapter-feed.js'
+import type { RoomShare } from './chapter-feed.js'
 import type { Feed } from './feed.js'
 
 /** What a newcomer is given at the moment it has caught up. */
 export interface CaughtUp {
-  room: Room
+  room: RoomShare
   /** undefined while the chapter does not exist. */
   page: LogPage | undefined
   /** Every event after the cursor up to the room’s position, in order. */

@@ -9,7 +9,7 @@
 import { type ChapterEvent, isEndEvent, type ProgressUpdate } from '../contract/event.js'
 import type { JobKind } from '../contract/job.js'
 import type { PartialUpdate } from '../contract/partial.js'
-import type { LogPage } from '../store/events.js'
+import type { LogPage, NewsCursor } from '../store/events.js'
 import { ChapterTexts, type KindText, type TextMemory, type TextMessage } from './texts.js'
 
 /** What one write says to a chapter's room: its events, and the latest progress whether new or not. */
@@ -39,7 +39,7 @@ export interface Listener {
 }
 
 /** A share in a chapter's feed. The feed of a chapter lives while anyone has one. */
-export interface Room {
+export interface RoomShare {
   /** Resolves when this node hears what other nodes commit, or when that cannot be waited for. */
   readonly subscribed: Promise<void>
   /** The last seq delivered; undefined until the log was first read. */
@@ -119,7 +119,18 @@ export class ChapterFeed {
     })
   }
 
-  share(onLast: () => void): Room {
+  /** What the log is asked for: all that comes after it. undefined: it was not read yet. */
+  get cursor(): NewsCursor | undefined {
+    const { chapterId, position, progress } = this
+    if (position === undefined) return undefined
+    const { stamps } = this.texts
+    return {
+      ...{ chapterId, after: position, progressVersion: progress?.version ?? 0 },
+      ...(stamps === undefined ? {} : { partials: stamps }),
+    }
+  }
+
+  share(onLast: () => void): RoomShare {
     const chapter = this
     let listener: Listener | undefined
     let isOpen = true

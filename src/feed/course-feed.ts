@@ -103,7 +103,7 @@ const COMPARED_TOGETHER = 10
 const SENT_GATHER_MS = 100
 /** Before the database is asked again whether a course has ended, ms. */
 const ASK_AGAIN_MS = 1000
-const NOW = Promise.resolve()
+const RESOLVED = Promise.resolve()
 
 export function createCourseFeed(options: CourseFeedOptions): CourseFeed {
   const { store, toRoom, bus, onError, repairMs = 1500, compareMs = 10_000 } = options
@@ -252,7 +252,7 @@ export function createCourseFeed(options: CourseFeedOptions): CourseFeed {
     if (known !== undefined) return known
     const course = new OpenCourse({
       scope,
-      subscribed: bus?.openCourse(scope.courseId) ?? NOW,
+      subscribed: bus?.openCourse(scope.courseId) ?? RESOLVED,
       sockets: {
         joined: (joined) => toRoom(scope, 'joined_course', joined),
         status: (chapter) => toRoom(scope, 'chapter_status', chapter),

@@ -13,17 +13,17 @@ import type { PartialName } from '../contract/partial.js'
 import type { EventStore } from '../store/events.js'
 import type { Span, Tracing } from '../telemetry/tracing.js'
 import type { Bus } from './bus.js'
-import { ChapterFeed, type FeedEntry, type Room } from './chapter-feed.js'
+import { ChapterFeed, type FeedEntry, type RoomShare } from './chapter-feed.js'
 import { TEXT_HOLE_MS, TEXT_MS, TextMemory, type TextMessage } from './texts.js'
 
-export type { FeedEntry, LatestProgress, Listener, Room } from './chapter-feed.js'
+export type { FeedEntry, LatestProgress, Listener, RoomShare } from './chapter-feed.js'
 
 export interface Feed {
   /** Delivers what was committed on this node: to its own rooms, and to the nodes that have such a room. */
   publish(entries: FeedEntry[]): void
   /** Text that was posted here and written to its room: to the nodes that have such a room. */
   publishText(chapterId: number, message: TextMessage): void
-  open(chapterId: number): Room
+  open(chapterId: number): RoomShare
   /** Asks the log for what this room lacks, now. */
   refresh(chapterId: number): Promise<void>
   /** Asks the log for what this room, or all rooms, lack. Also runs by itself every `repairMs`. */
@@ -73,7 +73,7 @@ const REPAIR_BATCH = 1000
 const QUIET_AFTER_MS = 10_000
 const QUIET_ROOMS = 500
 const TEXT_BYTES = 64 * 1_048_576
-const NOW = Promise.resolve()
+const RESOLVED = Promise.resolve()
 
 export function createFeed(options: FeedOptions): Feed {
   const { events, bus, onError, toRoom } = options
@@ -94,6 +94,7 @@ export function createFeed(options: FeedOptions): Feed {
       const isAll = isAllWanted || bus?.isComplete === false
       const wanted = isAll ? [...chapters.values()] : roomsInTurn()
       isAllWanted = false
+      for (const chapter of wanted) missed += chapter.takeMissed()
       try {
         for (let start = 0; start < wanted.length; start += REPAIR_BATCH)
           await readNews(wanted.slice(start, start + REPAIR_BATCH))
@@ -116,6 +117,7 @@ export function createFeed(options: FeedOptions): Feed {
 
   /** The active rooms, and the next of all in turn. */
   function roomsInTurn(): ChapterFeed[] {
+    // Those that have just become quiet are asked for a last time.
     const rooms = new Set(activeAt.keys())
     const quietSince = performance.now() - QUIET_AFTER_MS
     for (const [room, at] of activeAt) if (at < quietSince) activeAt.delete(room)
@@ -134,18 +136,8 @@ export function createFeed(options: FeedOptions): Feed {
     if (chapter !== undefined) activeAt.set(chapter, performance.now())
   }
 
-  async function readNews(behind: ChapterFeed[]): Promise<void> {
-    const cursors = behind.flatMap(({ chapterId, position, progress, texts: { stamps } }) =>
-      position === undefined
-        ? []
-        : [
-            {
-              ...{ chapterId, after: position, progressVersion: progress?.version ?? 0 },
-              ...(stamps === undefined ? {} : { partials: stamps }),
-            },
-          ],
-    )
-    for (const chapter of behind) missed += chapter.takeMissed()
+  async function readNews(asking: ChapterFeed[]): Promise<void> {
+    const cursors = asking.flatMap(({ cursor }) => cursor ?? [])
     const pages = await events.readNews(cursors)
     for (const { chapterId, after } of cursors) {
       const page = pages.get(chapterId)
@@ -210,7 +202,7 @@ export function createFeed(options: FeedOptions): Feed {
       // Marks the room active, so that the next turns find what was missed during its first read.
       onFirstRead: () => touch(chapter),
       onGone: () => forget(chapter),
-      subscribed: bus?.subscribe(chapterId) ?? NOW,
+      subscribed: bus?.subscribe(chapterId) ?? RESOLVED,
       sockets: {
         event: ({ name, payload }) => toRoom(chapterId, name, payload),
         progress: (update) => toRoom(chapterId, 'progress_update', update),

@@ -21,7 +21,7 @@ import { appendText, type PartialText, wholeQuestions, wholeText } from '../doma
 import { AppError } from '../errors.js'
 import type { PartialOutcome, PartialStore, PartialWrite } from '../store/partials.js'
 import type { PageReader } from './catch-up.js'
-import type { Feed, Room } from './feed.js'
+import type { Feed, RoomShare } from './feed.js'
 import type { KindText } from './texts.js'
 
 export interface PartialPost {
@@ -71,7 +71,7 @@ interface Work {
   kind: JobKind
   jobId: string
   attempt: number
-  room: Room
+  room: RoomShare
   text: KindText
   /** By `performance.now()`. */
   writtenAt: number

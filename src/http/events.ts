@@ -16,7 +16,7 @@ import {
 import { PARTIAL_NAMES, type PartialUpdate } from '../contract/partial.js'
 import { ChapterNotFoundError, ForbiddenError } from '../errors.js'
 import { catchUp, type PageReader } from '../feed/catch-up.js'
-import type { Feed, Room } from '../feed/feed.js'
+import type { Feed, RoomShare } from '../feed/feed.js'
 import { CLIENT_SECURITY, type ClientAuth } from './auth.js'
 import type { Connections } from './connections.js'
 import { createEventStreams, RETRY_MS } from './event-stream.js'
@@ -104,7 +104,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     after: number,
   ): Promise<void> {
     const { access, expiresAt } = clients.identityOf(request)
-    let room: Room | undefined
+    let room: RoomShare | undefined
     const stream = streams.open(reply, expiresAt, () => room?.close())
     if (stream === undefined) return
     const writeEvent = ({ name, payload }: ChapterEvent) => stream.write(name, payload, payload.seq)

@@ -33,12 +33,12 @@ export type BuildSerializer = NonNullable<
 export interface HttpServerOptions {
   config: Pick<Config, 'corsOrigin' | 'logFormat' | 'logLevel' | 'trustProxy'>
   logger?: FastifyBaseLogger
-  isDraining: () => boolean
+  isClosing: () => boolean
   /** Fastify's own unless given. */
   buildSerializer?: BuildSerializer
 }
 
-export async function createHttpServer({ config, logger, isDraining, buildSerializer }: HttpServerOptions) {
+export async function createHttpServer({ config, logger, isClosing, buildSerializer }: HttpServerOptions) {
   const refuse = requestCheck(config.corsOrigin)
   const app = fastify({
     ...(logger === undefined ? { logger: await logOptions(config) } : { loggerInstance: logger }),
@@ -66,7 +66,7 @@ export async function createHttpServer({ config, logger, isDraining, buildSerial
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     http: {
       IncomingMessage: HttpRequest,
-      // Node’s own refusal has no body; ours is in \`requestCheck\`.
+      // Node’s own refusal has no body; ours is in `requestCheck`.
       requireHostHeader: false,
       connectionsCheckingInterval: SLOW_CHECK_MS,
     } as object,
@@ -89,7 +89,7 @@ export async function createHttpServer({ config, logger, isDraining, buildSerial
     if (request.routeOptions.url?.startsWith('/v1/')) reply.header('cache-control', 'no-store')
     const refusal = refuse(request.raw)
     if (refusal !== undefined) return done(refusal)
-    if (!isDraining() || request.routeOptions.config.whileDraining === true) return done()
+    if (!isClosing() || request.routeOptions.config.whileDraining === true) return done()
     reply.header('connection', 'close')
     done(new UnavailableError('This node is shutting down'))
   })

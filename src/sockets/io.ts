@@ -30,18 +30,18 @@ const MAX_LOGGED_ROOMS = 5
 export interface SocketIoOptions {
   config: Pick<Config, 'corsOrigin' | 'socketTransports'>
   /** Whether new sessions are refused. */
-  isDraining: () => boolean
+  isClosing: () => boolean
   /** How long sockets may take to close, ms. */
   closeMs: number
 }
 
 /** Registers Socket.IO on the app’s HTTP server; `serveSockets` then says what its sockets can do. */
 export const socketIo = fp<SocketIoOptions>(
-  async (app, { config, isDraining, closeMs }) => {
+  async (app, { config, isClosing, closeMs }) => {
     await app.register(fastifySocketIo.default, {
       cors: { origin: config.corsOrigin === '*' ? '*' : [...config.corsOrigin] },
       // A refused handshake is tried again by clients; a refusing middleware would turn them away for good.
-      allowRequest: (_request, callback) => callback(null, !isDraining()),
+      allowRequest: (_request, callback) => callback(null, !isClosing()),
       ...(config.socketTransports === 'websocket' ? { transports: ['websocket' as const] } : {}),
       perMessageDeflate: false,
       httpCompression: false,

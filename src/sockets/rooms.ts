@@ -9,7 +9,7 @@ import type { ErrorCode } from '../contract/problem.js'
 import { type JoinedChapter, roomOf } from '../contract/socket.js'
 import { AppError, ChapterNotFoundError, ForbiddenError, UnavailableError } from '../errors.js'
 import { catchUp, type PageReader } from '../feed/catch-up.js'
-import type { Feed, Room } from '../feed/feed.js'
+import type { Feed, RoomShare } from '../feed/feed.js'
 import type { LogPage } from '../store/events.js'
 import { failureKindOf } from '../store/failure.js'
 import type { ChapterSocket } from './chapter-io.js'
@@ -35,7 +35,7 @@ export interface ChapterRooms {
 }
 
 interface Inside {
-  share: Room
+  share: RoomShare
   /** What permission depends on; undefined while the chapter does not exist. */
   chapter: ChapterOwnership | undefined
 }

@@ -11,7 +11,7 @@
 import t from 'tap'
 import type { CommitGroups } from '../../src/chapters/commit-group.js'
 import { catchUp, createPageReader } from '../../src/feed/catch-up.js'
-import { createFeed, type Room } from '../../src/feed/feed.js'
+import { createFeed, type RoomShare } from '../../src/feed/feed.js'
 import { createTextIntake } from '../../src/feed/text-intake.js'
 import type { PartialRow, PartialStore } from '../../src/store/partials.js'
 import type { Heard } from '../support/client.js'
@@ -31,7 +31,7 @@ const NEVER_MS = 60_000
 interface Reader {
   chapterId: number
   heard: Heard[]
-  room: Room | undefined
+  room: RoomShare | undefined
 }
 
 /** A chapter's concept, as the database has it. */

@@ -385,7 +385,7 @@ t.test('clients that leave before their answer take up no room for others', asyn
 
 t.test('what streams and sockets hold counts towards the same total, and the slowest go first', async (t) => {
   const config = { corsOrigin: '*', logFormat: 'json', logLevel: 'silent', trustProxy: false } as const
-  const server = await createHttpServer({ config, isDraining: () => false })
+  const server = await createHttpServer({ config, isClosing: () => false })
   const app = server as unknown as FastifyInstance
   t.teardown(() => app.close())
   const connections = trackConnections(app, { refuse: () => undefined, maxUnsentBytes: 1000 })

@@ -22,7 +22,7 @@ async function serveEvents(t: Tap, wrap: (readPage: PageReader) => PageReader = 
   const { feed } = recordFeed(t, log)
   const app = await createHttpServer({
     config: { corsOrigin: '*', logFormat: 'json', logLevel: 'silent', trustProxy: false },
-    isDraining: () => false,
+    isClosing: () => false,
   })
   await app.register(eventRoutes, {
     feed,

@@ -32,7 +32,7 @@ const PASS_ON_TIMEOUT_MS = 30_000
 
 /** The server’s webhooks with nothing behind them: everything that is valid is taken. */
 export async function answerCallbacks({ config, job, print, onEnd }: CallbacksOptions & { job: DueJob }) {
-  const app = await createHttpServer({ config, logger: silent(), isDraining: () => false })
+  const app = await createHttpServer({ config, logger: silent(), isClosing: () => false })
   const groups = {
     submit: async (command: ChapterCommand) => {
       const { type } = command
