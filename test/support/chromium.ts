@@ -7,8 +7,9 @@ import type { Test } from 'tap'
 import { findBinary } from './binaries.js'
 import { canInstallPackages, installPackages } from './debian.js'
 
-/** Best first: without the windows of a browser, a page takes a seventh of the CPU time to open. */
-const NAMES = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome']
+/** Without the windows of a browser, a page takes a seventh of the CPU time to open. */
+const HEADLESS = 'chromium-headless-shell'
+const OTHERS = ['chromium', 'chromium-browser', 'google-chrome']
 
 const DISABLED_FEATURES = [
   // A page of the address bar's, for each context: more than half of what it takes to open one.
@@ -33,11 +34,12 @@ export interface Chromium {
 }
 
 /**
- * `CHROMIUM_PATH`, else what is on the PATH, else Debian's, installed with a font that shows Korean
- * where that is allowed. `undefined` when there is none.
+ * `CHROMIUM_PATH`, else the one without windows, installed with a font that shows Korean where that is allowed, else
+ * another one on the PATH. `undefined` when there is none.
  */
 export async function findChromium(): Promise<Chromium | undefined> {
-  const path = process.env.CHROMIUM_PATH || findBinary(NAMES) || (await installChromium())
+  const path =
+    process.env.CHROMIUM_PATH || findBinary([HEADLESS]) || (await installHeadless()) || findBinary(OTHERS)
   if (path === undefined) return undefined
   // Debian's launcher script may complain on stderr and still be well.
   const { stdout } = await promisify(execFile)(path, ['--version'], { timeout: 20_000 })
@@ -79,12 +81,12 @@ function launch(executablePath: string): Promise<Browser> {
   })
 }
 
-async function installChromium(): Promise<string | undefined> {
+async function installHeadless(): Promise<string | undefined> {
   if (!canInstallPackages()) return undefined
   try {
-    await installPackages('chromium-headless-shell', 'fonts-noto-cjk')
+    await installPackages(HEADLESS, 'fonts-noto-cjk')
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
   }
-  return findBinary(NAMES)
+  return findBinary([HEADLESS])
 }
