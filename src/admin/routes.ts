@@ -99,8 +99,8 @@ export const adminRoutes: FastifyPluginAsyncTypebox<AdminRoutesOptions> = async 
   const perform = <Result>(
     request: FastifyRequest,
     act: Omit<Act, 'actor' | 'requestId'>,
-    perform: () => Promise<Result>,
-  ) => acts.perform({ ...act, actor: actorOf(clients, request), requestId: request.id }, perform)
+    work: () => Promise<Result>,
+  ) => acts.perform({ ...act, actor: actorOf(clients, request), requestId: request.id }, work)
 
   app.get(
     '/v1/admin/stuck',

@@ -17,7 +17,7 @@ import type {
   Redrive,
   StuckJob,
 } from '../../contract/admin.js'
-import { cellOf, tableOf } from './table.js'
+import { type Cell, cellOf, tableOf } from './table.js'
 
 export const ADMIN_HELP = `What operators see and do. The server decides; this shows.
 
@@ -203,17 +203,19 @@ async function list<Item>(
   return { items, next_cursor: cursor }
 }
 
+/** What a table shows of each item, by the title of the column. */
+type Columns<Item> = Record<string, (item: Item) => Cell>
+
 /** A list as a table. */
 async function listed<Item>(
   asked: Asked,
   path: string,
   query: Record<string, string | undefined>,
-  columns: Record<string, (item: Item) => Parameters<typeof cellOf>[0]>,
+  columns: Columns<Item>,
 ): Promise<{ body: unknown; shown: string }> {
   const body = await list<Item>(asked, path, query)
-  const rows = body.items.map((item) => Object.values(columns).map((cell) => cell(item)))
   const more = body.next_cursor === null ? '' : '\nThere are more; --limit shows them.'
-  const shown = rows.length === 0 ? 'None.' : tableOf(Object.keys(columns), rows) + more
+  const shown = body.items.length === 0 ? 'None.' : rowsOf(columns, body.items) + more
   return { body, shown }
 }
 
@@ -404,7 +406,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 }
 
-const DELIVERY_COLUMNS: Record<string, (delivery: DeliveryView) => Parameters<typeof cellOf>[0]> = {
+const DELIVERY_COLUMNS: Columns<DeliveryView> = {
   chapter: ({ chapter_id }) => chapter_id,
   seq: ({ seq }) => seq,
   type: ({ type }) => type,
@@ -416,7 +418,7 @@ const DELIVERY_COLUMNS: Record<string, (delivery: DeliveryView) => Parameters<ty
   error: ({ last_error }) => last_error,
 }
 
-const AUDIT_COLUMNS: Record<string, (entry: AuditEntry) => Parameters<typeof cellOf>[0]> = {
+const AUDIT_COLUMNS: Columns<AuditEntry> = {
   at: ({ at }) => at,
   who: ({ actor }) => actor,
   what: ({ action }) => action,
@@ -427,10 +429,7 @@ const AUDIT_COLUMNS: Record<string, (entry: AuditEntry) => Parameters<typeof cel
   request: ({ request_id }) => request_id,
 }
 
-function rowsOf<Item>(
-  columns: Record<string, (item: Item) => Parameters<typeof cellOf>[0]>,
-  items: readonly Item[],
-): string {
+function rowsOf<Item>(columns: Columns<Item>, items: readonly Item[]): string {
   return tableOf(
     Object.keys(columns),
     items.map((item) => Object.values(columns).map((cell) => cell(item))),
