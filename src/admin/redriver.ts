@@ -63,7 +63,7 @@ export function createRedriver(options: RedriverOptions): Redriver {
       await advance(redrive, lease)
     } catch (error) {
       const problem = (error instanceof Error ? error.message : String(error)).slice(0, ERROR_MAX)
-      log.warn({ err: error, redrive_id: redrive.id }, 'a redrive stands still; it goes on by itself')
+      log.warn({ err: error, redrive_id: redrive.id }, 'a redrive failed for now; it is tried again')
       await redrives.postpone(lease, now() + PAUSE_AFTER_ERROR_MS, problem)
     }
     return true

@@ -202,7 +202,7 @@ export const SETTINGS = {
     3_600_000,
     0,
     MAX_TIMER_MS,
-    'How long after a job was asked for a busy model (`rate_limited`, `unavailable`) costs it no attempt',
+    'Age of a job up to which a busy model (`rate_limited`, `unavailable`) costs it no attempt. It counts from when the job was asked for',
   ),
   GENERATION_WINDOW: integer(
     0,
@@ -222,7 +222,7 @@ export const SETTINGS = {
     type: 'share',
     default: 0.6,
     about:
-      'Of the questions asked for, how many must be good, 0 to 1: bad ones among them are then left out, else the quiz is asked for again',
+      'Share of the wanted questions that must be good, 0 to 1. If enough are good, the bad ones are left out. If not, the quiz is asked for again',
   },
   MAX_REVISIONS: integer(
     20,
@@ -316,7 +316,7 @@ export const SETTINGS = {
     10_000,
     1000,
     600_000,
-    'A node that is told to leave has left by then, the drain delay included',
+    'Longest time from the signal until the process has ended. `DRAIN_DELAY_MS` is part of it',
   ),
   EVENT_RETENTION_MS: integer(
     30 * DAY_MS,
@@ -328,15 +328,20 @@ export const SETTINGS = {
     365 * DAY_MS,
     1000,
     Number.MAX_SAFE_INTEGER,
-    'How long it is kept what operators did, ended redrives too',
+    'How long the audit log of operators and ended redrives are kept',
   ),
   MAX_WAITING_BYTES: integer(
     134_217_728,
     1_048_576,
     2 ** 40,
-    'Bytes of requests and of answers that clients have not read, on this node; beyond that 503, and the slowest are cut',
+    'Most bytes that this node holds for requests under way, and as many again for what clients have not read. Beyond the first limit requests get 503. Beyond the second the slowest clients are cut',
   ),
-  MAX_ROOMS_PER_SOCKET: integer(100, 1, 100_000, 'Chapters one connection may be in'),
+  MAX_ROOMS_PER_SOCKET: integer(
+    100,
+    1,
+    100_000,
+    'Rooms that one connection may be in, of chapters and of courses',
+  ),
   WEBHOOK_BODY_LIMIT_BYTES: integer(1_048_576, 1024, 64 * 1_048_576, 'Largest webhook body'),
   DEFAULT_LOCALE: {
     type: 'choice',

@@ -155,7 +155,10 @@ export function createHttpQueue(options: HttpQueueOptions): JobQueue {
       else if (outcome.type === 'result') await finish(job, outcome)
       else await fail(job, outcome, retryAfterMs)
     } catch (error) {
-      log.warn({ ...aboutOf(job), err: error }, 'what became of a job could not be stored; it is sent again')
+      log.warn(
+        { ...aboutOf(job), err: error },
+        'the outcome of a job could not be stored; the job is sent again',
+      )
     }
   }
 
@@ -183,7 +186,10 @@ export function createHttpQueue(options: HttpQueueOptions): JobQueue {
   async function unanswered(job: Open, sentAt: number, error: string): Promise<void> {
     const heardSince = Math.max(sentAt, now() - policy.heartbeatMs)
     if (await store.letGo(job.ref, null, heardSince)) {
-      log.info({ ...aboutOf(job), problem: error }, 'a request broke; its worker goes on')
+      log.info(
+        { ...aboutOf(job), problem: error },
+        'the connection to a worker broke; the worker was heard, so it keeps the job',
+      )
       return
     }
     await later(job, sentAt, { reason: 'unavailable', error }, 0)

@@ -83,7 +83,7 @@ export function createKafkaQueue(options: KafkaQueueOptions): KafkaQueue {
     if (error === undefined) return
     log.warn(
       { err: error, topic_prefix: config.topicPrefix },
-      'it is not sure that all topics are there; it is tried again',
+      'the topics could not be checked or made; it is tried again',
     )
     void retryTopics(admin, life).catch(() => {})
   }

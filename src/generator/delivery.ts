@@ -63,12 +63,15 @@ export function createDelivery(options: DeliveryOptions): Deliver {
           // Nothing is lost: after its deadline the server itself makes a new attempt and sends it. A deadline that
           // lies in a far future must not hold the place for ever.
           if (!(now() <= Date.parse(message.deadline_at)) || tries >= MAX_TRIES)
-            return log.error({ ...about, err: error }, 'given up: after its deadline the server tries again')
+            return log.error(
+              { ...about, err: error },
+              'the generator gives this job up; the server tries it again after its deadline',
+            )
           tries += 1
           const waitMs = backoffMs(tries, UNDELIVERED_WAIT, random)
           log.warn(
             { ...about, err: error, wait_ms: waitMs },
-            'a job could not be delivered; it is done again',
+            'a result could not be delivered; the generator does the job again',
           )
           // The place is kept: while webhooks cannot be reached no more should be begun.
           await delay(waitMs, signal)

@@ -107,7 +107,7 @@ function manyLimit(
   return async (request, chapters) => {
     if (chapters > max)
       throw new RateLimitedError(
-        `${max} chapters a minute are allowed, and these are ${chapters}; make them in smaller parts`,
+        `This request has ${chapters} chapters, and ${max} a minute are allowed; send fewer in each request`,
         WINDOW_MS / 1000,
       )
     for (let counted = 0; counted < chapters; counted += 1) {

@@ -119,7 +119,10 @@ export function createChapterRooms(options: {
   ): Promise<JoinedChapter> {
     const isFull = memberships.count(socket) + options.otherRooms(socket) >= maxRooms
     if (memberships.of(socket).get(chapterId)?.isWanted !== true && isFull)
-      throw new AppError('too_many_rooms', `One connection may be in ${maxRooms} chapters; leave one first`)
+      throw new AppError(
+        'too_many_rooms',
+        `One connection may be in ${maxRooms} chapters and courses; leave one first`,
+      )
     return await memberships.inOrder(socket, chapterId, true, async (membership) => {
       await limit()
       return await enter(socket, chapterId, after, membership)

@@ -134,29 +134,32 @@ t.test(
   },
 )
 
-t.test('without names it costs nothing where webhooks are open: it may be anyone’s', async (t) => {
+t.test('without a webhook secret, an unreadable result that names no work costs no attempt', async (t) => {
   const { id, path } = await published(open, 'concept')
   const bare = path('finish').split('?')[0] ?? ''
   for (const [, payload, headers] of UNREADABLE) await send(open.app, bare, payload, headers)
   t.equal((await viewChapter(open.url, id)).last_seq, 4)
 })
 
-t.test('without names it is the published attempt’s where callers know the secret', async (t) => {
-  for (const [about, payload, headers] of UNREADABLE) {
-    const { id, path } = await published(closed, 'concept')
-    const bare = path('finish').split('?')[0] ?? ''
-    refuses(
-      t,
-      await send(closed.app, bare, payload, { ...headers, authorization: 'Bearer other' }),
-      'unauthorized',
-    )
-    t.equal((await viewJob(closed.url, id, 'concept')).attempt, 1, 'a stranger’s costs nothing')
-    await send(closed.app, bare, payload, headers)
-    t.match(await viewJob(closed.url, id, 'concept'), { status: 'queued', attempt: 2 }, about)
-    await send(closed.app, bare, payload, headers)
-    t.equal((await viewJob(closed.url, id, 'concept')).attempt, 2, 'an attempt that waits is nobody’s yet')
-  }
-})
+t.test(
+  'with a webhook secret, an unreadable result that names no work costs the published attempt',
+  async (t) => {
+    for (const [about, payload, headers] of UNREADABLE) {
+      const { id, path } = await published(closed, 'concept')
+      const bare = path('finish').split('?')[0] ?? ''
+      refuses(
+        t,
+        await send(closed.app, bare, payload, { ...headers, authorization: 'Bearer other' }),
+        'unauthorized',
+      )
+      t.equal((await viewJob(closed.url, id, 'concept')).attempt, 1, 'a stranger’s costs nothing')
+      await send(closed.app, bare, payload, headers)
+      t.match(await viewJob(closed.url, id, 'concept'), { status: 'queued', attempt: 2 }, about)
+      await send(closed.app, bare, payload, headers)
+      t.equal((await viewJob(closed.url, id, 'concept')).attempt, 2, 'an attempt that waits is nobody’s yet')
+    }
+  },
+)
 
 t.test('a failure that names its work counts, whatever its details look like', async (t) => {
   const cases: [body: unknown, job: object, retryAt?: number][] = [

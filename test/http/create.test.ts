@@ -208,7 +208,7 @@ t.test('every violation is listed at once, those of the headers too', async (t) 
     t.ok(problem.detail.includes(`${path} ${message}`), 'the detail says it in one line')
 })
 
-t.test('what only the size of metadata says is listed beside the rest', async (t) => {
+t.test('metadata that is too large is listed together with the other violations', async (t) => {
   const metadata = metadataOf(METADATA_MAX_BYTES + 1)
   refuses(t, await create({ title: '', metadata, x: 1 }, { 'idempotency-key': '' }), 'invalid_request', [
     '/body/title',
