@@ -5,7 +5,7 @@ import { scale } from '../support/scale.js'
 import { createBench, TARGETS } from './bench.js'
 import { HELP, readOptions } from './options.js'
 
-const INPUTS = scale(800, 4000)
+const INPUTS = scale(300, 4000)
 const seed = Number(process.env.FUZZ_SEED ?? 20_260_131)
 
 t.test(

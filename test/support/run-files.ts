@@ -5,6 +5,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { totalmem } from 'node:os'
 import { PassThrough } from 'node:stream'
 import { compiledFile } from './compile.js'
 import type { LaneMessage } from './lane.js'
@@ -12,7 +13,7 @@ import { reportFile, type Tally } from './report.js'
 
 /** A file that is still running then does not even end itself any more. */
 const LIMIT_MS = 700_000
-/** A process that holds more is replaced. */
+/** A process that holds more is replaced; so much at least, and all together a third of the machine’s memory. */
 const MEMORY_BYTES = 700 * 2 ** 20
 
 export interface RunOptions {
@@ -28,6 +29,7 @@ export interface RunOptions {
 export async function runFiles(files: readonly string[], options: RunOptions): Promise<Tally> {
   const waiting = [...new Set(files)]
   const total: Tally = { passed: 0, failed: 0, skipped: 0 }
+  const memoryBytes = Math.max(MEMORY_BYTES, totalmem() / 3 / options.jobs)
   const lanes = Array.from({ length: options.jobs }, async () => {
     let lane: Lane | undefined
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
@@ -38,7 +40,7 @@ export async function runFiles(files: readonly string[], options: RunOptions): P
       total.failed += tally.failed
       total.skipped += tally.skipped
       // What a failed test left undone must not fail the next one.
-      const isWornOut = tally.failed > 0 || lane.memoryBytes > MEMORY_BYTES
+      const isWornOut = tally.failed > 0 || lane.memoryBytes > memoryBytes
       if (!isWornOut) continue
       total.failed += await endLane(lane, options)
       lane = undefined
