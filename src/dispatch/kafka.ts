@@ -12,6 +12,7 @@ import { type Admin, Kafka, type KafkaConfig as KafkaJsConfig, type LogEntry, lo
 import type { KafkaConfig } from '../config/config.js'
 import { DEAD_LETTER_TOPIC, TOPICS } from '../contract/generation.js'
 import { JOB_KINDS } from '../contract/job.js'
+import './kafkajs-idle.js'
 
 export type KafkaLog = Pick<FastifyBaseLogger, 'trace' | 'debug' | 'info' | 'warn' | 'error'>
 /** Opens a connection to a broker, without TLS. Tests put a faulty network in its place. */

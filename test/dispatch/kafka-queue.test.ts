@@ -65,6 +65,23 @@ t.test('a job that failed for good goes to the dead-letter topic, with its reaso
   t.strictSame(headersOf(written[0]), headers)
 })
 
+t.test('while nothing is sent to Kafka, no timer of its client runs every millisecond', async (t) => {
+  const { queue } = queueFor(t, kafkaConfig())
+  await queue.publish([messageOf({ chapter_id: 1 })], soon())
+  const { setTimeout: start } = globalThis
+  let started = 0
+  t.teardown(() => {
+    globalThis.setTimeout = start
+  })
+  globalThis.setTimeout = ((run: () => void, ms?: number) => {
+    if (!(ms !== undefined && ms > 1)) started += 1
+    return start(run, ms)
+  }) as typeof setTimeout
+  // Two hundred of its turns.
+  await new Promise((resolve) => start(resolve, 200))
+  t.ok(started < 20, `${started} were started`)
+})
+
 t.test('the messages of a chapter arrive in the order sent, however many go out together', async (t) => {
   const config = kafkaConfig()
   const { queue } = queueFor(t, config)
@@ -214,7 +231,7 @@ t.test('topics that cannot be made are warned of once, and nothing stops', async
   await waitFor('the queue to be connected', () => logged.some(({ text }) => text === 'Kafka is connected'))
   t.match(
     logged.filter(({ level }) => level === 'warn'),
-    [{ text: /not sure that all topics/ }],
+    [{ text: /topics could not be checked or made/ }],
   )
   t.equal(queue.capacity, Number.POSITIVE_INFINITY)
 })

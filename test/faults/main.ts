@@ -205,7 +205,9 @@ async function report(options: Options, run: PrivateRun, ending: Ending, logs: s
   let isTimeUp = false
   const scene = { nodes, postgres, redis, broker, renewWorker: consumer.renew, project: project.later }
   const happenings = runSchedule(schedule, scene, findings, { isTimeUp: () => isTimeUp, say: console.log })
-  happenings.done.catch((error: unknown) => console.error(error))
+  // Without its faults the run would show nothing.
+  const failed = new AbortController()
+  happenings.done.catch((error: unknown) => failed.abort(error))
 
   const repairs = watchRepairs(nodes, () => happenings.losesMessages(REPAIRED_MS), findings)
 
@@ -213,6 +215,7 @@ async function report(options: Options, run: PrivateRun, ending: Ending, logs: s
   const from = Date.now()
   for (let made = 0, n = 0; made < wanted; n += 1) {
     run.interrupted.throwIfAborted()
+    failed.signal.throwIfAborted()
     const creation = clients.create(n)
     creating.push(creation)
     made += ledger.requests.get(n) ?? 1

@@ -27,7 +27,7 @@ t.test(
       now: () => Date.now() + 3_600_000,
     })
     await deliver(generationMessageOf(), await slots.take(never), never)
-    t.match(logged, ['given up: after its deadline the server tries again'])
+    t.match(logged, ['the generator gives this job up; the server tries it again after its deadline'])
     t.equal(slots.taken, 0)
   },
 )
