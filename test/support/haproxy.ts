@@ -23,7 +23,7 @@ export interface Haproxy {
   isUp(port: number): Promise<boolean>
 }
 
-const CONFIG = fileURLToPath(new URL('../../deploy/haproxy/haproxy.cfg', import.meta.url))
+export const CONFIG = fileURLToPath(new URL('../../deploy/haproxy/haproxy.cfg', import.meta.url))
 
 /** Debian’s program, installed where that is allowed; `undefined` when there is none. */
 export async function findHaproxy(): Promise<string | undefined> {
