@@ -24,6 +24,8 @@ else {
   const node = createServer(({ url, socket }, response) => {
     if (url === '/readyz') response.end()
     if (url === '/gone') socket.destroy()
+    if (url === '/half')
+      response.writeHead(200, { 'content-length': 100 }).write('the first half', () => socket.destroy())
   })
   node.listen(0, '127.0.0.1')
   await once(node, 'listening')
@@ -56,4 +58,11 @@ else {
       const problem = JSON.parse(body) as Problem
       t.match(problem, { type: 'about:blank', status, title: ERRORS[problem.code].title, request_id: 'none' })
     })
+
+  t.test('the load balancer says nothing within an answer that a node did not finish', async (t) => {
+    const client = await openRawHttp(t, url)
+    client.send(requestText('/half') + requestText('/silent'))
+    await client.closed()
+    t.match(client.text(), /^HTTP\/1\.1 200 [\s\S]*\r\n\r\nthe first half$/)
+  })
 }
