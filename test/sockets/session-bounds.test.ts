@@ -2,11 +2,12 @@
  * A session id (`pid`) is something a client sends, so it can be sent by many connections, and by somebody else.
  */
 import t from 'tap'
-import { JWT_SECRET, signToken } from '../auth/tokens.js'
-import { connectSocket, createChapter, type RecordingSocket } from '../support/client.js'
+import { JWT_SECRET } from '../auth/tokens.js'
+import { connectSocket, createChapter } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
 import { startNodes, type TestNode } from '../support/three-nodes.js'
 import { query } from '../support/watch.js'
+import { checkManyConnections, checkStrangers, pidOf } from './one-session.js'
 import { openRawSocket } from './raw-socket.js'
 
 const MAX_ROOMS = 20
@@ -18,26 +19,12 @@ for (const count of [1, 2])
       const { nodes, databaseUrl } = await startNodes(t, count, {
         env: { MAX_ROOMS_PER_SOCKET: String(MAX_ROOMS) },
       })
-      const urlOf = (index: number) => (nodes[index % count] as TestNode).url
-      const first = await connectSocket(t, urlOf(0))
-      await joinAll(first, 1, 1)
-      const pid = pidOf(first)
-      const others: RecordingSocket[] = []
-      for (let index = 0; index < 10; index++) {
-        const client = await connectSocket(t, urlOf(index), { auth: { pid } })
-        t.equal(pidOf(client), pid)
-        others.push(client)
-      }
-      // All at once, each as many rooms as a connection may have.
-      await Promise.all(others.map((client, index) => joinAll(client, 1000 * (index + 1), MAX_ROOMS)))
-      const rooms = await query<{ count: string }>(databaseUrl, 'select count(*) from session_room')
-      t.ok(Number(rooms[0]?.count) <= MAX_ROOMS, `${rooms[0]?.count} rooms are remembered`)
-
-      const last = await connectSocket(t, urlOf(1), { auth: { pid } })
-      const joined = () => last.heard.filter(({ name }) => name === 'joined_chapter').length
-      await waitFor('it is back in its rooms', () => joined() >= MAX_ROOMS)
-      await last.ask('refresh_token', {})
-      t.equal(joined(), MAX_ROOMS)
+      await checkManyConnections(t, {
+        doors: nodes.map(({ url }) => url),
+        databaseUrl,
+        maxRooms: MAX_ROOMS,
+        nodes,
+      })
       t.ok(nodes.flatMap(({ log }) => log).length < 100, 'and the log stays short')
     },
   )
@@ -88,43 +75,11 @@ t.test('a connection that was closed before it was admitted leaves no session be
 
 t.test('a client that knows another user’s session id gets nothing of it, and changes nothing', async (t) => {
   const { nodes } = await startNodes(t, 2, { env: { JWT_SECRET } })
-  const [one, two] = nodes as [TestNode, TestNode]
-  const owners: [owner: Record<string, unknown>, other: Record<string, unknown>][] = [
-    [{ sub: '1' }, { sub: '2' }],
-    [{ sub: '1' }, { role: 'admin' }],
-    [{ courses: [1] }, { courses: [2] }],
-  ]
-  for (const [ownerClaims, otherClaims] of owners) {
-    const title = `${JSON.stringify(ownerClaims)}, ${JSON.stringify(otherClaims)}`
-    const token = await signToken(ownerClaims)
-    const other = await signToken(otherClaims)
-    const chapterId = await createOwned(one.url)
-    const owner = await connectSocket(t, one.url, { auth: { token } })
-    t.match(await owner.ask('join_chapter', { chapter_id: chapterId }), { ok: true }, title)
-    const pid = pidOf(owner)
-    for (const { url } of [one, two]) {
-      const stranger = await connectSocket(t, url, { auth: { token: other, pid } })
-      t.not(pidOf(stranger), pid, title)
-      await stranger.ask('join_chapter', { chapter_id: 404_404 })
-      await stranger.ask('leave_chapter', { chapter_id: chapterId })
-      t.strictSame(
-        stranger.heard
-          .filter(({ name }) => /^(joined|join_failed)/.test(name))
-          .map(({ payload }) => payload.chapter_id),
-        [404_404],
-        title,
-      )
-      stranger.socket.disconnect()
-    }
-    await Promise.all(
-      [one, two].map(({ app }) => waitFor('strangers to be gone', () => app.io.engine.clientsCount <= 1)),
-    )
-    // On another node, and also while the first connection is still open: as after a change of network.
-    const back = await connectSocket(t, two.url, { auth: { token, pid } })
-    t.match(await back.hears('joined_chapter'), { chapter_id: chapterId, status: 'processing' }, title)
-    t.equal(pidOf(back), pid, title)
-    for (const { socket } of [owner, back]) socket.disconnect()
-  }
+  await checkStrangers(
+    t,
+    nodes.map(({ url }) => url),
+    nodes,
+  )
 })
 
 t.test('a connection that ends after its client came back does not end the session', async (t) => {
@@ -157,26 +112,3 @@ t.test('a connection that ends after its client came back does not end the sessi
     await waitFor('it to be gone', () => one.app.io.engine.clientsCount === 0)
   }
 })
-
-async function joinAll(client: RecordingSocket, from: number, count: number): Promise<void> {
-  await Promise.all(
-    Array.from({ length: count }, (_, index) => client.ask('join_chapter', { chapter_id: from + index })),
-  )
-}
-
-/** As the client keeps it to return it when it next connects. */
-function pidOf({ socket }: RecordingSocket): string {
-  return (socket as unknown as { _pid: string })._pid
-}
-
-async function createOwned(url: string): Promise<number> {
-  const headers = {
-    authorization: `Bearer ${await signToken({ sub: '1' })}`,
-    'content-type': 'application/json',
-  }
-  const body = JSON.stringify({ course_id: 1, owner_id: 1, title: 'Owned' })
-  const answer = (await (await fetch(`${url}/v1/chapter/`, { method: 'POST', headers, body })).json()) as {
-    chapter_id: number
-  }
-  return answer.chapter_id
-}
