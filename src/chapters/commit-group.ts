@@ -1,7 +1,8 @@
 /**
  * Commands in, committed events out. Commands that arrive while a group is being written form the next
  * group: one read of every chapter concerned, pure decisions, one conditional write. A lone command waits for
- * nobody, and a busy node pays two round trips for a hundred. Finishes of chapters that this node wrote last need no
+ * nobody, and a busy node pays two round trips for a hundred. A group has a fixed cost, so right after a group of
+ * several a small one waits some milliseconds for more. Finishes of chapters that this node wrote last need no
  * read (`remembered.ts`).
  *
  * Guarantees: what a command answers is in the database, unless it changed nothing; a chapter’s decisions
@@ -107,6 +108,10 @@ export interface GroupLimits {
   waitingBytes: number
   /** Of the chapters that are remembered, UTF-16 units; 0: none are. */
   rememberedLength: number
+  /** A group of so many commands is worth its cost. */
+  worthwhileCommands: number
+  /** How long a smaller one waits for more, if the group before had several, ms. */
+  lingerMs: number
 }
 
 export const GROUP_LIMITS: GroupLimits = {
@@ -115,6 +120,8 @@ export const GROUP_LIMITS: GroupLimits = {
   waitingCommands: 4000,
   waitingBytes: 64 * 1_048_576,
   rememberedLength: 8 * 1_048_576,
+  worthwhileCommands: 8,
+  lingerMs: 3,
 }
 
 /**
@@ -141,6 +148,10 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   let waitingCount = 0
   let waitingBytes = 0
   let isRunning = false
+  let lastSize = 0
+  /** Ends the wait of a group that has become worthwhile. */
+  let whenFilled: (() => void) | undefined
+  let wanted = 0
   let isClosed = false
   let idle: Promise<void> | undefined
   let whenIdle: (() => void) | undefined
@@ -165,6 +176,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
         reject,
       })
       if (!isRunning) void run()
+      else if (queue.length >= wanted) whenFilled?.()
     })
   }
 
@@ -173,7 +185,9 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
     while (queue.length > 0) {
       // Requests that have arrived already are read in this turn of the event loop, and join the group.
       await nextTurn()
+      await fill()
       const group = takeGroup()
+      lastSize = group.length
       const startedAt = performance.now()
       const span = tracing && startGroupSpan(tracing, group)
       try {
@@ -187,6 +201,20 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
       span?.end()
     }
     isRunning = false
+  }
+
+  /** On a busy node a small group waits for more. */
+  async function fill(): Promise<void> {
+    wanted = lastSize > 1 ? limits.worthwhileCommands : 0
+    if (queue.length >= wanted) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, limits.lingerMs)
+      whenFilled = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    whenFilled = undefined
   }
 
   function takeGroup(): Waiting[] {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { JOB_KINDS } from '../../src/contract/job.js'
 import { UnavailableError } from '../../src/errors.js'
@@ -51,6 +52,23 @@ t.test(
     t.strictSame(store.writes.slice(writesBefore), [1, 50])
   },
 )
+
+t.test('right after a group of several, commands that come one by one are one group', async (t) => {
+  const store = memoryStore()
+  const groups = groupsOn(store, { limits: { lingerMs: 1_000_000 } })
+  await groups.make()
+  await groups.make()
+  t.strictSame(store.writes, [1, 1], 'before that, none waits')
+  await Promise.all([groups.make(), groups.make()])
+  const made: Promise<unknown>[] = []
+  for (let count = 8; count > 0; count -= 1) {
+    made.push(groups.make())
+    await nextTurn()
+    await nextTurn()
+  }
+  await Promise.all(made)
+  t.strictSame(store.writes, [1, 1, 2, 8])
+})
 
 t.test('commands on one chapter in one group see each other’s effect, and are one write', async (t) => {
   const store = memoryStore()
