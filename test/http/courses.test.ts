@@ -204,7 +204,10 @@ t.test('a request for many chapters counts as that many', async (t) => {
   const { url } = await buildTestApp(t, { RATE_LIMIT_CREATE_PER_MINUTE: '5' })
   const create = (count: number) =>
     post(`${url}/v1/course/1/chapters`, { owner_id: 1, chapters: titles(count) })
-  t.match(await create(6), { status: 429, body: { code: 'rate_limited', detail: /send fewer in each request/ } })
+  t.match(await create(6), {
+    status: 429,
+    body: { code: 'rate_limited', detail: /send fewer in each request/ },
+  })
   t.equal((await create(3)).status, 201)
   t.ok(await createChapter(url), 'together with single ones')
   t.match(await create(2), { status: 429, body: { code: 'rate_limited' } })
