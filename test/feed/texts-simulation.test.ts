@@ -167,6 +167,7 @@ function buildWorld(seed: number, weather: Weather) {
   async function work(chapterId: number, random: Random): Promise<void> {
     const { below, chance } = random
     const job: Job = { jobId: `job ${chapterId}`, attempt: 1, isOver: false, text: '' }
+    let longest = 0
     jobs.set(chapterId, job)
     commit(chapterId, 'concept_started', 1)
     const letters = () =>
@@ -201,8 +202,10 @@ function buildWorld(seed: number, weather: Weather) {
         offset = isBehind || performance.now() - since > 1000 ? undefined : offset
       }
       job.text = text
+      longest = Math.max(longest, text.length)
       if (chance(0.1)) {
-        const wrong = { text: 'wrong', offset: job.text.length + 1 + below(3) }
+        // A node that missed that the text became shorter may still have any length that it had before.
+        const wrong = { text: 'wrong', offset: longest + 1 + below(3) }
         const named = { jobId: job.jobId, attempt: job.attempt }
         const { status } = await anyNode().intake.post({ chapterId, kind: 'concept', named, content: wrong })
         if (status === 'ignored') counts.ignored += 1
