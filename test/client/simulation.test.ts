@@ -47,6 +47,20 @@ t.test('whatever happens underneath, everyone hears the log once, in order, to i
   if (!only) for (const [name, count] of Object.entries(totals)) t.ok(count > RUNS, `${name}: ${count}`)
 })
 
+t.test('in virtual time, what else is in the process keeps its real timers', async (t) => {
+  let other: NodeJS.Timeout | undefined
+  const begun = new Promise<void>((resolve) => {
+    setImmediate(() => {
+      other = setTimeout(() => {}, 1_000_000)
+      resolve()
+    })
+  })
+  const { timersLeft } = await inVirtualTime(() => begun, { limitMs: 1, random: Math.random })
+  t.equal(timersLeft, 0)
+  t.type(other, 'object', 'a real one')
+  clearTimeout(other)
+})
+
 t.test('the same over real sockets', async (t) => {
   const seeds = Array.from({ length: REAL_RUNS }, (_, index) => index + 1)
   const heard = await Promise.all(seeds.map((seed) => realRun(t, seed)))

@@ -1,7 +1,9 @@
 /**
  * Time that passes as soon as there is nothing left to do: hours of timers in milliseconds. It stands in for the
- * timers, the clock and the chance of the whole process, so only one task runs in it at a time.
+ * timers of the task, and for the clock and the chance of the whole process, so only one task runs in it at a time.
+ * What else is in the process, such as a connection of an earlier test, keeps its real timers.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 
 interface Timer {
   at: number
@@ -23,20 +25,25 @@ export async function inVirtualTime<T>(
   const startedAt = Date.parse('2026-01-31T09:00:00.000Z')
   let now = startedAt
   let lastId = 0
+  const own = new AsyncLocalStorage<true>()
+  const real = { setTimeout, clearTimeout, setInterval, clearInterval }
   const begin = (isRepeated: boolean) =>
     ((call: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) => {
+      if (own.getStore() === undefined)
+        return isRepeated ? real.setInterval(call, ms, ...args) : real.setTimeout(call, ms, ...args)
       lastId += 1
       const waitMs = Math.max(1, ms)
       timers.set(lastId, {
         at: now + waitMs,
         everyMs: isRepeated ? waitMs : undefined,
-        call: () => call(...args),
+        call: () => own.run(true, call, ...args),
       })
       return lastId
     }) as unknown as typeof setTimeout
-  const end = ((id: number) => timers.delete(id)) as unknown as typeof clearTimeout
-
-  const real = { setTimeout, clearTimeout, setInterval, clearInterval }
+  const end = ((id: number | NodeJS.Timeout | undefined) => {
+    if (typeof id === 'number') timers.delete(id)
+    else real.clearTimeout(id)
+  }) as typeof clearTimeout
   const realNow = Date.now
   const realRandom = Math.random
   Object.assign(globalThis, {
@@ -49,7 +56,7 @@ export async function inVirtualTime<T>(
   Math.random = random
   try {
     let outcome: { value: T } | { error: unknown } | undefined
-    task().then(
+    own.run(true, task).then(
       (value) => {
         outcome = { value }
       },
