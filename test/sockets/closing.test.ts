@@ -116,6 +116,8 @@ async function joinTooLate(t: Tap, server: TestApp, join: string, standstillMs =
   socket.send(join)
   socket.resume()
   await once(socket, 'close')
+  // A stock client comes back half a second later at the earliest.
+  await server.close()
   return pidOf(packets.join('\n'))
 }
 
