@@ -10,6 +10,7 @@ import type { FailureReason, JobKind } from '../contract/job.js'
 import { camelCase, type RecordOf, toInstant } from '../contract/wire.js'
 import type { OwedDeadLetter } from '../domain/command.js'
 import { contentOf } from './content.js'
+import { failureKindOf } from './failure.js'
 import { type Db, prepare } from './prepared.js'
 import { keysOf, namedJob, recordFields, recordset } from './records.js'
 import * as table from './schema.js'
@@ -88,7 +89,8 @@ export interface JobStore {
 
 /** A row that is being written is free again after a round trip or two. */
 const HOLD_TRIES = 5
-const HOLD_PAUSE_MS = 20
+const CONFLICT_TRIES = 5
+const PAUSE_MS = 20
 
 export function createJobStore(db: Db): JobStore {
   const due = prepare<{ due: DueJob }>(db, 'claim_due', CLAIM_DUE)
@@ -108,13 +110,14 @@ export function createJobStore(db: Db): JobStore {
       return rows.map((row) => row.due)
     },
     async unclaim(attempts) {
-      await unclaim({ attempts: JSON.stringify(attempts) })
+      await despiteConflicts(() => unclaim({ attempts: JSON.stringify(attempts) }))
     },
     claimOverdue: async (claim) => (await overdue(values(claim))).map((row) => row.attempt),
     claimExpiredHolds: async (claim) => (await expiredHolds(values(claim))).map((row) => row.attempt),
     claimDeadLetters: async (claim) => (await letters(values(claim))).map((row) => row.due),
     async markPublished(attempts) {
-      return (await mark({ attempts: JSON.stringify(attempts) })).length
+      const marked = await despiteConflicts(() => mark({ attempts: JSON.stringify(attempts) }))
+      return marked.length
     },
     async deleteDeadLetters(jobIds) {
       await remove({ jobIds: jobIds.join() })
@@ -122,8 +125,9 @@ export function createJobStore(db: Db): JobStore {
     async hold(jobs, until) {
       let rest = jobs
       for (let tries = 1; rest.length > 0 && tries <= HOLD_TRIES; tries++) {
-        if (tries > 1) await delay(HOLD_PAUSE_MS * Math.random())
-        const rows = await hold({ jobs: JSON.stringify(rest), until: toInstant(until) })
+        if (tries > 1) await delay(PAUSE_MS * Math.random())
+        const values = { jobs: JSON.stringify(rest), until: toInstant(until) }
+        const rows = await despiteConflicts(() => hold(values))
         const held = new Set(rows.map(({ jobId }) => jobId))
         rest = rest.filter(({ jobId }) => !held.has(jobId))
       }
@@ -150,6 +154,21 @@ export function createJobStore(db: Db): JobStore {
     async voidLeases(now) {
       await voidAll({ now: toInstant(now) })
     },
+  }
+}
+
+/**
+ * PostgreSQL may wait for a row in spite of `skip locked`: when the one who writes it commits at that moment, and the next
+ * one writes it already. So, very rarely, it finds a deadlock with a write.
+ */
+async function despiteConflicts<T>(run: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await run()
+    } catch (error) {
+      if (failureKindOf(error) !== 'conflict' || tries === CONFLICT_TRIES) throw error
+    }
+    await delay(PAUSE_MS * Math.random())
   }
 }
 
