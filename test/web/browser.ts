@@ -109,7 +109,11 @@ export function duplicateIds(page: Page): Promise<string[]> {
 /** Texts with less contrast than WCAG 2.2 AA asks for: 4.5:1, and 3:1 when large. */
 export function tooFaint(page: Page): Promise<string[]> {
   return page.evaluate(() => {
-    const channels = (color: string) => (color.match(/[\d.]+/g) ?? []).map(Number)
+    const channels = (color: string) => {
+      const numbers = (color.match(/[\d.]+/g) ?? []).map(Number)
+      // A mixed color is told in parts of one: `color(srgb 0.5 0.6 0.7)`.
+      return color.startsWith('color(') ? numbers.map((part, at) => (at < 3 ? 255 * part : part)) : numbers
+    }
     const luminance = (color: number[]) => {
       const [r = 0, g = 0, b = 0] = color.slice(0, 3).map((channel) => {
         const part = channel / 255

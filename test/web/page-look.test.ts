@@ -85,6 +85,8 @@ await withBrowser(t, async (browser) => {
       await page.locator('#create-button').click()
       await page.locator('#title-error').waitFor()
       t.same(await tooFaint(page), [])
+      await page.locator('#create-button').hover()
+      t.same(await tooFaint(page), [], 'under the mouse')
       await page.goto(`${url}/?chapter=${done}`)
       // A wrong one and then the right one, wherever they stand.
       for (const hasText of ['"42"', /^[^"]*42[^"]*$/])
