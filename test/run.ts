@@ -8,7 +8,7 @@
  * (see support/services.ts). Settings of a run:
  *
  * - `TEST_INSTALL=1` installs what is missing with apt-get (as root on a Debian).
- * - `TEST_JOBS` is how many files run at once; three more than there are cores unless set.
+ * - `TEST_JOBS` is how many files run at once; two more than there are cores unless set.
  * - `TEST_KEEP=1` keeps the services of a failed run, and with them the databases of its failed tests, until Ctrl-C.
  * - `TAP_GREP` and tap's other variables go to the tests.
  */
@@ -94,7 +94,7 @@ async function runTests(env: NodeJS.ProcessEnv): Promise<number> {
   const { passed, failed, skipped } = await runFiles(files, {
     env: { TAP_TIMEOUT: '300', TEST_ALL: values.all ? '1' : '', ...env },
     // Most tests wait most of the time.
-    jobs: Number(process.env.TEST_JOBS) || availableParallelism() + 3,
+    jobs: Number(process.env.TEST_JOBS) || availableParallelism() + 2,
     signal: run.interrupted,
     print: console.log,
   })
