@@ -9,6 +9,7 @@ import {
   request,
 } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
+import { untilPublished } from '../support/views.js'
 
 const CHAPTERS = 20
 const SOCKETS = 300
@@ -38,6 +39,7 @@ t.test('three hundred clients hear exactly what the log says while it is written
     return client.ask('join_chapter', { chapter_id: chapterId })
   })
   const webhooks = chapters.map(async (chapterId, index) => {
+    await untilPublished(url, chapterId)
     await post(`${url}/v1/chapter/${chapterId}/progress`, { progress: index, message: '', kind: 'quiz' })
     await Promise.all(KINDS.flatMap((kind) => [finish(url, chapterId, kind), finish(url, chapterId, kind)]))
   })

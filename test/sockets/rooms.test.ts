@@ -9,6 +9,7 @@ import {
   request,
 } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
+import { untilPublished } from '../support/views.js'
 
 const CREATED = ['chapter_processing_started', 'concept_processing', 'exercise_processing', 'quiz_processing']
 const seqsOf = ({ heard }: RecordingSocket, chapterId?: number) =>
@@ -24,6 +25,7 @@ t.test(
   async (t) => {
     const { url } = await buildTestApp(t)
     const chapterId = await createChapter(url)
+    await untilPublished(url, chapterId)
     await post(`${url}/v1/chapter/${chapterId}/progress`, { progress: 20, message: 'Outlining' })
     await post(`${url}/v1/chapter/${chapterId}/progress`, {
       progress: 60,
