@@ -15,7 +15,10 @@ t.test('a node killed between commit and broadcast: the others tell of it', asyn
   const watchers = await Promise.all(others.map(({ url }) => watch(t, url, [chapterId])))
   const gate = await holdWrites(t, databaseUrl, 'update')
   const lost = finish(one.url, chapterId, 'concept').catch(() => 'no answer')
-  await gate.isReached()
+  const answered = lost.then((answer) => {
+    throw new Error(`answered before the gate: ${JSON.stringify(answer)}`)
+  })
+  await Promise.race([gate.isReached(), answered])
   // It is decided, but neither has the node heard that it is written, nor will it tell anybody.
   await one.kill()
   t.equal(await lost, 'no answer')
