@@ -274,7 +274,7 @@ export async function buildApp(config: Config, overrides: Overrides = {}): Promi
   )
 
   function tellListeners(committed: Committed[]): void {
-    // What other nodes are told of courses goes out in the feed's write.
+    // Courses first: their messages to other nodes go out in one write with those of the feed.
     courseFeed.publish(committed)
     feed.publish(committed.map(feedEntryOf))
   }
@@ -509,7 +509,8 @@ async function openServer(
   { logger, buildSerializer }: Overrides,
 ): Promise<FastifyInstance> {
   const options = {
-    ...{ config, isClosing },
+    config,
+    isClosing,
     ...(logger === undefined ? {} : { logger }),
     ...(buildSerializer === undefined ? {} : { buildSerializer }),
   }

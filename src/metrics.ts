@@ -218,7 +218,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   })
   new Counter({
     name: `${prefix}feed_repairs_total`,
-    help: 'Events of chapters that no message told of, and statuses in courses that were read before one did',
+    help: 'Events of chapters whose messages never came, and statuses in courses that were read before their messages came',
     labelNames: ['feed'],
     registers,
     collect() {

@@ -20,7 +20,7 @@ const QUIET_TURNS = 4
 
 /**
  * @param run answers a list of items, by position
- * @param lingerMs how long each batch waits for more items, for where nobody waits for the reply
+ * @param lingerMs how long each batch waits for more items; 0 if somebody waits for the reply
  */
 export function createBatcher<Item, Reply>(
   run: (items: Item[]) => Promise<Reply[]>,

@@ -1,8 +1,8 @@
 /**
  * Commands in, committed events out. Commands that arrive while a group is being written form the next
  * group: one read of every chapter concerned, pure decisions, one conditional write. A lone command waits for
- * nobody, and a busy node pays two round trips for a hundred. A group has a fixed cost, so right after a group of
- * several a small one waits some milliseconds for more. Finishes of chapters that this node wrote last need no
+ * nobody, and a busy node pays two round trips for a hundred. Each group has a fixed cost, so after a group of
+ * several the next one waits some milliseconds if it is small. Finishes of chapters that this node wrote last need no
  * read (`remembered.ts`).
  *
  * Guarantees: what a command answers is in the database, unless it changed nothing; a chapter’s decisions
@@ -148,6 +148,7 @@ export function createCommitGroups(options: CommitGroupOptions): CommitGroups {
   let waitingCount = 0
   let waitingBytes = 0
   let isRunning = false
+  /** Commands of the group before. */
   let lastSize = 0
   /** Ends the wait of a group that has become worthwhile. */
   let whenFilled: (() => void) | undefined

@@ -328,7 +328,7 @@ export const SETTINGS = {
     365 * DAY_MS,
     1000,
     Number.MAX_SAFE_INTEGER,
-    'How long the audit log of operators and ended redrives are kept',
+    'How long ended redrives and entries of the audit log are kept',
   ),
   MAX_WAITING_BYTES: integer(
     134_217_728,

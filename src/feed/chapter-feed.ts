@@ -94,7 +94,7 @@ export class ChapterFeed {
   private readonly options: ChapterFeedOptions
   /** Events that arrived before their predecessors, by seq. */
   private readonly held = new Map<number, ChapterEvent>()
-  /** Events that were read from the log before a message told of them, by seq: when, by `performance.now()`. */
+  /** Events that were read from the log and whose messages have not come: when each was read, by seq. */
   private readonly untold = new Map<number, number>()
   private readonly listeners = new Set<Listener>()
   private shares = 0
@@ -188,7 +188,7 @@ export class ChapterFeed {
     this.absorb(page, position)
   }
 
-  /** @returns how many events had to be read, since no message told of them; each is counted once */
+  /** @returns how many events had to be read because their messages never came; each is counted once */
   takeMissed(): number {
     const before = performance.now() - MESSAGE_LATE_MS
     let missed = 0

@@ -28,7 +28,7 @@ export interface Feed {
   refresh(chapterId: number): Promise<void>
   /** Asks the log for what this room, or all rooms, lack. Also runs by itself every `repairMs`. */
   repair(chapterId?: number): void
-  /** Events that no message told of, so that they had to be read from the log, since the start. */
+  /** Events that had to be read from the log because their messages never came, since the start. */
   readonly missed: number
   /** Chapters that somebody here listens to. */
   readonly rooms: number

@@ -23,7 +23,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
   app.get(
     '/healthz',
     {
-      config: { whileDraining: true },
+      config: { whileClosing: true },
       logLevel: 'warn',
       schema: {
         operationId: 'healthz',
@@ -39,7 +39,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
   app.get(
     '/readyz',
     {
-      config: { whileDraining: true },
+      config: { whileClosing: true },
       logLevel: 'warn',
       schema: {
         operationId: 'readyz',

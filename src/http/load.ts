@@ -35,7 +35,7 @@ export function boundLoad(app: FastifyInstance, maxBytes: number): void {
   }
 
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.routeOptions.config.whileDraining === true) return done()
+    if (request.routeOptions.config.whileClosing === true) return done()
     const bodyBytes = bodyBytesOf(request)
     if (requests >= MAX_REQUESTS || bytes + bodyBytes > maxBytes) return done(tooMuch())
     const share = { isCounted: true, bytes: bodyBytes }

@@ -20,7 +20,7 @@ export const metricsRoute: FastifyPluginAsync<{ metrics: Metrics }> = async (app
   app.get(
     '/metrics',
     {
-      config: { whileDraining: true },
+      config: { whileClosing: true },
       logLevel: 'warn',
       schema: {
         operationId: 'metrics',

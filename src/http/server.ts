@@ -89,7 +89,7 @@ export async function createHttpServer({ config, logger, isClosing, buildSeriali
     if (request.routeOptions.url?.startsWith('/v1/')) reply.header('cache-control', 'no-store')
     const refusal = refuse(request.raw)
     if (refusal !== undefined) return done(refusal)
-    if (!isClosing() || request.routeOptions.config.whileDraining === true) return done()
+    if (!isClosing() || request.routeOptions.config.whileClosing === true) return done()
     reply.header('connection', 'close')
     done(new UnavailableError('This node is shutting down'))
   })
@@ -107,7 +107,7 @@ export async function createHttpServer({ config, logger, isClosing, buildSeriali
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Answered also by a node that is shutting down. */
-    whileDraining?: boolean
+    whileClosing?: boolean
   }
 }
 

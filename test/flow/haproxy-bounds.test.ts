@@ -1,13 +1,13 @@
 /**
  * What strangers cost a node behind the load balancer: nothing when they have gone, and little while they are there.
  */
-import { readdirSync, readlinkSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { createChapter, post, request } from '../support/client.js'
 import { waitFor } from '../support/condition.js'
 import { findHaproxy, startHaproxy } from '../support/haproxy.js'
+import { openFiles } from '../support/open-files.js'
 import { openRawHttp, type RawHttp, requestText } from '../support/raw-http.js'
 import { longChapter } from '../support/slow-reading.js'
 import { startNodes, type TestNode } from '../support/three-nodes.js'
@@ -197,16 +197,4 @@ async function bigList(url: string): Promise<string> {
   const metadata = { text: 'x'.repeat(8000) }
   await Promise.all(Array.from({ length: 60 }, () => createChapter(url, { owner_id: 7, metadata })))
   return '/v1/chapter/?owner_id=7&limit=100'
-}
-
-/** Files that this process has open and that it serves. */
-function openFiles(): string[] {
-  const names = readdirSync('/proc/self/fd').map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`)
-    } catch {
-      return ''
-    }
-  })
-  return names.filter((name) => /swagger-ui-bundle\.js$|marked.*\.js$/.test(name))
 }

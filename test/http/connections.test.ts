@@ -1,7 +1,6 @@
 /**
  * Connections of clients that send what no browser does: what they leave behind, and what they cost.
  */
-import { readdirSync, readlinkSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { promisify } from 'node:util'
 import type { FastifyInstance } from 'fastify'
@@ -11,6 +10,7 @@ import { trackConnections } from '../../src/http/connections.js'
 import { createHttpServer } from '../../src/http/server.js'
 import { buildTestApp, type TestApp } from '../support/app.js'
 import { waitFor } from '../support/condition.js'
+import { openFiles } from '../support/open-files.js'
 import { openRawHttp, requestText } from '../support/raw-http.js'
 import { scale } from '../support/scale.js'
 
@@ -177,18 +177,6 @@ t.test('two hundred downloads asked for at once and then left give every file ba
     }
   await waitFor('no file that was served is open', () => openFiles().length === 0)
 })
-
-/** Files that this process has open and that it serves. */
-function openFiles(): string[] {
-  const names = readdirSync('/proc/self/fd').map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`)
-    } catch {
-      return ''
-    }
-  })
-  return names.filter((name) => /swagger-ui-bundle\.js$|marked.*\.js$/.test(name))
-}
 
 t.test('a request that arrives too slowly gets 408, and its connection is given back', async (t) => {
   const testApp = await buildTestApp(t)
